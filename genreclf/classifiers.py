@@ -1,0 +1,272 @@
+"""Names to scikit-learn pipelines, with probabilities that are calibrated."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from genreclf.config import (
+    Config,
+    GradientBoosting,
+    Knn,
+    Lda,
+    Logistic,
+    Mlp,
+    RandomForest,
+    Svm,
+)
+from genreclf.errors import TableError
+from genreclf.splits import cross_validation
+from genreclf.table import FeatureTable, Texts
+
+__all__ = ["TemperatureScaled", "fit_pipeline", "make_pipeline", "tune"]
+
+Doubles = NDArray[np.float64]
+INNER_FOLDS = 5
+
+
+def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
+    """Fit the configured classifier, calibrated, to a labelled table.
+
+    Groups, where there are any, hold together in the folds that calibrate it too.
+    """
+    pipeline = make_pipeline(config, n_genres=len(table.genres))
+    groups = table.groups if table.has_groups else None
+    with warnings.catch_warnings():
+        # A perceptron that stops at max_iter is still one; its score says what it is worth.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pipeline.fit(table.values, table.labels, classify__groups=groups)
+    return pipeline
+
+
+def make_pipeline(config: Config, n_genres: int, *, calibrated: bool = True) -> Pipeline:
+    """Build impute → standardise → PCA → classify, unfitted.
+
+    Parameters
+    ----------
+    config : Config
+    n_genres : int
+        For classifiers that take a prior for each genre.
+    calibrated : bool
+        Wrap the classifier in ``TemperatureScaled``.
+    """
+    classifier = _make_classifier(config, n_genres)
+    if calibrated:
+        classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
+    pca = PCA(config.pca, svd_solver="full") if config.pca != "off" else "passthrough"
+    return Pipeline(
+        [
+            ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+            ("standardise", StandardScaler()),
+            ("pca", pca),
+            ("classify", classifier),
+        ]
+    )
+
+
+def _make_classifier(config: Config, n_genres: int) -> Any:
+    """Balance the genres wherever the estimator can."""
+    chosen, seed = config.classifier, config.seed
+    parameters = {key: getattr(chosen, key) for key in chosen.__struct_fields__}
+    match chosen:
+        case Svm():
+            return SVC(**parameters, class_weight="balanced")
+        case Logistic():
+            return LogisticRegression(**parameters, class_weight="balanced", max_iter=2000)
+        case Lda():
+            even = np.full(n_genres, 1 / n_genres)
+            return LinearDiscriminantAnalysis(**parameters, solver="lsqr", priors=even)
+        case Knn():
+            return KNeighborsClassifier(**parameters)
+        case RandomForest():
+            return RandomForestClassifier(**parameters, class_weight="balanced", random_state=seed)
+        case GradientBoosting():
+            return HistGradientBoostingClassifier(
+                **parameters, class_weight="balanced", random_state=seed
+            )
+        case Mlp():
+            return MLPClassifier(**parameters, random_state=seed)
+
+
+class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+    """Classifier whose probabilities are calibrated by one temperature.
+
+    Guo et al. 2017: probabilities are softmax(scores / T), with the T that makes out-of-fold
+    scores most likely. One parameter, so that it works with few tracks; and dividing by it never
+    changes which class comes first, so that calibration costs no accuracy.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Scores are its decision function or the logarithm of its probabilities.
+    n_folds : int
+        Of the cross-validation that the temperature is learned from.
+    random_state : int
+        Shuffles the folds.
+
+    Attributes
+    ----------
+    estimator_ : classifier
+        Fitted to everything.
+    classes_ : (n_classes,) array
+    temperature_ : float
+        1 where there are too few samples to learn it.
+    """
+
+    def __init__(self, estimator: Any = None, n_folds: int = 5, random_state: int = 0) -> None:
+        self.estimator = estimator
+        self.n_folds = n_folds
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: Texts | None = None) -> "TemperatureScaled":  # noqa: N803
+        """Fit the estimator, and the temperature by cross-validation.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array
+        y : (n_samples,) array
+        groups : (n_samples,) array of str, optional
+            Samples of one group stay in one fold.
+        """
+        values, labels = validate_data(self, X, y)
+        check_classification_targets(labels)
+        self.classes_ = np.unique(labels)
+        base = self.estimator if self.estimator is not None else LogisticRegression()
+        self.estimator_ = clone(base).fit(values, labels)
+        names = np.array([str(label) for label in labels], dtype=object)
+        scores, codes = self._out_of_fold(base, values, names, groups)
+        if not len(codes) and groups is not None:  # every class lives in one group
+            scores, codes = self._out_of_fold(base, values, names, None)
+        self.temperature_ = _best_temperature(scores, codes) if len(codes) else 1.0
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """Return the most probable class of each sample."""
+        return cast(NDArray[Any], self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
+        """Return calibrated probabilities, (n_samples, n_classes)."""
+        check_is_fitted(self)
+        values = validate_data(self, X, reset=False)
+        return _softmax(_scores(self.estimator_, values) / self.temperature_)
+
+    def _out_of_fold(
+        self, base: Any, values: Doubles, labels: Texts, groups: Texts | None
+    ) -> tuple[Doubles, NDArray[np.intp]]:
+        """Score held-out samples of classes that were trained on, and tell their classes.
+
+        A class that was not trained on scores minus infinity: its probability is zero.
+        """
+        classes = np.array([str(name) for name in self.classes_], dtype=object)
+        scores, codes = [np.empty((0, len(classes)))], [np.empty(0, dtype=np.intp)]
+        try:
+            folds = cross_validation(labels, groups, self.n_folds, self.random_state).folds
+        except TableError:  # one class, or as many classes as samples
+            folds = []
+        for train, test in folds:
+            known = np.isin(classes, labels[train])
+            test = test[np.isin(labels[test], labels[train])]
+            if known.sum() > 1 and len(test):
+                fitted = clone(base).fit(values[train], labels[train])
+                part = np.full((len(test), len(classes)), -np.inf)
+                part[:, np.searchsorted(classes, fitted.classes_)] = _scores(fitted, values[test])
+                scores.append(part)
+                codes.append(np.searchsorted(classes, labels[test]))
+        return np.concatenate(scores), np.concatenate(codes)
+
+
+def _scores(estimator: Any, values: Doubles) -> Doubles:
+    """Return one score a class, whose softmax is a first guess at the probabilities."""
+    if hasattr(estimator, "decision_function"):
+        scores = np.asarray(estimator.decision_function(values), dtype=np.float64)
+        return scores if scores.ndim == 2 else np.column_stack((-scores / 2, scores / 2))
+    return cast(Doubles, np.log(np.maximum(estimator.predict_proba(values), 1e-6)))
+
+
+def _softmax(scores: Doubles) -> Doubles:
+    return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
+
+
+def _best_temperature(scores: Doubles, codes: NDArray[np.intp]) -> float:
+    def surprise(log_temperature: float) -> float:
+        scaled = scores * np.exp(-log_temperature)
+        chosen = scaled[np.arange(len(codes)), codes]
+        return float(np.mean(logsumexp(scaled, axis=1) - chosen))
+
+    found = minimize_scalar(surprise, bounds=(np.log(0.01), np.log(100)), method="bounded")
+    return float(np.exp(found.x))
+
+
+def _search_space(config: Config, n_columns: int) -> Mapping[str, list[Any]]:
+    """Return the few hyperparameters that matter, each with the values to try."""
+    match config.classifier:
+        case Svm():
+            # After standardising, 1 / n_columns is what "scale" means.
+            gammas = [factor / n_columns for factor in (0.25, 0.5, 1, 2)]
+            return {"C": [1.0, 3.0, 10.0, 30.0], "gamma": gammas}
+        case Logistic():
+            return {"C": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]}
+        case Lda():
+            return {"shrinkage": ["auto", 0.03, 0.1, 0.3, 0.6]}
+        case Knn():
+            return {"n_neighbors": [1, 3, 5, 9, 15, 25]}
+        case RandomForest():
+            return {"min_samples_leaf": [1, 2, 4, 8]}
+        case GradientBoosting():
+            return {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 8, 16]}
+        case Mlp():
+            return {"alpha": [0.01, 0.1, 1.0, 10.0]}
+
+
+def tune(table: FeatureTable, config: Config) -> Config:
+    """Choose hyperparameters by cross-validation within a labelled table.
+
+    Accuracy on folds that keep groups together decides; whoever reports an accuracy for the
+    result has to hold out other tracks than these.
+
+    Returns
+    -------
+    Config
+        With the best values in its classifier section.
+    """
+    groups = table.groups if table.has_groups else None
+    splits = cross_validation(table.labels, groups, INNER_FOLDS, config.seed)
+    folds = [
+        (train, test[np.isin(table.labels[test], table.labels[train])])
+        for train, test in splits.folds
+    ]
+    space = _search_space(config, len(table.names))
+    search = GridSearchCV(
+        make_pipeline(config, len(table.genres), calibrated=False),
+        {f"classify__{name}": values for name, values in space.items()},
+        cv=[(train, test) for train, test in folds if len(test)],
+        scoring="accuracy",
+        refit=False,
+        error_score="raise",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        search.fit(table.values, table.labels)
+    best = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
+    classifier = msgspec.structs.replace(config.classifier, **best)
+    return msgspec.structs.replace(config, classifier=classifier)

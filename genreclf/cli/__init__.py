@@ -1,0 +1,72 @@
+"""The command line: one file a command, each a call into the library and a print.
+
+Nothing heavy is imported before a command's body runs, so that ``--help`` is instant.
+"""
+
+import os
+import sys
+import warnings
+from typing import Any, TextIO
+
+import click
+
+from genreclf import __version__
+from genreclf.cli.evaluate import evaluate
+from genreclf.cli.extract import extract
+from genreclf.cli.inspect import inspect
+from genreclf.cli.options import note
+from genreclf.cli.predict import predict
+from genreclf.cli.train import train
+from genreclf.errors import GenreclfError
+
+INTERRUPTED = 130
+
+
+class Funnel(click.Group):
+    """The one place where errors become a line on standard error and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; 1 on an error of ours, 130 when interrupted."""
+        try:
+            return super().invoke(ctx)
+        except GenreclfError as error:
+            note(f"genreclf: {error}")
+            ctx.exit(1)
+        except KeyboardInterrupt:
+            note("genreclf: interrupted")
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of a pipe has seen enough; Python must not complain when it closes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    note(f"genreclf: warning: {message}")
+
+
+@click.group(
+    cls=Funnel,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="genreclf")
+def cli() -> None:
+    """Music genre classification that can be believed.
+
+    Turn music into features, train a classifier on your own genres, learn honestly how good it
+    is, and classify songs.
+
+    \b
+    Example:
+      genreclf extract music/ -o features.csv
+      genreclf train features.csv -o model.joblib
+      genreclf predict song.mp3
+    """
+    warnings.showwarning = _show_warning
+
+
+for command in (extract, train, evaluate, predict, inspect):
+    cli.add_command(command)

@@ -1,0 +1,155 @@
+"""``genreclf extract``: from music to a feature table."""
+
+import csv
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from genreclf.cli.options import (
+    ANY_PATH,
+    FILE,
+    SOME_FAILED,
+    config_option,
+    expand_standard_input,
+    jobs_option,
+    note,
+    progress,
+    usable_cores,
+)
+from genreclf.files import written_whole
+
+if TYPE_CHECKING:
+    from genreclf.config import Config
+    from genreclf.extraction import Failure, Row
+    from genreclf.sources import Track
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=ANY_PATH, metavar="PATH...")
+@click.option(
+    "-o",
+    "--output",
+    type=FILE,
+    metavar="FILE",
+    help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
+)
+@config_option
+@click.option(
+    "--labels",
+    default="folder",
+    show_default=True,
+    metavar="folder|none|FILE.csv",
+    help="Where genres come from: each file's folder, nowhere, or a manifest with the "
+    "columns path,label[,group], paths relative to it.",
+)
+@jobs_option
+@click.option(
+    "--errors",
+    type=FILE,
+    metavar="FILE.csv",
+    help="Also write the files that failed, with the reason: path,stage,error.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for one file.",
+)
+def extract(
+    paths: tuple[Path, ...],
+    output: Path | None,
+    config: str,
+    overrides: tuple[str, ...],
+    labels: str,
+    jobs: int | None,
+    errors: Path | None,
+    timeout: float,
+) -> None:  # fmt: skip
+    """Compute the features of audio files and write them as a table.
+
+    PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
+    input. Finished files are kept in FILE.partial until the table is written, so that after an
+    interruption the same command does only what is missing.
+
+    \b
+    Examples:
+      genreclf extract music/ -o features.csv
+      genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
+      find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
+    """
+    from genreclf.config import load_config
+    from genreclf.errors import AudioError
+    from genreclf.extraction import build_table
+    from genreclf.journal import journal_path
+    from genreclf.sources import find_tracks
+    from genreclf.table import table_format
+
+    settings = load_config(config, overrides)
+    if output is not None:
+        table_format(output)
+    sources = find_tracks(expand_standard_input(paths), labels)
+    for text in sources.notes:
+        note(f"note: {text}")
+    if sources.passed_over:
+        note(f"passed over {sources.passed_over} files that are not audio")
+    tracks = list(dict.fromkeys(sources.tracks))
+    if not tracks:
+        raise AudioError("no audio files found")
+    rows, failures = _run(tracks, settings, output, jobs or usable_cores(), timeout)
+    if errors is not None:
+        _write_failures(failures, errors)
+    if not rows:
+        raise AudioError(f"none of {len(tracks)} files gave features")
+    table = build_table(rows, settings)
+    if output is None:
+        table.write_csv(click.get_text_stream("stdout"))
+    else:
+        table.save(output)
+        journal_path(output).unlink(missing_ok=True)
+    note(f"{len(rows)} tracks, {len(failures)} failed" + (f": {output}" if output else ""))
+    if failures:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _run(
+    tracks: "list[Track]", settings: "Config", output: Path | None, jobs: int, timeout: float
+) -> "tuple[list[Row], list[Failure]]":
+    from genreclf.extraction import Row, extract_tracks
+    from genreclf.journal import extract_resumably, journal_path
+
+    if output is None:
+        outcomes = extract_tracks(tracks, settings, jobs, timeout)
+    else:
+        outcomes = extract_resumably(tracks, settings, output, jobs, timeout)
+    rows, failures = [], []
+    with closing(outcomes), progress(len(tracks), "extract") as advance:
+        try:
+            for outcome in outcomes:
+                if isinstance(outcome, Row):
+                    rows.append(outcome)
+                else:
+                    failures.append(outcome)
+                    note(outcome.error)
+                advance()
+        except KeyboardInterrupt:
+            if output is not None:
+                note(
+                    f"{len(rows)} of {len(tracks)} files are kept in {journal_path(output)}; "
+                    "the same command goes on from there"
+                )
+            raise
+    return rows, failures
+
+
+def _write_failures(failures: "list[Failure]", path: Path) -> None:
+    with (
+        written_whole(path) as aside,
+        aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", "stage", "error"])
+        writer.writerows([f.track.path, f.stage, f.error] for f in failures)

@@ -1,0 +1,185 @@
+"""``genreclf predict``: which genre is this?"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genreclf.cli.options import (
+    ANY_PATH,
+    FILE,
+    SOME_FAILED,
+    expand_standard_input,
+    jobs_option,
+    note,
+    progress,
+    stdout_console,
+    usable_cores,
+)
+
+if TYPE_CHECKING:
+    from genreclf.extraction import Failure
+    from genreclf.model import Model, Prediction
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=ANY_PATH, metavar="[PATH]...")
+@click.option(
+    "--model",
+    type=FILE,
+    metavar="FILE",
+    envvar="GENRECLF_MODEL",
+    default=Path("model.joblib"),
+    show_default=True,
+    show_envvar=True,
+    help="Model file. It is a pickle: name only files that you trust.",
+)
+@click.option(
+    "--table",
+    type=FILE,
+    metavar="FILE",
+    help="Predict the tracks of a feature table instead of audio files.",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="K",
+    help="Show the K most probable genres.",
+)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["table", "jsonl", "csv"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@jobs_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for one file.",
+)
+def predict(
+    paths: tuple[Path, ...],
+    model: Path,
+    table: Path | None,
+    top: int,
+    output_format: str,
+    jobs: int | None,
+    timeout: float,
+) -> None:  # fmt: skip
+    """Predict the genre of audio files.
+
+    PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
+    input. jsonl and csv give one record for each file, in order, failures included.
+
+    \b
+    Examples:
+      genreclf predict song.mp3
+      genreclf predict music/ --top 3
+      genreclf predict - --format jsonl < playlist.txt
+      genreclf predict --table features.csv --format csv > genres.csv
+    """
+    from genreclf.model import Model
+    from genreclf.table import load_table
+
+    if bool(paths) == bool(table):
+        raise click.UsageError("give audio files, or a table with --table")
+    loaded = Model.load(model)
+    results: Iterable[Prediction | Failure]
+    if table is not None:
+        results, n = loaded.predict_table(load_table(table)), None
+    else:
+        files = _files(paths)
+        n = len(files)
+        results = loaded.predict_files(files, min(jobs or usable_cores(), n), timeout)
+    write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    failed, predicted = 0, 0
+    with progress(n, "predict") as advance:
+        for ok in write(results, loaded, top):
+            predicted, failed = predicted + ok, failed + (not ok)
+            advance()
+    if failed:
+        raise click.exceptions.Exit(SOME_FAILED if predicted else 1)
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    from genreclf.errors import AudioError
+    from genreclf.sources import find_tracks
+
+    sources = find_tracks(expand_standard_input(paths), labels="none")
+    if sources.passed_over:
+        note(f"passed over {sources.passed_over} files that are not audio")
+    if not sources.tracks:
+        raise AudioError("no audio files found")
+    return [track.path for track in sources.tracks]
+
+
+def _write_table(
+    results: "Iterable[Prediction | Failure]", model: "Model", top: int
+) -> Iterator[bool]:
+    from genreclf.extraction import Failure
+    from genreclf.report import predictions_table
+
+    predictions = []
+    for result in results:
+        if isinstance(result, Failure):
+            note(result.error)
+        else:
+            predictions.append(result)
+        yield not isinstance(result, Failure)
+    if predictions:
+        stdout_console().print(predictions_table(predictions, top))
+
+
+def _write_jsonl(
+    results: "Iterable[Prediction | Failure]", model: "Model", top: int
+) -> Iterator[bool]:
+    from genreclf.extraction import Failure
+
+    for result in results:
+        record: dict[str, Any]
+        if isinstance(result, Failure):
+            record = {"path": str(result.track.path), "error": result.error}
+        else:
+            shown = dict(list(result.probabilities.items())[: top if top > 1 else None])
+            record = {
+                "path": result.path,
+                "genre": result.genre,
+                "confidence": result.confidence,
+                "probabilities": shown,
+            }
+        click.echo(json.dumps(record))
+        yield "error" not in record
+
+
+def _write_csv(
+    results: "Iterable[Prediction | Failure]", model: "Model", top: int
+) -> Iterator[bool]:
+    from genreclf.extraction import Failure
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["path", "genre", "confidence", *model.genres, "error"])
+    for result in results:
+        if isinstance(result, Failure):
+            blank = [""] * (2 + len(model.genres))
+            writer.writerow([_encodable(result.track.path), *blank, _encodable(result.error)])
+        else:
+            shares = [result.probabilities[genre] for genre in model.genres]
+            writer.writerow([_encodable(result.path), result.genre, result.confidence, *shares, ""])
+        yield not isinstance(result, Failure)
+
+
+def _encodable(text: object) -> str:
+    """Escape what UTF-8 cannot carry: bytes of a file name that are not text."""
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")

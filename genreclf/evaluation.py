@@ -1,0 +1,381 @@
+"""How good a classifier is, measured so that it can be believed."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from genreclf.classifiers import fit_pipeline, tune
+from genreclf.config import Config
+from genreclf.errors import TableError
+from genreclf.splits import (
+    Splits,
+    cross_validation,
+    own_groups,
+    published_folds,
+    published_split,
+)
+from genreclf.table import FeatureTable, Texts
+
+__all__ = [
+    "Evaluation",
+    "HeldOut",
+    "accuracy_interval",
+    "choose_splits",
+    "cross_validate",
+    "evaluate_model",
+    "versions",
+    "wilson_interval",
+]
+
+Interval = tuple[float, float]
+
+
+def versions() -> dict[str, str]:
+    """Return what numbers and model files depend on, with its version."""
+    from genreclf import __version__
+
+    found = {"genreclf": __version__, "python": platform.python_version()}
+    for package in ("numpy", "scipy", "scikit-learn", "librosa", "soundfile", "soxr"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Tracks that were predicted by a classifier that had not seen them.
+
+    Attributes
+    ----------
+    rows : (n,) array of int
+        Where in the table they stand.
+    labels, predicted, groups : (n,) array of str
+    probabilities : (n, n_genres) array
+    """
+
+    rows: NDArray[np.intp]
+    labels: Texts
+    predicted: Texts
+    groups: Texts
+    probabilities: NDArray[np.float64]
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """Which predictions are right."""
+        right: NDArray[np.bool_] = self.predicted == self.labels
+        return right
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return float(self.correct.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A classifier's accuracy on tracks that it has not seen, and what to know about it.
+
+    Attributes
+    ----------
+    held_out : HeldOut
+    genres : list of str
+    splits : dict
+        ``kind`` (grouped, stratified, folds, split or model) and particulars.
+    config : Config
+    interval : (float, float)
+        95 % confidence interval of the accuracy.
+    ungrouped_accuracy : float or None
+        Where groups were kept together: what ignoring them would have claimed.
+    notes : list of str
+        What a person should know of how this was measured.
+    """
+
+    held_out: HeldOut
+    genres: list[str]
+    splits: dict[str, Any]
+    config: Config
+    interval: Interval
+    ungrouped_accuracy: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right predictions."""
+        return self.held_out.accuracy
+
+    @property
+    def baseline_accuracy(self) -> float:
+        """Accuracy of always answering the genre that is most frequent among these tracks."""
+        return max(scores["n"] for scores in self.per_genre.values()) / len(self.held_out.rows)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """Tracks by true genre (rows) and predicted genre (columns)."""
+        matrix: NDArray[np.int64] = confusion_matrix(
+            self.held_out.labels, self.held_out.predicted, labels=self.genres
+        )
+        return matrix
+
+    @cached_property
+    def per_genre(self) -> dict[str, dict[str, float]]:
+        """Precision, recall, F1 and number of tracks, for the genres that were tested."""
+        precision, recall, f1, n = precision_recall_fscore_support(
+            self.held_out.labels, self.held_out.predicted, labels=self.genres, zero_division=0
+        )
+        return {
+            genre: {
+                "precision": float(precision[i]),
+                "recall": float(recall[i]),
+                "f1": float(f1[i]),
+                "n": int(n[i]),
+            }
+            for i, genre in enumerate(self.genres)
+            if n[i]
+        }
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the genres."""
+        return float(np.mean([scores["recall"] for scores in self.per_genre.values()]))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the genres."""
+        return float(np.mean([scores["f1"] for scores in self.per_genre.values()]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values; the keys are part of the command line's contract."""
+        result: dict[str, Any] = {
+            "accuracy": self.accuracy,
+            "accuracy_ci95": list(self.interval),
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "n_tracks": len(self.held_out.rows),
+            "splits": self.splits,
+            "baseline_accuracy": self.baseline_accuracy,
+            "per_genre": self.per_genre,
+            "genres": self.genres,
+            "confusion_matrix": self.confusion.tolist(),
+            "config": self.config.to_dict(),
+            "versions": versions(),
+            "notes": self.notes,
+        }
+        if self.ungrouped_accuracy is not None:
+            result["ungrouped_accuracy"] = self.ungrouped_accuracy
+        return result
+
+
+def choose_splits(table: FeatureTable, config: Config) -> Splits:
+    """Take the published folds or split if the table has one, else cross-validate.
+
+    Groups are kept together whenever there are any.
+    """
+    if table.folds is not None:
+        return published_folds(table.folds)
+    if table.split is not None:
+        return published_split(table.split)
+    groups = table.groups if table.has_groups else None
+    return cross_validation(table.labels, groups, config.evaluation.folds, config.seed)
+
+
+def cross_validate(
+    table: FeatureTable,
+    config: Config | None = None,
+    *,
+    search: bool = False,
+    on_fold: Callable[[], object] = lambda: None,
+) -> Evaluation:
+    """Measure how well the configured classifier does on tracks that it has not seen.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Rows without a label are left out.
+    config : Config, optional
+        The default configuration if there is none.
+    search : bool
+        Tune hyperparameters, anew within each training part, so that what is reported was
+        measured on tracks that took no part in tuning.
+    on_fold : callable
+        Called after every fold.
+
+    Returns
+    -------
+    Evaluation
+        A track whose genre does not occur in its training part cannot be predicted rightly by
+        anyone; such tracks are left out of the figures, and a note says so.
+
+    Raises
+    ------
+    TableError
+        If there are too few tracks, groups or genres to hold any out.
+    """
+    config = config or Config()
+    table = table.labelled()
+    splits = choose_splits(table, config)
+    held_out = _predict_held_out(table, config, splits, search, on_fold)
+    notes = [*table.notes, *splits.notes, *_unscored_notes(table, splits, held_out)]
+    ungrouped = None
+    if splits.kind == "grouped":
+        ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)
+    elif not table.has_groups and splits.kind == "stratified":
+        notes.append(
+            "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
+            "the accuracy look better than it is; give groups in the group column of a manifest, "
+            "or name one with --group COLUMN"
+        )
+    return Evaluation(
+        held_out,
+        table.genres,
+        {"kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed,
+         "search": search, "n_unscored": _n_tested(splits) - len(held_out.rows)},
+        config,
+        accuracy_interval(held_out, table.has_groups, config),
+        ungrouped,
+        notes,
+    )  # fmt: skip
+
+
+def evaluate_model(
+    pipeline: Any, genres: list[str], values: NDArray[np.float32], table: FeatureTable,
+    config: Config,
+) -> Evaluation:  # fmt: skip
+    """Compare a fitted pipeline's predictions with the labels of a table.
+
+    Raises
+    ------
+    TableError
+        If no track has a label that the model knows.
+    """
+    known = np.isin(table.labels, genres)
+    rows = np.flatnonzero(known)
+    if not len(rows):
+        raise TableError(
+            f"none of the table's genres ({', '.join(table.genres) or 'no labels'}) is one of "
+            f"the model's ({', '.join(genres)})"
+        )
+    notes = list(table.notes)
+    if len(rows) < len(table):
+        notes.append(
+            f"{len(table) - len(rows)} of {len(table)} tracks have no label or one that the model "
+            "does not know, and are left out"
+        )
+    part = table.take(rows)
+    held_out = _held_out(pipeline, genres, part, values[rows], rows)
+    notes.append("tracks that the model was trained on make this figure look better than it is")
+    interval = accuracy_interval(held_out, table.has_groups, config)
+    return Evaluation(held_out, genres, {"kind": "model"}, config, interval, None, notes)
+
+
+def _predict_held_out(
+    table: FeatureTable, config: Config, splits: Splits, search: bool, on_fold: Callable[[], object]
+) -> HeldOut:
+    parts = []
+    for train_rows, test_rows in splits.folds:
+        train = table.take(train_rows)
+        rows = test_rows[np.isin(table.labels[test_rows], train.labels)]
+        if len(rows) and len(train.genres) > 1:
+            tuned = tune(train, config) if search else config
+            pipeline = fit_pipeline(train, tuned)
+            part = table.take(rows)
+            parts.append(_held_out(pipeline, table.genres, part, part.values, rows))
+        on_fold()
+    if not parts:
+        raise TableError(
+            "every genre lives in one group, so that none can be tested on groups that were not "
+            "trained on; more groups a genre are needed"
+        )
+    return HeldOut(
+        *(np.concatenate([getattr(part, name) for part in parts])
+          for name in ("rows", "labels", "predicted", "groups", "probabilities"))
+    )  # fmt: skip
+
+
+def _held_out(
+    pipeline: Any, genres: list[str], part: FeatureTable, values: NDArray[np.float32],
+    rows: NDArray[np.intp],
+) -> HeldOut:  # fmt: skip
+    known = pipeline.predict_proba(values)
+    probabilities = np.zeros((len(part), len(genres)))
+    probabilities[:, [genres.index(genre) for genre in pipeline.classes_]] = known
+    return HeldOut(
+        rows=rows,
+        labels=part.labels,
+        predicted=np.array(genres, dtype=object)[probabilities.argmax(axis=1)],
+        groups=part.groups,
+        probabilities=probabilities,
+    )
+
+
+def _ungrouped_accuracy(
+    table: FeatureTable,
+    config: Config,
+    scored: HeldOut,
+    search: bool,
+    on_fold: Callable[[], object],
+) -> float:
+    """Accuracy on the same tracks when tracks of one group may be on both sides."""
+    splits = cross_validation(table.labels, None, config.evaluation.folds, config.seed)
+    ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
+    held_out = _predict_held_out(ungrouped, config, splits, search, on_fold)
+    return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
+
+
+def _n_tested(splits: Splits) -> int:
+    return sum(len(test) for _, test in splits.folds)
+
+
+def _unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:
+    tested = np.concatenate([test for _, test in splits.folds])
+    unscored = np.setdiff1d(tested, held_out.rows)
+    if not len(unscored):
+        return []
+    genres = sorted(set(table.labels[unscored]) - set(held_out.labels))
+    notes = []
+    if genres:
+        notes.append(
+            f"not tested: {', '.join(genres)}; all tracks of such a genre are in one group (or "
+            "fold), so no accuracy on unheard ones can be known; they take part in training only"
+        )
+    others = int((~np.isin(table.labels[unscored], genres)).sum())
+    if others:
+        notes.append(f"{others} tracks more are left out: their genre is not in the training part")
+    return notes
+
+
+def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> Interval:
+    """95 % confidence interval of the accuracy.
+
+    Wilson's where tracks are independent; where they come in groups, the percentiles of a
+    bootstrap over groups, since tracks of one artist stand or fall together.
+    """
+    correct = held_out.correct
+    if not has_groups:
+        return wilson_interval(int(correct.sum()), len(correct))
+    _, group = np.unique(own_groups(held_out.groups), return_inverse=True)
+    hits = np.bincount(group, weights=correct)
+    sizes = np.bincount(group)
+    random = np.random.default_rng(config.seed)
+    drawn = random.integers(len(sizes), size=(config.evaluation.bootstrap_samples, len(sizes)))
+    accuracies = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.percentile(accuracies, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a proportion (Wilson 1927)."""
+    z = float(norm.ppf(0.5 + confidence / 2))
+    share = successes / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return float(max(0, centre - half)), float(min(1, centre + half))

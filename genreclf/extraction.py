@@ -1,0 +1,193 @@
+"""The chain from a file to its features; then the same for many tracks."""
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from genreclf.config import Config, ExtractionConfig
+from genreclf.errors import AudioError
+from genreclf.excerpt import load_excerpt
+from genreclf.features import compute_features
+from genreclf.pooling import feature_names, pool
+from genreclf.separation import separate
+from genreclf.sources import Track, find_tracks
+from genreclf.spectra import Array, mix_spectrum
+from genreclf.table import FeatureTable
+from genreclf.workers import WorkerError, map_in_workers
+
+__all__ = ["Failure", "Outcome", "Row", "build_table", "extract", "extract_one", "extract_tracks"]
+
+
+def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Array:
+    """Compute the features of one audio file.
+
+    Parameters
+    ----------
+    path : str or Path
+    config : ExtractionConfig or Config, optional
+        The default configuration if there is none.
+
+    Returns
+    -------
+    (n_features,) float32
+        Named by ``feature_names(config)``. Bit for bit the same in every process.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded or holds too little audio.
+    """
+    config = config or Config()
+    with _blas().limit(limits=1, user_api="blas"):
+        excerpt = load_excerpt(Path(path), config)
+        mix = mix_spectrum(excerpt, config)
+        parts = separate(mix, config)
+        frames = compute_features(parts, excerpt, config)
+        return pool(frames, config)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    # Looking for the libraries takes longer than limiting their threads: once a process.
+    return ThreadpoolController()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A track whose features were computed."""
+
+    track: Track
+    values: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A track without features: at which stage it failed, and why, in one line."""
+
+    track: Track
+    stage: str
+    error: str
+
+
+Outcome = Row | Failure
+
+
+def extract_tracks(
+    tracks: Iterable[Track],
+    config: ExtractionConfig,
+    jobs: int | None = None,
+    seconds_a_track: float | None = None,
+) -> Generator[Outcome]:
+    """Compute the features of many tracks, in their order.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    config : ExtractionConfig
+    jobs : int, optional
+        Worker processes, whose crashes cost no more than the track at hand; None computes in
+        this process, without such protection.
+    seconds_a_track : float, optional
+        A track that takes longer fails. Needs worker processes.
+
+    Yields
+    ------
+    Row or Failure
+        One a track.
+    """
+    outcome_of = partial(_outcome, config=config)
+    if jobs is None:
+        yield from map(outcome_of, tracks)
+        return
+    for track, result in map_in_workers(outcome_of, tracks, jobs, seconds_a_track):
+        if isinstance(result, WorkerError):
+            yield Failure(track, "worker", f"{track.path}: {result.reason}")
+        else:
+            yield result
+
+
+def _outcome(track: Track, config: ExtractionConfig) -> Outcome:
+    try:
+        values = extract_one(track.path, config)
+    except AudioError as error:
+        return Failure(track, "audio", str(error))
+    if not np.isfinite(values).all():
+        name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
+        return Failure(track, "features", f"{track.path}: feature {name} is not finite")
+    return Row(track, values)
+
+
+def build_table(rows: Iterable[Row], config: ExtractionConfig) -> FeatureTable:
+    """Put rows together, sorted by path, so that their order does not depend on the input's."""
+    rows = sorted(rows, key=lambda row: row.track.path.parts)
+    names = feature_names(config)
+    tracks = [row.track for row in rows]
+    values = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, len(names))
+    return FeatureTable(
+        paths=np.array([str(track.path) for track in tracks], dtype=object),
+        labels=np.array([track.label or "" for track in tracks], dtype=object),
+        groups=np.array([track.group or "" for track in tracks], dtype=object),
+        names=names,
+        values=values,
+        config=config.extraction,
+    )
+
+
+def extract(
+    paths: str | Path | Iterable[str | Path],
+    config: ExtractionConfig | None = None,
+    *,
+    labels: str | Path = "folder",
+    jobs: int | None = None,
+    on_failure: Callable[[Failure], object] | None = None,
+) -> FeatureTable:
+    """Compute the features of audio files and folders.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Audio files, and folders to search.
+    config : ExtractionConfig or Config, optional
+        The default configuration if there is none.
+    labels : "folder", "none", or path of a manifest
+        See ``find_tracks``.
+    jobs : int, optional
+        See ``extract_tracks``.
+    on_failure : callable, optional
+        Called with each ``Failure``; without it the first one is raised.
+
+    Returns
+    -------
+    FeatureTable
+        Sorted by path; a track that was given twice is there once.
+
+    Raises
+    ------
+    AudioError
+        If a file fails and there is no ``on_failure``, or if no file gave features.
+    TableError
+        If the manifest cannot be read.
+
+    Examples
+    --------
+    >>> table = genreclf.extract("music", jobs=2)  # doctest: +SKIP
+    >>> table.to_frame()  # doctest: +SKIP
+    """
+    config = config or Config()
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    tracks = dict.fromkeys(find_tracks(paths, labels).tracks)
+    rows = []
+    for outcome in extract_tracks(tracks, config, jobs):
+        if isinstance(outcome, Row):
+            rows.append(outcome)
+        elif on_failure is None:
+            raise AudioError(outcome.error)
+        else:
+            on_failure(outcome)
+    if not rows:
+        raise AudioError("no audio file gave features")
+    return build_table(rows, config)

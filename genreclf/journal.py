@@ -1,0 +1,90 @@
+"""Extraction that survives interruption: finished rows are kept beside the output."""
+
+import base64
+import json
+import os
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from genreclf.config import ExtractionConfig
+from genreclf.extraction import Outcome, Row, extract_tracks
+from genreclf.sources import Track
+from genreclf.spectra import Array
+
+__all__ = ["extract_resumably", "journal_path"]
+
+
+def journal_path(output: Path) -> Path:
+    """Return the file that keeps the finished rows of a table under way."""
+    return output.with_name(output.name + ".partial")
+
+
+def extract_resumably(
+    tracks: Sequence[Track],
+    config: ExtractionConfig,
+    output: Path,
+    jobs: int | None = None,
+    seconds_a_track: float | None = None,
+) -> Generator[Outcome]:
+    """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.
+
+    The journal holds one JSON object a line, each on the disk before its row is given out. A
+    line cut off by a crash is ignored. A row counts only for the same configuration and for a
+    file of unchanged size and modification time. Delete the journal (``journal_path(output)``)
+    once the table is written.
+
+    Yields
+    ------
+    Row or Failure
+        First the rows of an earlier run, then the others; failures are tried anew.
+    """
+    fingerprint = config.fingerprint
+    kept = _read(journal_path(output))
+    finished = {
+        track: kept[identity]
+        for track in tracks
+        if (identity := _identity(track, fingerprint)) in kept
+    }
+    for track, values in finished.items():
+        yield Row(track, values)
+    missing = [track for track in tracks if track not in finished]
+    if not missing:
+        return
+    with journal_path(output).open("a", encoding="ascii") as journal:
+        for outcome in extract_tracks(missing, config, jobs, seconds_a_track):
+            if isinstance(outcome, Row):
+                _append(journal, _identity(outcome.track, fingerprint), outcome.values)
+            yield outcome
+
+
+def _identity(track: Track, fingerprint: str) -> str:
+    try:
+        status = track.path.stat()
+    except OSError:
+        return "no such file"
+    return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
+
+
+def _append(journal: TextIO, identity: str, values: Array) -> None:
+    encoded = base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+    # The line feed comes first, so that a line cut off earlier spoils no other.
+    journal.write("\n" + json.dumps([identity, encoded]))
+    journal.flush()
+    os.fsync(journal.fileno())
+
+
+def _read(path: Path) -> Mapping[str, Array]:
+    if not path.exists():
+        return {}
+    rows = {}
+    with path.open(encoding="ascii", errors="replace") as journal:
+        for line in journal:
+            try:
+                identity, encoded = json.loads(line)
+                rows[str(identity)] = np.frombuffer(base64.b64decode(encoded), dtype="<f4")
+            except (ValueError, TypeError):
+                continue  # cut off, or the empty first line
+    return rows

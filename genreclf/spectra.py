@@ -1,0 +1,184 @@
+"""The one short-time Fourier transform of an excerpt, and what derives from it once.
+
+Definitions are librosa's (McFee et al. 2015), so that the numbers can be compared with
+published work; computing them here shares the work between features and keeps a compiler's
+start-up out of every process.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from genreclf.audio import Samples
+from genreclf.config import ExtractionConfig
+from genreclf.errors import ConfigError
+from genreclf.excerpt import Excerpt
+
+__all__ = [
+    "Spectrum",
+    "fft_frequencies",
+    "mel_filterbank",
+    "mix_spectrum",
+    "power_to_db",
+    "stft_magnitude",
+]
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A magnitude spectrogram and its derivatives, each computed at first use and then shared.
+
+    Attributes
+    ----------
+    magnitude : (1 + n_fft / 2, t) float32
+        Linear, not decibels. Row ``k`` is the frequency ``k * sample_rate_hz / n_fft``.
+    """
+
+    magnitude: Array
+    sample_rate_hz: int
+    hop_length: int
+    n_mels: int
+
+    @property
+    def n_fft(self) -> int:
+        """Samples in a window."""
+        return 2 * (len(self.magnitude) - 1)
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames in a second."""
+        return self.sample_rate_hz / self.hop_length
+
+    @cached_property
+    def power(self) -> Array:
+        """Squared magnitude, (1 + n_fft / 2, t)."""
+        return np.square(self.magnitude)
+
+    @cached_property
+    def mel_db(self) -> Array:
+        """Mel-band power in dB, (n_mels, t): what MFCC and onset strength are made from."""
+        bank = mel_filterbank(self.sample_rate_hz, self.n_fft, self.n_mels)
+        return power_to_db(bank @ self.power)
+
+    @cached_property
+    def weights(self) -> Array:
+        """Magnitude with each frame summing to one, (1 + n_fft / 2, t); silent frames stay 0."""
+        total = self.magnitude.sum(axis=0)
+        total[total < np.finfo(np.float32).tiny] = 1
+        return self.magnitude / total
+
+
+def mix_spectrum(excerpt: Excerpt, config: ExtractionConfig) -> Spectrum:
+    """Transform the frames of an excerpt that hold audio.
+
+    Frames of padding never get further, so that no statistic, median filter or difference
+    reads the zeros that a short track is padded with.
+    """
+    spectra = config.spectra
+    frames = excerpt.audio_frames(spectra.hop_length)
+    magnitude = stft_magnitude(excerpt.samples, spectra.n_fft, spectra.hop_length, frames)
+    return Spectrum(magnitude, excerpt.sample_rate_hz, spectra.hop_length, spectra.n_mels)
+
+
+def stft_magnitude(
+    samples: Samples, n_fft: int, hop_length: int, frames: slice = slice(None)
+) -> Array:
+    """Magnitude of the short-time Fourier transform, as ``abs(librosa.stft(samples))``.
+
+    Parameters
+    ----------
+    samples : (n,) float32
+    n_fft : int
+        Window length; a periodic Hann window.
+    hop_length : int
+        Samples between frames. Frame ``t`` is centred on sample ``t * hop_length``; beyond the
+        ends the signal is zero.
+    frames : slice
+        Which of the ``1 + n // hop_length`` frames to compute.
+
+    Returns
+    -------
+    (1 + n_fft / 2, t) float32
+        Transformed in double precision, as librosa does: spectral contrast looks at bins so
+        quiet that rounding in single precision would drown them.
+    """
+    window = hann_window(n_fft)
+    windows = frame(np.pad(samples, n_fft // 2), n_fft, hop_length)[frames]
+    magnitude = np.empty((1 + n_fft // 2, len(windows)), dtype=np.float32)
+    block = max(1, 2**15 // n_fft)  # a quarter megabyte of transform stays in the cache
+    for start in range(0, len(windows), block):
+        part = scipy.fft.rfft(windows[start : start + block] * window, axis=-1)
+        magnitude[:, start : start + block] = np.abs(part).T
+    return magnitude
+
+
+def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:
+    """View a signal as overlapping frames, (t, frame_length), without copying."""
+    return sliding_window_view(samples, frame_length)[::hop_length]
+
+
+@lru_cache(maxsize=8)
+def hann_window(length: int) -> NDArray[np.float64]:
+    """Return the periodic Hann window, (length,)."""
+    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    return window
+
+
+def fft_frequencies(sample_rate_hz: int, n_fft: int) -> NDArray[np.float64]:
+    """Return the frequency of each bin in Hz, (1 + n_fft / 2,)."""
+    return np.fft.rfftfreq(n_fft, 1 / sample_rate_hz)
+
+
+def power_to_db(power: NDArray[np.floating], dynamic_range_db: float = 80.0) -> Array:
+    """Return ``10 log10(power)``, floored at 1e-10 and at ``dynamic_range_db`` below the peak."""
+    decibels = 10 * np.log10(np.maximum(power, 1e-10))
+    return np.maximum(decibels, decibels.max() - dynamic_range_db)
+
+
+@lru_cache(maxsize=8)
+def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int) -> Array:
+    """Return triangular mel filters of equal area, (n_mels, 1 + n_fft / 2).
+
+    Slaney's Auditory Toolbox scale: linear below 1 kHz, logarithmic above.
+
+    Raises
+    ------
+    ConfigError
+        If a band is narrower than a bin, so that it would always be empty.
+    """
+    edges = _mel_to_hz(np.linspace(0, _hz_to_mel(sample_rate_hz / 2), n_mels + 2))
+    frequencies = fft_frequencies(sample_rate_hz, n_fft)
+    rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
+    bank = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    if not bank.any(axis=1).all():
+        raise ConfigError(
+            f"spectra.n_mels = {n_mels}: some mel bands are narrower than a bin of n_fft = "
+            f"{n_fft} at {sample_rate_hz} Hz; take fewer bands or a longer window"
+        )
+    area = (2 / (edges[2:] - edges[:-2])).astype(np.float32)
+    return bank * area[:, None]
+
+
+# Slaney's scale: 3 mels to 200 Hz up to 1 kHz, from there 27 mels to a factor of 6.4.
+_MELS_PER_HZ = 3 / 200
+_KNEE_HZ = 1000.0
+_KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
+_MELS_PER_LOG = 27 / np.log(6.4)
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _KNEE_HZ:
+        return hz * _MELS_PER_HZ
+    return float(_KNEE_MEL + np.log(hz / _KNEE_HZ) * _MELS_PER_LOG)
+
+
+def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) / _MELS_PER_LOG)
+    return np.where(mel < _KNEE_MEL, mel / _MELS_PER_HZ, above)

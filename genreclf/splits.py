@@ -1,0 +1,141 @@
+"""Splits of tracks into training and test parts that do not leak."""
+
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from genreclf.errors import TableError
+from genreclf.table import Texts
+
+__all__ = ["Fold", "Splits", "cross_validation", "published_folds", "published_split"]
+
+Indices = NDArray[np.intp]
+Fold = tuple[Indices, Indices]
+
+# Grouped folds cannot always be balanced: of this many shuffles the one that leaves the fewest
+# tracks without a genre to be compared with is taken.
+SHUFFLES_TRIED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """Folds, each a pair of row indices (training, test), and where they come from.
+
+    ``kind`` is ``grouped``, ``stratified``, ``folds`` or ``split``.
+    """
+
+    kind: str
+    folds: list[Fold]
+    notes: list[str] = field(default_factory=list)
+
+
+def cross_validation(
+    labels: Texts,
+    groups: Texts | None,
+    n_folds: int,
+    seed: int,
+) -> Splits:
+    """Shuffle tracks into folds of like proportions of genres, and never split a group.
+
+    Parameters
+    ----------
+    labels : (n,) array of str
+    groups : (n,) array of str, or None
+        A track whose group is the empty string is on its own.
+    n_folds : int
+        At most; fewer when there are not enough tracks or groups, with a note.
+    seed : int
+
+    Raises
+    ------
+    TableError
+        If there is one genre only, or too few tracks for two folds.
+    """
+    counts = Counter(labels)
+    if len(counts) < 2:
+        raise TableError(f"all tracks are {next(iter(counts))!r}; two genres are needed to tell")
+    if groups is None:
+        possible = max(2, min(n_folds, min(counts.values())))
+        kind = "stratified"
+    else:
+        groups = own_groups(groups)
+        possible = min(n_folds, len(set(groups)), max(counts.values()))
+        kind = "grouped"
+    if possible < 2 or max(counts.values()) < 2:
+        raise TableError("too few tracks or groups to hold any out: two are needed at least")
+    notes = []
+    if possible < n_folds:
+        fewest = min(counts, key=lambda genre: (counts[genre], genre))
+        why = f"{fewest} has {counts[fewest]} tracks" if groups is None else (
+            f"there are {len(set(groups))} groups and at most {max(counts.values())} tracks a genre"
+        )  # fmt: skip
+        notes.append(f"{possible} folds instead of {n_folds}: {why}")
+    return Splits(kind, _best_shuffle(labels, groups, possible, seed), notes)
+
+
+def own_groups(groups: Texts) -> Texts:
+    """Give every track without a group one of its own."""
+    alone = np.array([f"\0{row}" for row in range(len(groups))], dtype=object)
+    return np.where(groups == "", alone, groups)
+
+
+def _best_shuffle(labels: Texts, groups: Texts | None, n_folds: int, seed: int) -> list[Fold]:
+    best: list[Fold] = []
+    fewest = len(labels) + 1
+    for shuffle in range(SHUFFLES_TRIED):
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+        folds = splitter(n_folds, shuffle=True, random_state=(seed + shuffle) % 2**32)
+        with warnings.catch_warnings():
+            # A genre with fewer tracks than folds is dealt with by counting what is lost.
+            warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+            made = list(folds.split(np.zeros(len(labels)), labels, groups))
+        lost = sum((~np.isin(labels[test], labels[train])).sum() for train, test in made)
+        if lost < fewest:
+            best, fewest = made, lost
+        if lost == 0:
+            break
+    return best
+
+
+def published_folds(column: Texts) -> Splits:
+    """Use each value of a column as a fold; rows where it is empty are left out.
+
+    Raises
+    ------
+    TableError
+        If there are fewer than two folds.
+    """
+    used = column != ""
+    names = sorted(set(column[used]))
+    if len(names) < 2:
+        raise TableError("the folds column has fewer than two different values")
+    folds = [
+        (np.flatnonzero(used & (column != name)), np.flatnonzero(column == name)) for name in names
+    ]
+    return Splits("folds", folds, _left_out(used))
+
+
+def published_split(column: Texts) -> Splits:
+    """Train on the rows called ``train`` and test on those called ``test``.
+
+    Rows called ``valid`` or ``validation`` take no part: nothing is tuned on them.
+
+    Raises
+    ------
+    TableError
+        If there are no rows of either kind.
+    """
+    names = np.array([str(name).lower() for name in column], dtype=object)
+    train, test = np.flatnonzero(names == "train"), np.flatnonzero(names == "test")
+    if not len(train) or not len(test):
+        raise TableError("the split column needs rows called 'train' and rows called 'test'")
+    return Splits("split", [(train, test)], _left_out(np.isin(names, ("train", "test"))))
+
+
+def _left_out(used: NDArray[np.bool_]) -> list[str]:
+    left = int((~used).sum())
+    return [f"{left} of {len(used)} tracks are in no part of the published split"] if left else []

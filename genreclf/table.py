@@ -1,0 +1,366 @@
+"""FeatureTable: the features of many tracks, and the files that it is kept in."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from genreclf import __version__
+from genreclf.config import ExtractionConfig, extraction_config_from_dict
+from genreclf.errors import TableError
+from genreclf.files import written_whole
+
+__all__ = ["Columns", "FeatureTable", "load_table"]
+
+FORMATS = (".csv", ".parquet", ".npz")
+_HEADER = "genreclf-table"
+_OWN = ("path", "label", "group")
+
+Texts = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a table are called; a table of our own needs none of it.
+
+    Attributes
+    ----------
+    label, group : str
+        Column that holds the genre, and column of what must not straddle folds.
+    folds, split : str or None
+        Column of a published assignment to folds, or to train, valid and test.
+    ignore : tuple of str
+        Columns that are no features.
+    """
+
+    label: str = "label"
+    group: str = "group"
+    folds: str | None = None
+    split: str | None = None
+    ignore: tuple[str, ...] = ()
+
+    @property
+    def asked_for(self) -> set[str]:
+        """Columns that must be there, because someone named them."""
+        named = {self.label, self.group, self.folds, self.split, *self.ignore}
+        return {name for name in named if name} - {"label", "group"}
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Features of tracks, one row each.
+
+    Attributes
+    ----------
+    paths : (n_tracks,) array of str
+    labels, groups : (n_tracks,) array of str
+        The empty string where there is none.
+    names : list of str
+        Of the columns of ``values``.
+    values : (n_tracks, n_features) float32
+        NaN where a foreign table holds nothing; a table of our own has none.
+    config : ExtractionConfig or None
+        What the features were made with; None for a table from elsewhere.
+    folds, split : (n_tracks,) array of str, or None
+        Published assignments, the empty string for a track that they leave out.
+    notes : list of str
+        What a person should know of how the file was read.
+    """
+
+    paths: Texts
+    labels: Texts
+    groups: Texts
+    names: list[str]
+    values: NDArray[np.float32]
+    config: ExtractionConfig | None = None
+    folds: Texts | None = None
+    split: Texts | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def genres(self) -> list[str]:
+        """The labels that occur, sorted."""
+        return sorted(set(self.labels) - {""})
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any track belongs to a group."""
+        return bool((self.groups != "").any())
+
+    def take(self, rows: NDArray[Any]) -> "FeatureTable":
+        """Return the rows that an index or boolean array selects."""
+        return replace(
+            self,
+            paths=self.paths[rows],
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            values=self.values[rows],
+            folds=None if self.folds is None else self.folds[rows],
+            split=None if self.split is None else self.split[rows],
+        )
+
+    def labelled(self) -> "FeatureTable":
+        """Return the rows that have a label, with a note if that leaves any out.
+
+        Raises
+        ------
+        TableError
+            If there is none.
+        """
+        known = self.labels != ""
+        if not known.any():
+            raise TableError("the table has no labels: nothing to learn from or to compare with")
+        if known.all():
+            return self
+        note = f"{(~known).sum()} of {len(self)} tracks have no label and are left out"
+        return replace(self.take(known), notes=[*self.notes, note])
+
+    def columns_of(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the values of the named columns, in that order.
+
+        Raises
+        ------
+        TableError
+            If a column is missing.
+        """
+        where = {name: column for column, name in enumerate(self.names)}
+        missing = [name for name in names if name not in where]
+        if missing:
+            raise TableError(
+                f"{len(missing)} of {len(names)} feature columns are missing, {missing[0]} first; "
+                "the table was made with another configuration than the model"
+            )
+        return self.values[:, [where[name] for name in names]]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a pandas data frame: ``path``, ``label``, ``group``, then the features."""
+        own = pd.DataFrame({"path": self.paths, "label": self.labels, "group": self.groups})
+        return pd.concat([own, pd.DataFrame(self.values, columns=self.names)], axis=1)
+
+    def write_csv(self, file: TextIO) -> None:
+        """Write the table as CSV, its configuration in a comment line before the header."""
+        if self.config is not None:
+            file.write(f"# {_header(self.config)}\n")
+        # Quoted, so that a reader who skips comments does not cut "chroma.C#" or "a #1.mp3".
+        self.to_frame().to_csv(file, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+
+    def save(self, path: str | Path) -> None:
+        """Write the table as CSV, Parquet or NPZ, by the name's suffix; whole or not at all.
+
+        Raises
+        ------
+        TableError
+            If the suffix is none of these, pyarrow is missing for Parquet, or writing fails.
+        """
+        path = Path(path)
+        writers = {".csv": _write_csv, ".parquet": _write_parquet, ".npz": _write_npz}
+        writer = writers[table_format(path)]
+        try:
+            with written_whole(path) as aside:
+                writer(self, aside)
+        except OSError as error:
+            raise TableError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def table_format(path: Path) -> str:
+    """Return the suffix that decides the format of a table file.
+
+    Raises
+    ------
+    TableError
+        If it is none that is known.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise TableError(
+            f"{path}: a table's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+        )
+    if suffix == ".parquet":
+        _pyarrow()  # before hours of work go into a table that cannot be written
+    return suffix
+
+
+def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable:
+    """Read a feature table, our own or one from elsewhere.
+
+    Parameters
+    ----------
+    path : str or Path
+        CSV, Parquet or NPZ, by its suffix.
+    columns : Columns, optional
+        Needed where a table from elsewhere calls its columns otherwise. Columns named there are
+        never features; nor are columns whose name says that they hold folds or a split, nor
+        columns that are not numbers (with a note each).
+
+    Raises
+    ------
+    TableError
+        If the file is no table, or a column that was asked for is not there.
+    """
+    path, columns = Path(path), columns or Columns()
+    readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
+    try:
+        frame, header = readers[table_format(path)](path, columns)
+    except (OSError, ValueError, KeyError) as error:
+        # pandas' and pyarrow's parse errors are ValueErrors.
+        raise TableError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
+    if absent := sorted(columns.asked_for - set(frame.columns)):
+        raise TableError(
+            f"{path}: no column {absent[0]}; it has {_shortened(list(map(str, frame.columns)))}"
+        )
+    if frame.empty:
+        raise TableError(f"{path}: the table has no rows")
+    return _from_frame(frame, header, columns, path)
+
+
+def _from_frame(
+    frame: pd.DataFrame, header: dict[str, Any] | None, columns: Columns, path: Path
+) -> FeatureTable:
+    features, notes = _feature_columns(frame, columns)
+    if not features:
+        raise TableError(f"{path}: no numeric columns that could be features")
+    config = None
+    if header is not None:
+        config = extraction_config_from_dict(header["config"], str(path))
+    values = frame[features].to_numpy(dtype=np.float32, na_value=np.nan)
+    if np.isinf(values).any():
+        raise TableError(f"{path}: column {features[_first_infinite(values)]} is not finite")
+    return FeatureTable(
+        paths=_texts(frame, "path" if "path" in frame else "filename"),
+        labels=_texts(frame, columns.label),
+        groups=_texts(frame, columns.group),
+        names=features,
+        values=values,
+        config=config,
+        folds=_texts(frame, columns.folds) if columns.folds else None,
+        split=_texts(frame, columns.split) if columns.split else None,
+        notes=notes,
+    )
+
+
+def _feature_columns(frame: pd.DataFrame, columns: Columns) -> tuple[list[str], list[str]]:
+    """Choose the columns that are features, and say which others were met."""
+    special = {*_OWN, "filename", columns.label, columns.group, columns.folds, columns.split}
+    rest = [name for name in frame.columns if name not in special | set(columns.ignore)]
+    assignments = [name for name in rest if name.lower().endswith(("fold", "folds", "split"))]
+    texts = [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])]
+    notes = []
+    if columns_left := [name for name in rest if name in {*texts, *assignments}]:
+        notes.append(f"columns taken for no features: {_shortened(columns_left)}")
+    return [name for name in rest if name not in {*texts, *assignments}], notes
+
+
+def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
+    if column not in frame:
+        return np.full(len(frame), "", dtype=object)
+    values = frame[column]
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")  # folds 1.0, 2.0 and missing are 1, 2 and missing
+    return np.array(["" if pd.isna(value) else str(value) for value in values], dtype=object)
+
+
+def _header(config: ExtractionConfig) -> str:
+    header = {
+        "genreclf": __version__,
+        "fingerprint": config.fingerprint,
+        "config": config.to_dict(),
+    }
+    return json.dumps(header, separators=(",", ":"))
+
+
+def _write_csv(table: FeatureTable, path: Path) -> None:
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        table.write_csv(file)
+
+
+def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        first = file.readline()
+        header = _parse_header(first[2:]) if first.startswith("# {") else None
+        if header is None:
+            file.seek(0)
+        texts = {*_OWN, "filename", columns.label, columns.group, columns.folds, columns.split}
+        frame = pd.read_csv(
+            file,
+            converters={name: str for name in texts if name},  # also a genre called "NA"
+            low_memory=False,
+        )
+    return frame, header
+
+
+def _parse_header(text: str) -> dict[str, Any] | None:
+    header = json.loads(text)
+    return header if isinstance(header, dict) and "config" in header else None
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise TableError(
+            "Parquet files need pyarrow, which is not installed: pip install 'genreclf[parquet]'"
+        ) from None
+    return pyarrow
+
+
+def _write_parquet(table: FeatureTable, path: Path) -> None:
+    pyarrow = _pyarrow()
+    arrow = pyarrow.Table.from_pandas(table.to_frame(), preserve_index=False)
+    if table.config is not None:
+        metadata = {
+            **(arrow.schema.metadata or {}),
+            _HEADER.encode(): _header(table.config).encode(),
+        }
+        arrow = arrow.replace_schema_metadata(metadata)
+    pyarrow.parquet.write_table(arrow, path)
+
+
+def _read_parquet(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    pyarrow = _pyarrow()
+    arrow = pyarrow.parquet.read_table(path)
+    header = (arrow.schema.metadata or {}).get(_HEADER.encode())
+    return arrow.to_pandas(), _parse_header(header) if header else None
+
+
+def _write_npz(table: FeatureTable, path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(
+            file,
+            path=table.paths.astype(str),
+            label=table.labels.astype(str),
+            group=table.groups.astype(str),
+            names=np.array(table.names, dtype=str),
+            values=table.values,
+            header=np.array("" if table.config is None else _header(table.config)),
+        )
+
+
+def _read_npz(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    with np.load(path, allow_pickle=False) as arrays:
+        own = pd.DataFrame({name: arrays[name].astype(object) for name in _OWN})
+        features = pd.DataFrame(arrays["values"], columns=arrays["names"].astype(object))
+        header = str(arrays["header"])
+    return pd.concat([own, features], axis=1), _parse_header(header) if header else None
+
+
+def _first_infinite(values: NDArray[np.float32]) -> int:
+    return int(np.isinf(values).any(axis=0).argmax())
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _shortened(names: Iterable[str], most: int = 8) -> str:
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

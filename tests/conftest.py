@@ -1,0 +1,89 @@
+"""Audio for the tests, synthesised when needed; no binary fixtures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+def sine(hz: float, seconds: float, rate: int, amplitude: float = 0.5) -> Samples:
+    """A tone of constant pitch."""
+    t = np.arange(round(seconds * rate)) / rate
+    return (amplitude * np.sin(2 * np.pi * hz * t)).astype(np.float32)
+
+
+def noise(seconds: float, rate: int, amplitude: float = 0.1, seed: int = 0) -> Samples:
+    """White noise."""
+    random = np.random.default_rng(seed)
+    return (amplitude * random.standard_normal(round(seconds * rate))).astype(np.float32)
+
+
+def clicks(bpm: float, seconds: float, rate: int) -> Samples:
+    """Short bursts of decaying noise at a steady tempo."""
+    signal = np.zeros(round(seconds * rate), dtype=np.float32)
+    length = round(0.03 * rate)
+    burst = noise(0.03, rate, 0.5)[:length] * np.exp(-np.arange(length) / (0.006 * rate))
+    for start in np.arange(0, seconds - 0.05, 60 / bpm):
+        at = round(start * rate)
+        signal[at : at + length] += burst
+    return signal
+
+
+def music(seconds: float, rate: int, seed: int = 0, bpm: float = 100) -> Samples:
+    """Chords with partials and a beat over a little noise: a stand-in for real music."""
+    random = np.random.default_rng(seed)
+    signal = clicks(bpm, seconds, rate) + noise(seconds, rate, 0.003, seed)
+    bar = 240 / bpm
+    for start in np.arange(0, seconds, bar):
+        length = min(bar, seconds - start)
+        at = round(start * rate)
+        for pitch in 48 + random.integers(0, 24, size=3):
+            hz = 440 * 2 ** ((pitch - 69) / 12)
+            for partial in range(1, 6):
+                tone = sine(hz * partial, length, rate, 0.12 / partial**1.5)
+                n = min(len(tone), len(signal) - at)
+                signal[at : at + n] += (tone * np.exp(-np.arange(len(tone)) / rate))[:n]
+    return (0.5 * signal / np.abs(signal).max()).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def write_audio(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write samples to a file of any format, by its suffix, and return the path."""
+
+    def write(name: str, samples: Samples, rate: int, folder: Path | None = None) -> Path:
+        path = (folder or tmp_path_factory.mktemp("audio")) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, samples, rate)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def song(write_audio: Callable[..., Path]) -> Path:
+    """An mp3 of 40 s at 44.1 kHz: longer than an excerpt."""
+    return write_audio("song.mp3", music(40, 44100), 44100)
+
+
+@pytest.fixture(scope="session")
+def short_song(write_audio: Callable[..., Path]) -> Path:
+    """An mp3 of 5 s at 22.05 kHz: shorter than an excerpt."""
+    return write_audio("short.mp3", music(5, 22050, seed=1), 22050)
+
+
+@pytest.fixture(scope="session")
+def genre_folder(tmp_path_factory: pytest.TempPathFactory, write_audio: Callable[..., Path]) -> Path:
+    """A folder with two genres of six short mp3s each: tones, and clicks with noise."""
+    folder = tmp_path_factory.mktemp("music")
+    for i in range(6):
+        tones = music(4, 22050, seed=i, bpm=60)
+        beats = clicks(110 + 8 * i, 4, 22050) + noise(4, 22050, 0.02, seed=i)
+        write_audio(f"tonal/{i}.mp3", tones, 22050, folder)
+        write_audio(f"noisy/{i}.mp3", beats, 22050, folder)
+    (folder / "cover.txt").write_text("no audio")
+    return folder
