@@ -1,7 +1,9 @@
 """Decoding: only the seconds asked for, any format that libsndfile knows, resampled."""
 
+import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,11 @@ Samples = NDArray[np.float32]
 # A stream may end a little before its header says without being damaged: encoders pad, and
 # the lengths of some variable-rate files are estimates.
 MISSING_SECONDS_ALLOWED = 0.1
+
+# After a seek into an mp3, libmpg123 lacks the bits that earlier frames keep in store for the
+# next ones, and the first frames come out wrong: decoding starts this much early. It has to be
+# one read, since soundfile seeks after each.
+PREROLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +85,10 @@ def decode(
     with _open(path) as file:
         info = _info(file)
         start, stop = span(info.n_frames, info.sample_rate_hz)
+        early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
         try:
-            file.seek(start)
-            channels = file.read(stop - start, dtype="float32", always_2d=True)
+            file.seek(start - early)
+            channels = file.read(early + stop - start, dtype="float32", always_2d=True)[early:]
         except (soundfile.LibsndfileError, RuntimeError) as error:
             raise AudioError(f"{path}: decoding failed: {_reason(error)}") from None
     missing = stop - start - len(channels)
@@ -110,7 +118,8 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     return resampled[:n]
 
 
-def _open(path: Path) -> soundfile.SoundFile:
+@contextmanager
+def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         status = path.stat()
     except OSError as error:
@@ -119,10 +128,34 @@ def _open(path: Path) -> soundfile.SoundFile:
         raise AudioError(f"{path}: not a regular file")
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
+    with _codecs_muted():
+        try:
+            file = soundfile.SoundFile(path)
+        except (soundfile.LibsndfileError, OSError, TypeError) as error:
+            raise AudioError(f"{path}: no audio could be decoded ({_reason(error)})") from None
+        with file:
+            yield file
+
+
+@contextmanager
+def _codecs_muted() -> Iterator[None]:
+    """Keep libmpg123 from printing what it dislikes to the C-level standard error.
+
+    Nothing can tell it not to; what matters of it shows in the samples.
+    """
     try:
-        return soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise AudioError(f"{path}: no audio could be decoded ({_reason(error)})") from None
+        saved = os.dup(2)
+    except OSError:  # there is no standard error
+        yield
+        return
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(silent)
 
 
 def _info(file: soundfile.SoundFile) -> AudioInfo:

@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from genreclf.config import Config, ExtractionConfig
 from genreclf.errors import AudioError
-from genreclf.excerpt import load_excerpt
+from genreclf.excerpt import Excerpt, load_excerpt
 from genreclf.features import compute_features
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
@@ -19,7 +19,16 @@ from genreclf.spectra import Array, mix_spectrum
 from genreclf.table import FeatureTable
 from genreclf.workers import WorkerError, map_in_workers
 
-__all__ = ["Failure", "Outcome", "Row", "build_table", "extract", "extract_one", "extract_tracks"]
+__all__ = [
+    "Failure",
+    "Outcome",
+    "Row",
+    "build_table",
+    "extract",
+    "extract_frames",
+    "extract_one",
+    "extract_tracks",
+]
 
 
 def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Array:
@@ -42,12 +51,22 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
         If the file cannot be decoded or holds too little audio.
     """
     config = config or Config()
+    return pool(extract_frames(Path(path), config)[1], config)
+
+
+def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[str, Array]]:
+    """Compute the features of one audio file before they are pooled over time.
+
+    Returns
+    -------
+    excerpt : Excerpt
+    frames : dict of str to (d, t) float32
+    """
     with _blas().limit(limits=1, user_api="blas"):
-        excerpt = load_excerpt(Path(path), config)
+        excerpt = load_excerpt(path, config)
         mix = mix_spectrum(excerpt, config)
         parts = separate(mix, config)
-        frames = compute_features(parts, excerpt, config)
-        return pool(frames, config)
+        return excerpt, compute_features(parts, excerpt, config)
 
 
 @cache
@@ -58,10 +77,11 @@ def _blas() -> ThreadpoolController:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A track whose features were computed."""
+    """A track whose features are there: computed now, or kept from before."""
 
     track: Track
     values: Array
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def extract_resumably(
         if (identity := _identity(track, fingerprint)) in kept
     }
     for track, values in finished.items():
-        yield Row(track, values)
+        yield Row(track, values, kept=True)
     missing = [track for track in tracks if track not in finished]
     if not missing:
         return

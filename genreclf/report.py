@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from genreclf.audio import AudioInfo
 from genreclf.evaluation import Evaluation
 from genreclf.excerpt import Excerpt
 from genreclf.model import Model, Prediction
@@ -17,6 +16,7 @@ from genreclf.table import FeatureTable
 
 __all__ = [
     "audio_report",
+    "comparison_report",
     "evaluation_report",
     "genre_counts",
     "model_report",
@@ -177,11 +177,10 @@ def model_report(model: Model, console: Console) -> None:
 
 
 def audio_report(
-    info: AudioInfo, tags: dict[str, str], excerpt: Excerpt, features: dict[str, float],
-    console: Console,
-) -> None:  # fmt: skip
+    excerpt: Excerpt, tags: dict[str, str], features: dict[str, float], console: Console
+) -> None:
     """Print what an audio file is, which seconds of it are used, and its features."""
-    stop = excerpt.start_seconds + excerpt.seconds
+    info, stop = excerpt.info, excerpt.start_seconds + excerpt.seconds
     padding = (len(excerpt.samples) / excerpt.sample_rate_hz - excerpt.seconds) / 2
     padded = f", {padding:.2f} s of silence added on each side" if padding > 0.01 else ""
     facts = [
@@ -195,6 +194,14 @@ def audio_report(
     table = Table("feature", _right("value"))
     for name, value in features.items():
         table.add_row(name, f"{value:.6g}")
+    console.print(table)
+
+
+def comparison_report(differences: dict[str, float], console: Console) -> None:
+    """Print how far each feature is from librosa's, relative to its largest value."""
+    table = Table("feature", _right("largest relative difference"))
+    for name, difference in differences.items():
+        table.add_row(name, f"{difference:.1e}")
     console.print(table)
 
 

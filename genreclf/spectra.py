@@ -126,13 +126,12 @@ def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:
 @lru_cache(maxsize=8)
 def hann_window(length: int) -> NDArray[np.float64]:
     """Return the periodic Hann window, (length,)."""
-    window: NDArray[np.float64] = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-    return window
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
 def fft_frequencies(sample_rate_hz: int, n_fft: int) -> NDArray[np.float64]:
     """Return the frequency of each bin in Hz, (1 + n_fft / 2,)."""
-    return np.fft.rfftfreq(n_fft, 1 / sample_rate_hz)
+    return np.fft.rfftfreq(n_fft, 1 / sample_rate_hz).astype(np.float64)
 
 
 def power_to_db(power: NDArray[np.floating], dynamic_range_db: float = 80.0) -> Array:

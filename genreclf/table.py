@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +146,7 @@ class FeatureTable:
         own = pd.DataFrame({"path": self.paths, "label": self.labels, "group": self.groups})
         return pd.concat([own, pd.DataFrame(self.values, columns=self.names)], axis=1)
 
-    def write_csv(self, file: TextIO) -> None:
+    def write_csv(self, file: IO[str]) -> None:
         """Write the table as CSV, its configuration in a comment line before the header."""
         if self.config is not None:
             file.write(f"# {_header(self.config)}\n")

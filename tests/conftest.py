@@ -77,7 +77,9 @@ def short_song(write_audio: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def genre_folder(tmp_path_factory: pytest.TempPathFactory, write_audio: Callable[..., Path]) -> Path:
+def genre_folder(
+    tmp_path_factory: pytest.TempPathFactory, write_audio: Callable[..., Path]
+) -> Path:
     """A folder with two genres of six short mp3s each: tones, and clicks with noise."""
     folder = tmp_path_factory.mktemp("music")
     for i in range(6):

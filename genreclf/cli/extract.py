@@ -106,13 +106,21 @@ def extract(
         raise AudioError(f"none of {len(tracks)} files gave features")
     table = build_table(rows, settings)
     if output is None:
-        table.write_csv(click.get_text_stream("stdout"))
+        with click.open_file("-", "w") as standard_output:
+            table.write_csv(standard_output)
     else:
         table.save(output)
         journal_path(output).unlink(missing_ok=True)
-    note(f"{len(rows)} tracks, {len(failures)} failed" + (f": {output}" if output else ""))
+    note(_summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
+    kept = sum(row.kept for row in rows)
+    earlier = f" ({kept} finished by an earlier run)" if kept else ""
+    where = f", written to {output}" if output else ""
+    return f"{len(rows)} tracks{earlier}, {len(failures)} failed{where}"
 
 
 def _run(

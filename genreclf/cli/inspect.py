@@ -10,11 +10,20 @@ from genreclf.cli.options import FILE, config_option, stdout_console
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from genreclf.config import Config
+
 
 @click.command()
 @click.argument("file", type=FILE)
 @config_option
-def inspect(file: Path, config: str, overrides: tuple[str, ...]) -> None:
+@click.option(
+    "--compare-librosa",
+    is_flag=True,
+    help="Hold each feature of an audio file against librosa's own (needs librosa).",
+)
+def inspect(
+    file: Path, config: str, overrides: tuple[str, ...], compare_librosa: bool
+) -> None:  # fmt: skip
     """Tell what a feature table, a model or an audio FILE holds.
 
     The suffix decides: .csv, .parquet and .npz are tables, .joblib is a model (a pickle: inspect
@@ -25,7 +34,9 @@ def inspect(file: Path, config: str, overrides: tuple[str, ...]) -> None:
       genreclf inspect features.csv
       genreclf inspect model.joblib
       genreclf inspect song.mp3 --config wide
+      genreclf inspect song.mp3 --compare-librosa
     """
+    from genreclf.config import load_config
     from genreclf.model import Model
     from genreclf.report import model_report, table_report
     from genreclf.table import FORMATS, load_table
@@ -35,21 +46,28 @@ def inspect(file: Path, config: str, overrides: tuple[str, ...]) -> None:
         table_report(load_table(file), console)
     elif file.suffix.lower() == ".joblib":
         model_report(Model.load(file), console)
+    elif compare_librosa:
+        _compare_with_librosa(file, load_config(config, overrides), console)
     else:
-        _inspect_audio(file, config, overrides, console)
+        _inspect_audio(file, load_config(config, overrides), console)
 
 
-def _inspect_audio(file: Path, config: str, overrides: tuple[str, ...], console: "Console") -> None:
-    from genreclf.audio import describe
-    from genreclf.config import load_config
-    from genreclf.excerpt import load_excerpt
-    from genreclf.extraction import extract_one
-    from genreclf.pooling import feature_names
+def _inspect_audio(file: Path, settings: "Config", console: "Console") -> None:
+    from genreclf.extraction import extract_frames
+    from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
     from genreclf.tags import read_tags
 
-    settings = load_config(config, overrides)
-    values = extract_one(file, settings)
+    excerpt, frames = extract_frames(file, settings)
+    values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
-    excerpt = load_excerpt(file, settings)
-    audio_report(describe(file), read_tags(file), excerpt, features, console)
+    audio_report(excerpt, read_tags(file), features, console)
+
+
+def _compare_with_librosa(file: Path, settings: "Config", console: "Console") -> None:
+    from genreclf.extraction import extract_frames
+    from genreclf.reference import compare_with_librosa
+    from genreclf.report import comparison_report
+
+    _, frames = extract_frames(file, settings)
+    comparison_report(compare_with_librosa(frames, file, settings), console)

@@ -121,7 +121,8 @@ def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
 
     for path in paths:
         if str(path) == "-":
-            yield from read_path_list(click.get_text_stream("stdin", errors="surrogateescape"))
+            with click.open_file("-", errors="surrogateescape") as lines:
+                yield from read_path_list(lines)
         else:
             yield path
 

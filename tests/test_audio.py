@@ -1,0 +1,330 @@
+import os
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+from conftest import music, noise, sine
+
+from genreclf.audio import Samples, decode, describe, resample
+from genreclf.errors import AudioError
+
+LOSSLESS = {
+    "wav": ("WAV", "PCM_16"),
+    "wav24": ("WAV", "PCM_24"),
+    "wav_float": ("WAV", "FLOAT"),
+    "wav_double": ("WAV", "DOUBLE"),
+    "flac": ("FLAC", "PCM_16"),
+    "aiff": ("AIFF", "PCM_16"),
+    "au": ("AU", "PCM_16"),
+    "caf": ("CAF", "PCM_16"),
+    "w64": ("W64", "PCM_16"),
+}
+LOSSY = {
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+    "ogg": ("OGG", "VORBIS"),
+    "opus": ("OGG", "OPUS"),
+    "mu-law": ("WAV", "ULAW"),
+}
+
+
+def whole(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
+    return 0, n_frames
+
+
+def write(path: Path, samples: Samples, rate: int, kind: str) -> Path:
+    container, codec = (LOSSLESS | LOSSY)[kind]
+    if not soundfile.check_format(container, codec):
+        pytest.skip(f"this libsndfile writes no {codec} in {container}")
+    soundfile.write(path, samples, rate, format=container, subtype=codec)
+    return path
+
+
+def message_of(path: Path) -> str:
+    """What the error says; it has to be one line with the file's name."""
+    with pytest.raises(AudioError) as caught:
+        decode(path, whole)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert len(message.splitlines()) == 1
+    return message
+
+
+# --- what is decoded -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+def test_mix_down_is_the_mean_of_the_channels(tmp_path: Path, channels: int) -> None:
+    path = tmp_path / "a.wav"
+    signals = np.stack([noise(1, 8000, seed=i) for i in range(channels)], axis=1)
+    soundfile.write(path, signals, 8000, subtype="FLOAT")
+    samples, info, _ = decode(path, whole)
+    np.testing.assert_allclose(samples, signals.mean(axis=1), atol=1e-7)
+    assert samples.dtype == np.float32
+    assert info.channels == channels
+
+
+def test_channels_of_opposite_sign_cancel(tmp_path: Path) -> None:
+    left = sine(440, 1, 8000)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), 8000, subtype="FLOAT")
+    samples, _, _ = decode(tmp_path / "a.wav", whole)
+    np.testing.assert_array_equal(samples, np.zeros(8000))
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (48000, 2)])
+def test_int16_is_scaled_to_one(tmp_path: Path, rate: int, channels: int) -> None:
+    random = np.random.default_rng(0)
+    integers = random.integers(-(2**15), 2**15, (rate // 2, channels), dtype=np.int16)
+    soundfile.write(tmp_path / "a.wav", integers, rate, subtype="PCM_16")
+    samples, info, _ = decode(tmp_path / "a.wav", whole)
+    np.testing.assert_allclose(samples, integers.mean(axis=1) / 2**15, atol=1e-7)
+    assert (info.sample_rate_hz, info.channels) == (rate, channels)
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize("span", [(0, 1), (1234, 9876), (15_000, 16_000)])
+def test_span_equals_soundfiles_own_read_of_it(
+    tmp_path: Path, kind: str, span: tuple[int, int]
+) -> None:
+    path = write(tmp_path / "a", music(2, 8000), 8000, kind)
+    samples, _, start = decode(path, lambda n, rate: span)
+    expected, _ = soundfile.read(path, start=span[0], stop=span[1], dtype="float32")
+    np.testing.assert_array_equal(samples, expected)
+    assert start == span[0]
+
+
+def test_span_is_asked_for_with_length_and_rate(tmp_path: Path) -> None:
+    asked = []
+    path = write(tmp_path / "a.wav", sine(440, 1.5, 8000), 8000, "wav")
+    decode(path, lambda n, rate: asked.append((n, rate)) or (0, 10))  # type: ignore[func-returns-value]
+    assert asked == [(12_000, 8000)]
+
+
+def test_only_the_span_is_read(tmp_path: Path) -> None:
+    signal = noise(1, 8000)
+    signal[:2000] = signal[6000:] = np.nan  # reading any of this would raise
+    path = write(tmp_path / "a.wav", signal, 8000, "wav_float")
+    samples, _, _ = decode(path, lambda n, rate: (2000, 6000))
+    np.testing.assert_array_equal(samples, signal[2000:6000])
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_lossless_formats_give_the_signal_back(tmp_path: Path, kind: str) -> None:
+    signal = music(2, 44100)
+    samples, _, _ = decode(write(tmp_path / "a", signal, 44100, kind), whole)
+    np.testing.assert_allclose(samples, signal, atol=2**-15)
+
+
+@pytest.mark.parametrize("kind", LOSSY)
+def test_lossy_formats_give_nearly_the_signal_back(tmp_path: Path, kind: str) -> None:
+    signal = sine(440, 3, 48000) + sine(1000, 3, 48000, 0.2)
+    samples, info, _ = decode(write(tmp_path / "a", signal, 48000, kind), whole)
+    assert abs(info.seconds - 3) < 0.1
+    n = min(len(samples), len(signal))
+    # Also says that the decoder does not shift the signal by the encoder's delay.
+    assert np.corrcoef(samples[4800 : n - 4800], signal[4800 : n - 4800])[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("kind", LOSSY)
+@pytest.mark.parametrize("start", [1, 50_000, 123_456])
+def test_seeking_in_lossy_formats_hits_the_sample(tmp_path: Path, kind: str, start: int) -> None:
+    path = write(tmp_path / "a", music(4, 48000), 48000, kind)
+    all_of_it, _, _ = decode(path, whole)
+    part, _, _ = decode(path, lambda n, rate: (start, start + 20_000))
+    np.testing.assert_allclose(part, all_of_it[start : start + 20_000], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["A.MP3", "wrong.wav", "none"])
+def test_the_suffix_does_not_matter(tmp_path: Path, name: str) -> None:
+    samples, info, _ = decode(write(tmp_path / name, music(2, 22050), 22050, "mp3"), whole)
+    assert info.container == "MP3"
+    assert len(samples) == 2 * 22050
+
+
+def test_odd_names_and_symbolic_links_are_opened(tmp_path: Path) -> None:
+    path = write(tmp_path / "Ü 音楽 'a' #1 %d.flac", sine(440, 1, 8000), 8000, "flac")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    assert len(decode(link, whole)[0]) == 8000
+
+
+@pytest.mark.parametrize("kind", [*LOSSLESS, *LOSSY])
+def test_describe_reads_the_header(tmp_path: Path, kind: str) -> None:
+    stereo = np.stack([music(2, 48000), noise(2, 48000)], axis=1)
+    info = describe(write(tmp_path / "a", stereo, 48000, kind))
+    container, codec = (LOSSLESS | LOSSY)[kind]
+    assert (info.container, info.codec) == (container, codec)
+    assert (info.n_frames, info.sample_rate_hz, info.channels) == (96_000, 48_000, 2)
+    assert info.seconds == 2
+
+
+# --- resampling ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to_hz", [12_000, 22_050])
+@pytest.mark.parametrize(
+    "from_hz", [8000, 11_025, 16_000, 22_050, 32_000, 44_100, 48_000, 96_000, 44_056]
+)
+@pytest.mark.parametrize("n", [50_000, 44_101])
+def test_resample_equals_librosa(from_hz: int, to_hz: int, n: int) -> None:
+    signal = music(8, 8000)[:n]
+    expected = librosa.resample(signal, orig_sr=from_hz, target_sr=to_hz, res_type="soxr_hq")
+    resampled = resample(signal, from_hz, to_hz)
+    assert len(resampled) == -(-n * to_hz // from_hz)
+    np.testing.assert_allclose(resampled, expected[: len(resampled)], atol=1e-7)
+    assert resampled.dtype == np.float32
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10])
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(44_100, 12_000), (8000, 12_000)])
+def test_resample_gives_ceil_of_the_ratio_for_a_few_samples(
+    from_hz: int, to_hz: int, n: int
+) -> None:
+    assert len(resample(sine(440, 1, 8000)[:n], from_hz, to_hz)) == -(-n * to_hz // from_hz)
+
+
+def test_resample_to_the_same_rate_changes_nothing() -> None:
+    signal = noise(1, 12_000)
+    np.testing.assert_array_equal(resample(signal, 12_000, 12_000), signal)
+
+
+def test_resample_keeps_a_tone_and_drops_what_is_above_nyquist() -> None:
+    signal = sine(1000, 2, 44_100) + sine(9000, 2, 44_100)
+    middle = resample(signal, 44_100, 12_000)[2000:-2000]
+    np.testing.assert_allclose(middle, sine(1000, 2, 12_000)[2000:-2000], atol=1e-3)
+
+
+# --- what cannot be decoded ------------------------------------------------------------------
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    assert "no such file" in message_of(tmp_path / "missing.mp3")
+
+
+def test_file_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(b"x")
+    assert "not a directory" in message_of(tmp_path / "a.mp3" / "b.mp3")
+
+
+def test_dangling_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "link.wav").symlink_to(tmp_path / "gone.wav")
+    assert "no such file" in message_of(tmp_path / "link.wav")
+
+
+def test_name_too_long(tmp_path: Path) -> None:
+    assert "too long" in message_of(tmp_path / ("a" * 5000))
+
+
+def test_folder(tmp_path: Path) -> None:
+    assert "not a regular file" in message_of(tmp_path)
+
+
+def test_fifo_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    assert "not a regular file" in message_of(tmp_path / "pipe.wav")
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac", "ogg", "raw", "txt"])
+def test_file_of_0_bytes(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"empty.{suffix}"
+    path.touch()
+    assert "0 bytes" in message_of(path)
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "flac", "ogg", "raw", "txt"])
+def test_text_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"text.{suffix}"
+    path.write_text("These are words.\n" * 100)
+    assert "no audio could be decoded" in message_of(path)
+
+
+@pytest.mark.parametrize("content", [b"words " * 100, bytes(10_000)], ids=["text", "zeros"])
+def test_message_about_a_false_mp3_does_not_deny_that_it_exists(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "false.mp3"
+    path.write_bytes(content)
+    assert "not exist" not in message_of(path)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "aiff", "au"])
+def test_file_of_0_samples(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "a", np.zeros(0, np.float32), 8000, kind)
+    assert "no audio could be decoded" in message_of(path)
+
+
+def test_describe_raises_as_decode_does(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="no such file"):
+        describe(tmp_path / "missing.wav")
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize("n_bytes", [4, 12, 20])
+def test_header_that_breaks_off(tmp_path: Path, kind: str, n_bytes: int) -> None:
+    path = write(tmp_path / "a", sine(440, 1, 8000), 8000, kind)
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    assert "no audio could be decoded" in message_of(path)
+
+
+@pytest.mark.parametrize("kind", ["wav", "wav_float", "aiff", "au", "w64"])
+def test_pcm_file_that_breaks_off_tells_how_much_was_there(tmp_path: Path, kind: str) -> None:
+    path = write(tmp_path / "a", music(10, 8000), 8000, kind)
+    content = path.read_bytes()
+    bytes_a_sample = 4 if kind == "wav_float" else 2
+    path.write_bytes(content[: len(content) - 6 * 8000 * bytes_a_sample])
+    message = message_of(path)
+    assert "4.0 s" in message
+    assert "10.0 s" in message
+
+
+def test_mp3_that_breaks_off_tells_how_much_was_there(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", noise(10, 22050), 22050, "mp3")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"after [45]\.\d s of 10\.0 s; the file is damaged"):
+        decode(path, whole)
+
+
+def test_flac_that_breaks_off(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.flac", music(10, 22050), 22050, "flac")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    message_of(path)
+
+
+def test_part_before_the_break_is_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", noise(10, 22050), 22050, "mp3")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    samples, _, _ = decode(path, lambda n, rate: (0, 4 * rate))
+    assert len(samples) == 4 * 22050
+
+
+def test_mp3_that_lacks_its_last_frame_is_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", noise(5, 22050), 22050, "mp3")
+    path.write_bytes(path.read_bytes()[:-100])
+    samples, info, _ = decode(path, whole)
+    assert 0 < info.n_frames - len(samples) < 2205
+
+
+def test_wav_of_a_stream_with_unknown_length_is_decoded(tmp_path: Path) -> None:
+    # What ffmpeg writes into a pipe: both sizes in the header are the largest there is.
+    signal = music(2, 8000)
+    path = write(tmp_path / "a.wav", signal, 8000, "wav")
+    content = bytearray(path.read_bytes())
+    assert content[36:40] == b"data"
+    content[4:8] = content[40:44] = b"\xff" * 4
+    path.write_bytes(content)
+    np.testing.assert_allclose(decode(path, whole)[0], signal, atol=2**-15)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite(tmp_path: Path, bad: float) -> None:
+    signal = noise(1, 8000)
+    signal[4000] = bad
+    assert "not finite" in message_of(write(tmp_path / "a.wav", signal, 8000, "wav_float"))
+
+
+@pytest.mark.parametrize("pair", [(np.inf, -np.inf), (np.nan, 0), (3e38, 3e38)])
+def test_values_whose_mean_is_not_finite(tmp_path: Path, pair: tuple[float, float]) -> None:
+    stereo = np.zeros((8000, 2), np.float32)
+    stereo[4000] = pair
+    assert "not finite" in message_of(write(tmp_path / "a.wav", stereo, 8000, "wav_float"))

@@ -1,0 +1,393 @@
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from test_table import blobs, texts
+
+from genreclf.classifiers import TemperatureScaled, fit_pipeline, make_pipeline, tune
+from genreclf.config import CLASSIFIERS, Config, load_config
+from genreclf.errors import TableError
+from genreclf.table import FeatureTable
+
+# Smaller than the defaults where those take seconds.
+SMALLER = {
+    "random-forest": ["classifier.n_estimators=30"],
+    "gradient-boosting": ["classifier.max_iter=20"],
+    "mlp": ["classifier.hidden_layer_sizes=[16]", "classifier.max_iter=100"],
+}
+FAST = ("svm", "logistic", "lda", "knn")
+
+
+def configured(name: str, *overrides: str) -> Config:
+    return load_config(overrides=[f"classifier.name={name}", *SMALLER.get(name, []), *overrides])
+
+
+def overlapping(n: int, seed: int, distance: float = 1.5) -> tuple[FeatureTable, NDArray[Any]]:
+    """Two clouds at ± distance / 2 on the first axis, and the true probability of the second."""
+    random = np.random.default_rng(seed)
+    which = np.tile([0, 1], n // 2)
+    values = random.standard_normal((n, 2))
+    values[:, 0] += distance * (which - 0.5)
+    table = replace(
+        blobs(n // 2, 2, 2), values=values.astype(np.float32), labels=texts([f"g{k}" for k in which])
+    )
+    return table, expit(distance * values[:, 0])
+
+
+def unscaled(pipeline: Pipeline) -> Pipeline:
+    """The same fitted pipeline as if its temperature were one."""
+    plain = copy.deepcopy(pipeline)
+    plain["classify"].temperature_ = 1.0
+    return plain
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_learns_clouds_and_gives_probabilities(name: str) -> None:
+    table, unseen = blobs(40, seed=3), blobs(60, seed=3)
+    pipeline = fit_pipeline(table, configured(name))
+    rows = slice(len(table), None)  # the same centres, other points
+    assert pipeline.score(unseen.values[rows], unseen.labels[rows]) > 0.9
+    probabilities = pipeline.predict_proba(unseen.values)
+    assert probabilities.shape == (len(unseen), 3)
+    assert (probabilities >= 0).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+    assert list(pipeline.classes_) == table.genres
+    chosen = pipeline.classes_[probabilities.argmax(axis=1)]
+    assert list(pipeline.predict(unseen.values)) == list(chosen)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
+    table = blobs(12, spread=1)
+    first, second = (fit_pipeline(table, configured(name, "seed=3")) for _ in range(2))
+    np.testing.assert_array_equal(
+        first.predict_proba(table.values), second.predict_proba(table.values)
+    )
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_hyperparameters_reach_the_estimator(name: str) -> None:
+    config = configured(name)
+    estimator = make_pipeline(config, 3, calibrated=False)["classify"]
+    parameters = estimator.get_params()
+    for key in config.classifier.__struct_fields__:
+        assert parameters[key] == getattr(config.classifier, key)
+    wrapped = make_pipeline(config, 3)["classify"]
+    assert isinstance(wrapped, TemperatureScaled)
+    assert type(wrapped.estimator) is type(estimator)
+
+
+@pytest.mark.parametrize("name", ["svm", "logistic", "lda"])
+def test_a_rare_genre_is_not_drowned(name: str) -> None:
+    # One track in ten is of the rare genre; a prior would shift the border to x = 0.73.
+    table, _ = overlapping(2000, seed=1, distance=3)
+    rare = table.labels == "g1"
+    rare &= np.cumsum(rare) > 100
+    part = table.take(~rare)
+    pipeline = fit_pipeline(part, configured(name, "pca=off", "classifier.name=" + name))
+    border = np.column_stack((np.linspace(-3, 3, 601), np.zeros(601))).astype(np.float32)
+    found = border[pipeline.predict(border) == "g1", 0].min()
+    assert abs(found) < 0.45
+
+
+@parametrize_with_checks([TemperatureScaled(), TemperatureScaled(SVC(), n_folds=3)])
+def test_scikit_learns_contract(estimator: TemperatureScaled, check: Callable[..., None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        LogisticRegression(),
+        SVC(),
+        SVC(decision_function_shape="ovo"),
+        KNeighborsClassifier(3),
+        DummyClassifier(strategy="prior"),
+    ],
+)
+@pytest.mark.parametrize("n_genres", [2, 4])
+def test_a_temperature_keeps_the_order_of_the_classes(base: Any, n_genres: int) -> None:
+    table = blobs(30, n_genres, spread=0.7)
+    fitted = TemperatureScaled(base).fit(table.values, table.labels)
+    probabilities = fitted.predict_proba(table.values)
+    for temperature in (0.5, 1.0, 7.0):
+        fitted.temperature_ = temperature
+        other = fitted.predict_proba(table.values)
+        np.testing.assert_array_equal(other.argmax(axis=1), probabilities.argmax(axis=1))
+        np.testing.assert_allclose(other.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("base", [LogisticRegression(), SVC(), KNeighborsClassifier(9)])
+@pytest.mark.parametrize("n_genres", [2, 3, 5])
+def test_calibration_costs_no_accuracy(base: Any, n_genres: int) -> None:
+    table, unseen = blobs(30, n_genres, spread=1, seed=2), blobs(90, n_genres, spread=1, seed=2)
+    ours = TemperatureScaled(base).fit(table.values, table.labels)
+    theirs = clone(base).fit(table.values, table.labels)
+    agreement = np.mean(ours.predict(unseen.values) == theirs.predict(unseen.values))
+    assert agreement > 0.98  # all but cyclic votes of one-against-one machines
+
+
+def test_probabilities_are_the_softmax_of_scaled_scores() -> None:
+    table = blobs(30, 3, spread=0.7)
+    fitted = TemperatureScaled(LogisticRegression()).fit(table.values, table.labels)
+    scores = fitted.estimator_.decision_function(table.values)
+    np.testing.assert_allclose(
+        fitted.predict_proba(table.values), softmax(scores / fitted.temperature_, axis=1)
+    )
+
+
+def test_a_model_that_is_right_already_keeps_a_temperature_of_one() -> None:
+    table, _ = overlapping(4000, seed=0)
+    fitted = TemperatureScaled(LogisticRegression()).fit(table.values, table.labels)
+    assert fitted.temperature_ == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_probabilities_are_calibrated(name: str) -> None:
+    table, _ = overlapping(400, seed=1)
+    unseen, truth = overlapping(4000, seed=2)
+    pipeline = fit_pipeline(table, configured(name))
+    probabilities = pipeline.predict_proba(unseen.values)
+    confidence = probabilities.max(axis=1).mean()
+    assert confidence == pytest.approx(pipeline.score(unseen.values, unseen.labels), abs=0.05)
+    ours = log_loss(unseen.labels, probabilities)
+    before = log_loss(unseen.labels, unscaled(pipeline).predict_proba(unseen.values))
+    best = log_loss(unseen.labels, np.column_stack((1 - truth, truth)))
+    assert ours < before + 0.01
+    assert best - 0.01 < ours < best + 0.12
+
+
+@pytest.mark.parametrize("name", ["svm", "knn", "logistic"])
+def test_three_genres_are_calibrated(name: str) -> None:
+    random = np.random.default_rng(4)
+    table = blobs(1100, 3, 4)
+    centres = np.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]])
+    which = np.array([int(label[-1]) for label in table.labels])
+    values = (centres[which] + random.standard_normal((3300, 4))).astype(np.float32)
+    table = replace(table, values=values)
+    train, unseen = table.take(np.arange(300)), table.take(np.arange(300, 3300))
+    pipeline = fit_pipeline(train, configured(name))
+    confidence = pipeline.predict_proba(unseen.values).max(axis=1).mean()
+    assert confidence == pytest.approx(pipeline.score(unseen.values, unseen.labels), abs=0.06)
+
+
+def test_groups_hold_together_while_calibrating() -> None:
+    # What tells the genres apart belongs to the group: new groups are a matter of chance.
+    random = np.random.default_rng(0)
+    table = blobs(40, 2, 8, group=lambda genre, i: f"{genre}-{i % 8}")
+    offsets = {group: 3 * random.standard_normal(8) for group in sorted(set(table.groups))}
+    values = np.array([offsets[group] for group in table.groups])
+    values = (values + 0.3 * random.standard_normal(values.shape)).astype(np.float32)
+    grouped = replace(table, values=values)
+    ungrouped = replace(grouped, groups=texts([""] * len(table)))
+    sure, unsure = (
+        fit_pipeline(t, configured("logistic")).predict_proba(values).max(axis=1).mean()
+        for t in (ungrouped, grouped)
+    )
+    assert sure > 0.9
+    assert unsure < 0.75
+
+
+def test_missing_values_become_the_columns_median() -> None:
+    table = blobs(30)
+    values = table.values.copy()
+    holes = np.random.default_rng(0).random(values.shape) < 0.1
+    values[holes] = np.nan
+    filled = np.where(holes, np.nanmedian(values, axis=0), values)
+    config = configured("svm")
+    np.testing.assert_allclose(
+        fit_pipeline(replace(table, values=values), config).predict_proba(values),
+        fit_pipeline(replace(table, values=filled), config).predict_proba(filled),
+        atol=1e-6,
+    )
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_column_without_values_or_variation_does_no_harm(name: str) -> None:
+    table = blobs(20)
+    values = table.values.copy()
+    values[:, 1], values[:, 2] = np.nan, 7
+    pipeline = fit_pipeline(replace(table, values=values), configured(name))
+    assert pipeline.score(values, table.labels) > 0.9
+
+
+@pytest.mark.parametrize(("pca", "n_columns"), [("off", 6), ("2", 2), ("0.99", None)])
+def test_pca_keeps_what_it_is_told(pca: str, n_columns: int | None) -> None:
+    table = blobs(30)
+    table.values[:, 5] = table.values[:, 0] + table.values[:, 1]
+    pipeline = fit_pipeline(table, configured("logistic", f"pca={pca}"))
+    seen = pipeline["classify"].estimator_.n_features_in_
+    if n_columns is None:
+        standardised = (table.values - table.values.mean(axis=0)) / table.values.std(axis=0)
+        variances = np.linalg.svd(standardised, compute_uv=False) ** 2
+        n_columns = int(np.searchsorted(np.cumsum(variances) / variances.sum(), 0.99) + 1)
+    assert seen == n_columns
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_more_components_than_the_table_has_is_told(name: str) -> None:
+    with pytest.raises(TableError, match=r"pca.*50"):
+        fit_pipeline(blobs(10), configured(name, "pca=50"))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize(
+    "group",
+    [
+        lambda genre, i: f"artist {genre}",
+        lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 4}",
+    ],
+    ids=["each genre", "one genre"],
+)
+def test_a_genre_that_lives_in_one_group_is_learned(
+    name: str, group: Callable[[int, int], str]
+) -> None:
+    table = blobs(25, group=group)
+    pipeline = fit_pipeline(table, configured(name))
+    assert pipeline.score(table.values, table.labels) > 0.9
+    assert list(pipeline.classes_) == table.genres
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_genre_with_one_track_is_learned(name: str) -> None:
+    table = blobs(25)
+    labels = table.labels.copy()
+    labels[0] = "lonely"
+    pipeline = fit_pipeline(replace(table, labels=labels), configured(name))
+    assert "lonely" in pipeline.classes_
+    np.testing.assert_allclose(pipeline.predict_proba(table.values).sum(axis=1), 1)
+    assert pipeline.score(table.values, labels) > 0.9
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("n_per_genre", [1, 2, 3])
+def test_a_handful_of_tracks_is_enough_to_fit(name: str, n_per_genre: int) -> None:
+    table = blobs(n_per_genre, 2)
+    probabilities = fit_pipeline(table, configured(name)).predict_proba(table.values)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("labels", [[2, 10], [-1, 0, 1], [100, 20, 3], [True, False], [0.0, 5.0]])
+def test_labels_of_any_kind_give_the_same_temperature(labels: list[Any]) -> None:
+    # Sorted as numbers and as texts they come in different orders.
+    table = blobs(30, len(labels), spread=0.7)
+    which = np.array([int(label[-1]) for label in table.labels])
+    expected = TemperatureScaled(LogisticRegression()).fit(table.values, which)
+    classes = np.sort(labels)
+    fitted = TemperatureScaled(LogisticRegression()).fit(table.values, classes[which])
+    assert fitted.temperature_ == pytest.approx(expected.temperature_, rel=1e-3)
+    np.testing.assert_array_equal(fitted.classes_, classes)
+    np.testing.assert_array_equal(fitted.predict(table.values), classes[expected.predict(table.values)])
+
+
+GRIDS = {
+    "svm": {"C", "gamma"},
+    "logistic": {"C"},
+    "lda": {"shrinkage"},
+    "knn": {"n_neighbors"},
+    "random-forest": {"min_samples_leaf"},
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_tuning_changes_the_classifiers_section_only(name: str) -> None:
+    config = configured(name, "seed=2")
+    tuned = tune(blobs(15), config)
+    assert tuned.classifier.name == name
+    assert replace_classifier(tuned, config) == config
+    changed = {
+        key
+        for key in config.classifier.__struct_fields__
+        if getattr(tuned.classifier, key) != getattr(config.classifier, key)
+    }
+    assert changed <= GRIDS[name]
+    assert tune(blobs(15), config) == tuned
+
+
+def replace_classifier(config: Config, other: Config) -> Config:
+    tree = config.to_dict() | {"classifier": other.to_dict()["classifier"]}
+    return load_config_from(tree)
+
+
+def load_config_from(tree: dict[str, Any]) -> Config:
+    from genreclf.config import config_from_dict
+
+    return config_from_dict(tree, "test")
+
+
+def test_tuning_finds_its_way_out_of_hyperparameters_that_cannot_work() -> None:
+    # So narrow a kernel knows each training point by heart and nothing else.
+    table, unseen = overlapping(300, seed=0, distance=4)[0], overlapping(2000, seed=1, distance=4)[0]
+    config = configured("svm", "classifier.gamma=100000.0", "classifier.C=0.001")
+    tuned = tune(table, config)
+    before = fit_pipeline(table, config).score(unseen.values, unseen.labels)
+    after = fit_pipeline(table, tuned).score(unseen.values, unseen.labels)
+    assert before < 0.7
+    assert after > 0.95
+
+
+def test_tuning_prefers_many_neighbours_where_labels_are_noisy() -> None:
+    table, _ = overlapping(400, seed=0, distance=4)
+    flipped = np.random.default_rng(0).random(400) < 0.3
+    other = np.where(table.labels == "g0", "g1", "g0").astype(object)
+    noisy = replace(table, labels=np.where(flipped, other, table.labels))
+    assert tune(noisy, configured("knn", "classifier.n_neighbors=1")).classifier.n_neighbors >= 9  # type: ignore[union-attr]
+
+
+def test_tuning_weighs_group_against_group() -> None:
+    # Within a group the nearest neighbour is always right; across groups only the cloud helps.
+    random = np.random.default_rng(0)
+    table = blobs(60, 2, 6, group=lambda genre, i: f"{genre}-{i // 4}")
+    which = np.array([int(label[-1]) for label in table.labels])
+    offsets = {group: random.standard_normal(6) for group in sorted(set(table.groups))}
+    values = np.array([offsets[group] for group in table.groups])
+    values[:, 0] += 1.2 * which
+    values = (values + 0.02 * random.standard_normal(values.shape)).astype(np.float32)
+    table = replace(table, values=values)
+    config = configured("knn", "classifier.n_neighbors=3", "pca=off")
+    grouped = tune(table, config).classifier.n_neighbors  # type: ignore[union-attr]
+    ungrouped = tune(replace(table, groups=texts([""] * len(table))), config).classifier
+    assert ungrouped.n_neighbors < 5  # type: ignore[union-attr]
+    assert grouped >= 9
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_tuning_on_few_tracks(name: str) -> None:
+    tuned = tune(blobs(4, 2), configured(name))
+    assert tuned.classifier.name == name
+
+
+@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize(
+    "group",
+    [
+        lambda genre, i: f"artist {genre}",
+        lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 2}",
+    ],
+    ids=["each genre", "one genre of two"],
+)
+def test_tuning_where_a_genre_lives_in_one_group(
+    name: str, group: Callable[[int, int], str]
+) -> None:
+    # Nothing can be held out group by group; some choice is better than a traceback.
+    tuned = tune(blobs(20, 2, group=group), configured(name))
+    assert tuned.classifier.name == name
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_tuning_where_one_of_three_genres_lives_in_one_group(name: str) -> None:
+    table = blobs(20, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 4}")
+    assert tune(table, configured(name)).classifier.name == name

@@ -1,0 +1,310 @@
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from genreclf.config import (
+    CLASSIFIERS,
+    Config,
+    ExtractionConfig,
+    config_from_dict,
+    load_config,
+    override,
+    preset_names,
+    presets_folder,
+)
+from genreclf.errors import ConfigError
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= leaves(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def another(value: Any) -> Any:
+    """A value of the same kind that every key accepts in place of its default."""
+    if isinstance(value, int):
+        return value + 2  # odd and even numbers stay so
+    if isinstance(value, float):
+        return value * 1.01
+    return "none" if isinstance(value, str) else ["median"]
+
+
+EXTRACTION_LEAVES = leaves(ExtractionConfig().to_dict())
+
+
+def test_the_default_preset_is_the_default_and_names_every_key() -> None:
+    tree = tomllib.loads((presets_folder() / "default.toml").read_text(encoding="utf-8"))
+    assert leaves(tree) == leaves(Config().to_dict())
+    assert load_config() == load_config("default") == Config()
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_load_and_survive_a_round_trip(name: str) -> None:
+    config = load_config(name)
+    assert config_from_dict(config.to_dict(), name) == config
+
+
+def test_wide_is_the_full_band_at_librosas_defaults() -> None:
+    config = load_config("wide")
+    spectra = config.spectra
+    assert (config.audio.sample_rate_hz, spectra.n_fft, spectra.hop_length) == (22050, 2048, 512)
+    assert config.hpss == Config().hpss
+
+
+def test_presets_are_those_of_the_folder() -> None:
+    assert preset_names() == ["default", "wide"]
+    with pytest.raises(ConfigError, match=r"narrow: no such .*; presets: default, wide"):
+        load_config("narrow")
+
+
+def test_what_a_file_does_not_name_keeps_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 7\n[spectra]\nhop_length = 512\n")
+    changed = leaves(Config().to_dict()) | {"seed": 7, "spectra.hop_length": 512}
+    assert leaves(load_config(path).to_dict()) == changed
+    assert load_config(str(path)) == load_config(path)
+
+
+def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "empty.toml"
+    path.touch()
+    assert load_config(path) == Config()
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("colour = 3", "colour", ""),
+        ("[spectra]\nn_ftt = 3", "spectra.n_ftt", ""),
+        ("[hpss.deep]\nx = 1", "hpss.deep", ""),
+        ('[classifier]\nname = "svm"\nk = 3', "classifier.k", ""),
+        ('seed = "x"', "seed", "'x'"),
+        ("[spectra]\nn_fft = 1024.5", "spectra.n_fft", "1024.5"),
+        ("[spectra]\nn_fft = true", "spectra.n_fft", "True"),
+        ("spectra = 3", "spectra", "3"),
+        ("seed = 1979-05-27", "seed", "1979"),
+        ('separation = "nmf"', "separation", "'nmf'"),
+        ("seed = -1", "seed", "-1"),
+        ("seed = 4294967296", "seed", "4294967296"),
+        ("[audio]\nsample_rate_hz = 10", "audio.sample_rate_hz", "10"),
+        ("[excerpt]\nseconds = nan", "excerpt.seconds", "nan"),
+        ("[hpss]\nmask_power = inf", "hpss.mask_power", "inf"),
+        ("pca = 1.0", "pca", "1.0"),
+        ("pca = 0", "pca", "0"),
+        ('pca = "on"', "pca", "'on'"),
+        ("[pooling]\nstatistics = []", "pooling.statistics", "[]"),
+        ('[pooling]\nstatistics = ["mean", "mode"]', "statistics", "'mode'"),
+        ('[classifier]\nname = "svn"', "classifier.name", "'svn'"),
+        ('[classifier]\nname = "svm"\nC = 0', "classifier.C", "0"),
+        ('[classifier]\nname = "svm"\ngamma = "large"', "classifier.gamma", "'large'"),
+        ('[classifier]\nname = "mlp"\nhidden_layer_sizes = [9, 0]', "hidden_layer_sizes", "0"),
+        ("[evaluation]\nfolds = 1", "evaluation.folds", "1"),
+    ],
+)
+def test_a_wrong_value_is_told_by_file_key_and_value(
+    tmp_path: Path, text: str, key: str, value: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert key in message
+    assert value in message.partition(key)[2]
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("excerpt = {seconds = 2.0, min_seconds = 3.0}", ["excerpt", "min_seconds", "2"]),
+        ("spectra = {n_fft = 1023}", ["spectra", "n_fft", "even"]),
+        ("spectra = {hop_length = 2048}", ["spectra", "hop_length", "1024"]),
+        ("features = {delta_frames = 8}", ["features", "delta_frames"]),
+        ("features = {tempo_min_bpm = 100.0, tempo_max_bpm = 90.0}", ["tempo_min_bpm"]),
+        ("features = {n_mfcc = 100}\nspectra = {n_mels = 64}", ["features.n_mfcc", "64"]),
+        ("audio = {sample_rate_hz = 4000}\nfeatures = {contrast_min_hz = 1500.0}", ["Nyquist"]),
+        ('pooling = {statistics = ["mean", "mean"]}', ["pooling", "twice"]),
+        ("excerpt = {seconds = 600.0}\nspectra = {hop_length = 16}", ["excerpt.seconds"]),
+    ],
+)
+def test_values_that_do_not_go_together(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert all(word in str(caught.value) for word in ["mine.toml", *words])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"seed 3\n", b"seed = \n", b"[spectra\n", b"seed = 1\nseed = 2\n", b"\xff\xfe\0", b"\0"],
+)
+def test_what_is_no_toml(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"broken\.toml: cannot be read as TOML: ."):
+        load_config(path)
+
+
+def test_a_file_of_over_a_megabyte_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.toml"
+    path.write_bytes(b"#" * 1_000_000)
+    assert load_config(path) == Config()
+    path.write_bytes(b"#" * 1_000_001)
+    with pytest.raises(ConfigError, match=r"large\.toml: over 1,000,000 bytes"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("source", ["", ".", "no/such.toml", "wide.toml"])
+def test_no_such_file(source: str) -> None:
+    with pytest.raises(ConfigError, match="no such file and no such preset"):
+        load_config(source)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("seed=3", "seed", 3),
+        (" seed = 3 ", "seed", 3),
+        ("pca=0.9", "pca", 0.9),
+        ("pca=12", "pca", 12),
+        ("pca=off", "pca", "off"),
+        ('pca="off"', "pca", "off"),
+        ("excerpt.seconds=10", "excerpt.seconds", 10.0),
+        ("classifier.gamma=auto", "classifier.gamma", "auto"),
+        ("classifier.gamma=1e-3", "classifier.gamma", 0.001),
+        ("separation=none", "separation", "none"),
+        ('pooling.statistics=["std", "median"]', "pooling.statistics", ["std", "median"]),
+    ],
+)
+def test_an_override_changes_one_value(text: str, key: str, value: Any) -> None:
+    expected = leaves(Config().to_dict()) | {key: value}
+    assert leaves(load_config(overrides=[text]).to_dict()) == expected
+
+
+def test_the_last_override_wins_over_the_file() -> None:
+    config = load_config("wide", ["spectra.n_mels=64", "spectra.n_mels=96"])
+    assert config.spectra.n_mels == 96
+    assert config.spectra.n_fft == load_config("wide").spectra.n_fft
+
+
+def test_overriding_nothing_changes_nothing() -> None:
+    config = load_config("wide")
+    assert override(config, []) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("colour=3", ["colour"]),
+        ("spectra.colour=3", ["spectra.colour"]),
+        ("colour.x=3", ["colour.x"]),
+        ("spectra.n_fft.x=3", ["spectra.n_fft.x"]),
+        ("seed=x", ["seed", "'x'"]),
+        ("seed=", ["seed", "''"]),
+        ("seed=2.5", ["seed", "2.5"]),
+        ("pooling.statistics=mean", ["pooling.statistics", "'mean'"]),
+        ("pooling.statistics=[mean]", ["pooling.statistics", "[mean]"]),
+        ("seed", ["KEY=VALUE"]),
+        ("", ["KEY=VALUE"]),
+        ("=3", ["KEY=VALUE"]),
+        ("classifier=svm", ["classifier", "'svm'"]),
+    ],
+)
+def test_a_malformed_override(text: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(overrides=[text])
+    assert all(word in str(caught.value) for word in ["--set", *words])
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_another_classifier_starts_from_its_own_defaults(name: str) -> None:
+    config = load_config(overrides=["classifier.C=77", f"classifier.name={name}"])
+    assert config.classifier.name == name
+    plain = config_from_dict({"classifier": {"name": name}}, "test").classifier
+    if name == "svm":  # named again, it stays as it is
+        assert config.classifier == load_config(overrides=["classifier.C=77"]).classifier
+    else:
+        assert config.classifier == plain
+
+
+def test_hyperparameters_of_another_classifier_follow_its_name() -> None:
+    config = load_config(overrides=["classifier.name=mlp", "classifier.hidden_layer_sizes=[8, 4]"])
+    assert leaves(config.to_dict()["classifier"]) == {
+        "name": "mlp", "hidden_layer_sizes": [8, 4], "alpha": 1.0, "max_iter": 500,
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"classifier\.C"):
+        load_config(overrides=["classifier.name=knn", "classifier.C=3"])
+
+
+@pytest.mark.parametrize("key", EXTRACTION_LEAVES)
+def test_the_fingerprint_changes_with_every_value_of_the_extraction(key: str) -> None:
+    *parents, last = key.split(".")
+    tree = Config().to_dict()
+    branch = tree
+    for parent in parents:
+        branch = branch[parent]
+    branch[last] = another(EXTRACTION_LEAVES[key])
+    assert config_from_dict(tree, key).fingerprint != Config().fingerprint
+
+
+@pytest.mark.parametrize(
+    "text", ["seed=1", "pca=off", "classifier.C=1", "classifier.name=knn", "evaluation.folds=3"]
+)
+def test_the_fingerprint_does_not_change_with_how_is_learned(text: str) -> None:
+    assert load_config(overrides=[text]).fingerprint == Config().fingerprint
+    assert load_config(overrides=[text]) != Config()
+
+
+def test_the_fingerprint_is_that_of_the_extraction() -> None:
+    config = load_config("wide")
+    assert type(config.extraction) is ExtractionConfig
+    assert config.extraction.fingerprint == config.fingerprint != Config().fingerprint
+    assert len(config.fingerprint) == 16
+
+
+def test_the_fingerprint_changes_with_the_features_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Config().fingerprint
+    monkeypatch.setattr("genreclf.config.FEATURES_VERSION", 1_000_000)
+    assert Config().fingerprint != before
+
+
+def test_the_fingerprint_is_the_same_in_every_process() -> None:
+    code = "from genreclf.config import Config; print(Config().fingerprint)"
+    for hash_seed in ("1", "2"):
+        shown = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert shown.strip() == Config().fingerprint
+
+
+def test_learning_from_features_of_another_configuration() -> None:
+    mine, theirs = load_config(overrides=["seed=5", "classifier.name=lda"]), load_config("wide")
+    joined = mine.with_extraction(theirs.extraction)
+    assert joined.extraction == theirs.extraction
+    assert (joined.seed, joined.classifier) == (5, mine.classifier)
+
+
+@pytest.mark.parametrize("section", [None, "spectra", "pooling", "classifier", "evaluation"])
+def test_a_configuration_is_frozen_and_hashable(section: str | None) -> None:
+    config = Config()
+    part: Any = config if section is None else getattr(config, section)
+    field = part.__struct_fields__[0]
+    with pytest.raises(AttributeError):
+        setattr(part, field, getattr(part, field))
+    assert hash(part) == hash(Config() if section is None else getattr(Config(), section))

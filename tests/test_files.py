@@ -1,0 +1,84 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from genreclf.files import written_whole
+
+
+def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with written_whole(path) as aside:
+        assert aside.parent == tmp_path
+        assert aside.suffix == ".csv"
+        aside.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_older_file_is_replaced_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with path.open() as reader:
+        with written_whole(path) as aside:
+            aside.write_text("new")
+            assert path.read_text() == "old"
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt(), SystemExit(3)])
+def test_an_exception_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("old")
+    with pytest.raises(type(error)), written_whole(path) as aside:
+        aside.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_exception_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="broken"), written_whole(tmp_path / "out.csv"):
+        raise ValueError("broken")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_writers_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    with written_whole(path) as first, written_whole(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the outer one is done last
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    with written_whole(tmp_path / "out.csv") as aside:
+        aside.write_text("")
+    assert (tmp_path / "out.csv").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with (
+        pytest.raises(FileNotFoundError),
+        written_whole(tmp_path / "missing/out.csv") as aside,
+    ):
+        aside.write_text("new")
+
+
+def test_a_device_stays_one(tmp_path: Path) -> None:
+    # As with --errors /dev/null or --json /dev/stdout; as root it would be replaced for all.
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with written_whole(pipe) as aside:
+            aside.write_text("new")
+        assert pipe.is_fifo()
+        assert os.read(reader, 100) == b"new"
+    finally:
+        os.close(reader)

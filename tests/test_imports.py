@@ -1,0 +1,117 @@
+"""Who may import whom, and what must not be imported before it is needed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import genreclf
+
+PACKAGE = Path(genreclf.__file__).parent
+
+# From left to right as the data flows: a module may import what stands before it.
+CHAIN = [
+    "errors", "config", "files", "sources", "audio", "excerpt", "spectra", "separation",
+    "features", "pooling", "reference", "tags", "workers", "table", "extraction", "journal",
+    "transformer", "splits", "classifiers", "evaluation", "model", "report", "cli", "__main__",
+]  # fmt: skip
+# Heavy or particular packages, and the only modules that may import them.
+AT_HOME = {
+    "librosa": {"reference"},
+    "soundfile": {"audio"},
+    "soxr": {"audio"},
+    "mutagen": {"tags"},
+    "pebble": {"workers"},
+    "pandas": {"table"},
+    "sklearn": {"transformer", "splits", "classifiers", "evaluation", "model"},
+    "joblib": {"model", "cli"},
+    "click": {"cli"},
+    "rich": {"report", "cli"},
+}
+SLOW = {"numpy", "scipy", "sklearn", "pandas", "numba", "librosa", "soundfile", "rich"}
+
+
+def module_name(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+SOURCES = [path for path in sorted(PACKAGE.rglob("*.py")) if "data" not in path.parts]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_import_only_what_stands_before_them(path: Path) -> None:
+    name = module_name(path)
+    if name == "__init__":
+        return
+    allowed = set(CHAIN[: CHAIN.index(name) + (name == "cli")])
+    ours = {part.split(".")[1] for part in imports(path) if part.startswith("genreclf.")}
+    assert ours <= allowed, f"{name} imports {sorted(ours - allowed)}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_packages_are_imported_at_home_only(path: Path) -> None:
+    for package in {part.split(".")[0] for part in imports(path)} & AT_HOME.keys():
+        assert module_name(path) in AT_HOME[package], f"{path} imports {package}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        *([c, "--help"] for c in ("extract", "train", "evaluate", "predict", "inspect")),
+    ],
+    ids=" ".join,
+)
+def test_help_imports_nothing_slow(arguments: list[str]) -> None:
+    code = (
+        "import sys, atexit\n"
+        "atexit.register(lambda: print('\\nLOADED', *{m.split('.')[0] for m in sys.modules}))\n"
+        "from genreclf.__main__ import main\n"
+        f"sys.argv = ['genreclf', *{arguments!r}]\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("LOADED")[2].split())
+    assert "click" in loaded
+    assert not loaded & SLOW
+
+
+def test_extraction_needs_no_compiler_and_no_scikit_learn() -> None:
+    code = (
+        "import sys, genreclf.extraction\n"
+        "print(*{m.split('.')[0] for m in sys.modules} & {'numba', 'librosa', 'sklearn'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_public_names_are_there_and_loaded_lazily() -> None:
+    for name in genreclf.__all__:
+        assert getattr(genreclf, name) is not None
+    assert set(genreclf.__all__) <= set(dir(genreclf))
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = genreclf.no_such_name
+
+
+def test_presets_are_found_from_a_checkout_too() -> None:
+    root = Path(__file__).parent.parent
+    code = "from genreclf.config import load_config, presets_folder\nload_config('wide')\n"
+    code += "print(presets_folder())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root,
+        env={"PYTHONPATH": str(root), "PATH": ""},
+    )  # fmt: skip
+    assert Path(done.stdout.strip()) == root / "configs"

@@ -1,0 +1,476 @@
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from genreclf import __version__
+from genreclf.config import Config, load_config
+from genreclf.errors import GenreclfError, TableError
+from genreclf.pooling import feature_names
+from genreclf.table import Columns, FeatureTable, load_table, table_format
+
+SUFFIXES = [".csv", ".parquet", ".npz"]
+
+
+def texts(values: list[str]) -> NDArray[np.object_]:
+    return np.array(values, dtype=object)
+
+
+def blobs(
+    n_per_genre: int = 20,
+    n_genres: int = 3,
+    n_features: int = 6,
+    spread: float = 4.0,
+    seed: int = 0,
+    group: Callable[[int, int], str] = lambda genre, i: "",
+) -> FeatureTable:
+    """Normal clouds, one a genre; ``group`` maps genre and number within it to a group."""
+    random = np.random.default_rng(seed)
+    centres = spread * random.standard_normal((n_genres, n_features))
+    which = [(genre, i) for i in range(n_per_genre) for genre in range(n_genres)]
+    genres = [genre for genre, _ in which]
+    values = centres[genres] + random.standard_normal((len(which), n_features))
+    return FeatureTable(
+        paths=texts([f"{genre}/{i:03}.mp3" for genre, i in which]),
+        labels=texts([f"genre{genre}" for genre in genres]),
+        groups=texts([group(genre, i) for genre, i in which]),
+        names=[f"f{column}" for column in range(n_features)],
+        values=values.astype(np.float32),
+    )
+
+
+def any_floats(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
+    """Finite numbers of every magnitude, from denormals to the largest, by random bits."""
+    bits = np.random.default_rng(seed).integers(0, 2**32, size=4 * shape[0] * shape[1])
+    drawn = bits.astype(np.uint32).view(np.float32)
+    limits = np.finfo(np.float32)
+    special = [0, -0.0, limits.max, limits.min, limits.tiny, limits.smallest_subnormal, 1 / 3]
+    finite = np.concatenate([np.array(special, np.float32), drawn[np.isfinite(drawn)]])
+    return finite[: shape[0] * shape[1]].reshape(shape)
+
+
+def own_table(n_tracks: int = 40) -> FeatureTable:
+    """A table as ``extract`` makes it, with real column names but random values."""
+    config = load_config("wide").extraction
+    names = feature_names(config)
+    return FeatureTable(
+        paths=texts([f"music/{i}.mp3" for i in range(n_tracks)]),
+        labels=texts([("rock", "blues", "")[i % 3] for i in range(n_tracks)]),
+        groups=texts([("", "a b", "c")[i % 3] for i in range(n_tracks)]),
+        names=names,
+        values=any_floats((n_tracks, len(names))),
+        config=config,
+    )
+
+
+def bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    assert values.dtype == np.float32
+    return np.ascontiguousarray(values).view(np.uint32)
+
+
+def saved(table: FeatureTable, path: Path) -> FeatureTable:
+    table.save(path)
+    return load_table(path)
+
+
+def from_elsewhere(frame: pd.DataFrame, path: Path) -> Path:
+    frame.to_csv(path, index=False) if path.suffix == ".csv" else frame.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, ".CSV"])
+def test_a_table_comes_back_bit_for_bit_with_its_configuration(
+    tmp_path: Path, suffix: str
+) -> None:
+    table = own_table()
+    read = saved(table, tmp_path / f"t{suffix}")
+    np.testing.assert_array_equal(bits(read.values), bits(table.values))
+    assert read.names == table.names
+    for column in ("paths", "labels", "groups"):
+        assert list(getattr(read, column)) == list(getattr(table, column))
+    assert read.config == table.config
+    assert read.config is not None
+    assert read.config.fingerprint == load_config("wide").fingerprint
+    assert read.notes == []
+    assert read.folds is read.split is None
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_from_elsewhere_comes_back_without_a_configuration(
+    tmp_path: Path, suffix: str
+) -> None:
+    table = blobs()
+    read = saved(table, tmp_path / f"t{suffix}")
+    np.testing.assert_array_equal(read.values, table.values)
+    assert read.config is None
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_writing_is_deterministic(tmp_path: Path, suffix: str) -> None:
+    first, second = tmp_path / f"1{suffix}", tmp_path / f"2{suffix}"
+    own_table().save(first)
+    own_table().save(second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_pandas_reads_our_csv_by_skipping_comments(tmp_path: Path) -> None:
+    table = own_table()
+    assert any("#" in name for name in table.names)
+    table = replace(table, paths=texts([f"#{i} a.mp3" for i in range(len(table))]))
+    table.save(tmp_path / "t.csv")
+    frame = pd.read_csv(tmp_path / "t.csv", comment="#")
+    assert list(frame.columns) == ["path", "label", "group", *table.names]
+    assert list(frame["path"]) == list(table.paths)
+    values = frame[table.names].to_numpy(dtype=np.float32)
+    np.testing.assert_array_equal(bits(values), bits(table.values))
+
+
+def test_the_csv_begins_with_one_comment_that_holds_the_configuration(tmp_path: Path) -> None:
+    table = own_table()
+    table.save(tmp_path / "t.csv")
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        comment = file.readline()
+        rows = list(csv.reader(file))
+    header = json.loads(comment.removeprefix("# "))
+    assert header["genreclf"] == __version__
+    assert header["fingerprint"] == load_config("wide").fingerprint
+    assert header["config"]["audio"] == {"sample_rate_hz": 22050}
+    assert rows[0] == ["path", "label", "group", *table.names]
+    assert len(rows) == 1 + len(table)
+
+
+def test_the_same_csv_goes_to_a_stream(tmp_path: Path) -> None:
+    table, stream = own_table(), io.StringIO()
+    table.save(tmp_path / "t.csv")
+    table.write_csv(stream)
+    assert stream.getvalue() == (tmp_path / "t.csv").read_text(encoding="utf-8")
+
+
+ODD_TEXTS = [
+    "", "NA", "None", "nan", "null", "N/A", "<NA>", "123", "1e5", "007", "True", "inf", "-", "#1",
+    "# {", "a,b", 'q"uo""te', "'single'", " lead", "trail ", "new\nline", "cr\rlf\r\n", "tab\t",
+    "naïve 音楽 🎵", "\ufeffmark", "\u2028", "=1+1", "a\\",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_odd_texts_come_back(tmp_path: Path, suffix: str) -> None:
+    odd = texts(ODD_TEXTS)
+    table = replace(blobs(len(odd), 1), paths=odd, labels=odd[::-1], groups=np.roll(odd, 1))
+    read = saved(table, tmp_path / f"t{suffix}")
+    assert list(read.paths) == list(table.paths)
+    assert list(read.labels) == list(table.labels)
+    assert list(read.groups) == list(table.groups)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("genre", ["NA", "None", "123", "nan"])
+def test_a_genre_called_like_a_missing_value_is_a_genre(
+    tmp_path: Path, suffix: str, genre: str
+) -> None:
+    table = replace(blobs(2, 2), labels=texts([genre, "b", genre, ""]))
+    assert saved(table, tmp_path / f"t{suffix}").genres == sorted([genre, "b"])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_path_that_is_not_utf8_comes_back(tmp_path: Path, suffix: str) -> None:
+    # As os.fsdecode gives the Latin-1 names of old archives.
+    table = replace(blobs(2, 2), paths=texts(["caf\udce9.mp3", "b", "c", "d"]))
+    assert list(saved(table, tmp_path / f"t{suffix}").paths) == list(table.paths)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_column_of_numbers_for_labels_stays_text(tmp_path: Path, suffix: str) -> None:
+    table = replace(blobs(2, 2), labels=texts(["1", "2", "1", "2"]), groups=texts(["07"] * 4))
+    read = saved(table, tmp_path / f"t{suffix}")
+    assert list(read.labels) == ["1", "2", "1", "2"]
+    assert list(read.groups) == ["07"] * 4
+
+
+def test_writing_over_a_table_is_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("old")
+
+    def disk_full(self: FeatureTable, file: io.TextIOBase) -> None:
+        file.write("new")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FeatureTable, "write_csv", disk_full)
+    with pytest.raises(TableError, match=r"t\.csv: cannot be written: No space left on device"):
+        blobs().save(path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_writing_where_nothing_can_be_written(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(TableError, match=r"cannot be written: .*No such file"):
+        blobs().save(tmp_path / f"missing/t{suffix}")
+
+
+@pytest.mark.parametrize("name", ["t", "t.xlsx", "t.csv.gz", ".csv"])
+def test_an_unknown_suffix(tmp_path: Path, name: str) -> None:
+    for use in (blobs().save, load_table):
+        with pytest.raises(TableError, match=r"a table's name ends in \.csv, \.parquet or \.npz"):
+            use(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "t.parquet"
+    blobs().save(path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    for use in (blobs().save, load_table, table_format):
+        with pytest.raises(TableError, match=r"pip install 'genreclf\[parquet\]'"):
+            use(path)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_columns_of_a_table_from_elsewhere(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "tempo": [120.5, np.nan, 90.0],
+            "genre": ["rock", "", "blues"],
+            "count": [1, 2, 3],
+            "artist": ["x", "y", "x"],
+            "comment": ["loud", "soft", "good"],
+            "length": [1, 2, 3],
+            "part": ["train", "test", "valid"],
+            "artist_fold": [1, 2, 3],
+            "OldSplit": [1, 2, 1],
+            "loud": [True, False, True],
+        }
+    )
+    path = from_elsewhere(frame, tmp_path / f"t{suffix}")
+    columns = Columns(label="genre", group="artist", split="part", ignore=("length",))
+    table = load_table(path, columns)
+    assert table.names == ["tempo", "count", "loud"]
+    expected = np.array([[120.5, 1, 1], [np.nan, 2, 0], [90, 3, 1]], dtype=np.float32)
+    np.testing.assert_array_equal(table.values, expected)
+    assert list(table.labels) == ["rock", "", "blues"]
+    assert list(table.groups) == ["x", "y", "x"]
+    assert table.split is not None
+    assert list(table.split) == ["train", "test", "valid"]
+    assert list(table.paths) == ["", "", ""]
+    assert table.config is table.folds is None
+    [note] = table.notes
+    assert note.endswith("comment, artist_fold, OldSplit")
+
+
+def test_a_file_name_stands_in_for_a_path(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"filename": ["a.wav", "b.wav"], "length": [1, 2]})
+    table = load_table(from_elsewhere(frame, tmp_path / "t.csv"))
+    assert list(table.paths) == ["a.wav", "b.wav"]
+    assert table.names == ["length"]
+
+
+def test_the_own_label_column_is_no_feature_when_another_is_named(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"label": [0, 1], "genre": ["a", "b"], "group": [3, 4], "f": [1, 2]})
+    table = load_table(from_elsewhere(frame, tmp_path / "t.csv"), Columns(label="genre"))
+    assert table.names == ["f"]
+    assert list(table.labels) == ["a", "b"]
+    assert list(table.groups) == ["3", "4"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "folds",
+    [[1, 2, 10, 1], [1.0, np.nan, 10.0, 1.0], ["a", None, "b", "a"], ["01", "2", "10", "01"]],
+)
+def test_published_folds_are_read(
+    tmp_path: Path, suffix: str, folds: list[float | str | None]
+) -> None:
+    frame = pd.DataFrame({"f": [1, 2, 3, 4], "set": folds})
+    table = load_table(from_elsewhere(frame, tmp_path / f"t{suffix}"), Columns(folds="set"))
+    assert table.names == ["f"]
+    assert table.folds is not None
+    assert [fold == "" for fold in table.folds] == list(frame["set"].isna())
+    ours, theirs = list(table.folds), list(folds)
+    assert [[a == b for b in ours[2:]] for a in ours] == [[a == b for b in theirs[2:]] for a in theirs]
+
+
+def test_folds_of_whole_numbers_have_no_decimals(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"f": [1, 2], "fold": [1.0, np.nan], "g": [2.0, 3.0]})
+    columns = Columns(folds="fold", group="g")
+    table = load_table(from_elsewhere(frame, tmp_path / "t.parquet"), columns)
+    assert table.folds is not None
+    assert (list(table.folds), list(table.groups)) == (["1", ""], ["2", "3"])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_missing_values_become_nan(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"f": [1.0, np.nan], "i": pd.array([None, 3], dtype="Int64")})
+    table = load_table(from_elsewhere(frame, tmp_path / f"t{suffix}"))
+    np.testing.assert_array_equal(table.values, [[1, np.nan], [np.nan, 3]])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
+def test_values_that_float32_cannot_hold(tmp_path: Path, suffix: str, value: float) -> None:
+    frame = pd.DataFrame({"f": [1.0, 2.0], "big": [0, value]})
+    with pytest.raises(TableError, match=r"column big is not finite"):
+        load_table(from_elsewhere(frame, tmp_path / f"t{suffix}"))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        Columns(label="gone"),
+        Columns(group="gone"),
+        Columns(folds="gone"),
+        Columns(split="gone"),
+        Columns(ignore=("gone",)),
+    ],
+)
+def test_a_column_that_was_asked_for_is_missing(tmp_path: Path, columns: Columns) -> None:
+    frame = pd.DataFrame({"label": ["a"], "tempo": [1.0]})
+    with pytest.raises(TableError, match=r"t\.csv: no column gone; it has label, tempo"):
+        load_table(from_elsewhere(frame, tmp_path / "t.csv"), columns)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_without_rows(tmp_path: Path, suffix: str) -> None:
+    table = own_table().take(np.array([], dtype=int))
+    table.save(tmp_path / f"t{suffix}")
+    with pytest.raises(TableError, match="the table has no rows"):
+        load_table(tmp_path / f"t{suffix}")
+
+
+def test_a_table_without_numbers(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,label,f\na.mp3,x,loud\n")
+    with pytest.raises(TableError, match="no numeric columns"):
+        load_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"just a line of text\n",
+        bytes(range(256)) * 9,
+        b"PAR1 not really PAR1",
+        b"PK\x03\x04 not really",
+        b"# {broken json\na,b\n1,2\n",
+        b'# {"config": 3}\na,b\n1,2\n',
+        b'# {"config": {"spectra": {"n_fft": -1}}}\na,b\n1,2\n',
+        b"a,b\n1,2\n3,4,5\n",
+        "a,b\n1,2\n".encode("utf-16"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, suffix: str, content: bytes) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(GenreclfError) as caught:
+        load_table(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_table_that_is_cut_off(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"t{suffix}"
+    own_table().save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2 if suffix != ".csv" else 200])
+    with pytest.raises(TableError, match=f"t{suffix}: "):
+        load_table(path)
+
+
+def test_an_npz_that_holds_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, X=np.eye(3))
+    with pytest.raises(TableError, match=r"t\.npz: cannot be read as a table"):
+        load_table(path)
+
+
+def test_an_npz_never_runs_a_pickle(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez(path, path=np.array(["a", 3], dtype=object))
+    with pytest.raises(TableError, match="allow_pickle"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_that_is_not_there(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        load_table(tmp_path / f"t{suffix}")
+
+
+def test_a_parquet_file_whose_columns_have_numbers_for_names(tmp_path: Path) -> None:
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]])
+    table = load_table(from_elsewhere(frame, tmp_path / "t.parquet"))
+    assert table.names == ["0", "1"]
+    np.testing.assert_array_equal(table.values, frame.to_numpy())
+
+
+def test_rows_longer_than_the_header_do_not_shift_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("label,tempo\nrock,120,7\nblues,90,8\n")
+    with pytest.raises(TableError, match=r"t\.csv"):
+        load_table(tmp_path / "t.csv")
+
+
+def test_take_selects_rows_in_order() -> None:
+    table = replace(blobs(2, 2), folds=texts(["1", "2", "3", ""]), notes=["kept"])
+    part = table.take(np.array([3, 0]))
+    assert list(part.paths) == [table.paths[3], table.paths[0]]
+    assert list(part.labels) == ["genre1", "genre0"]
+    np.testing.assert_array_equal(part.values, table.values[[3, 0]])
+    assert part.folds is not None
+    assert list(part.folds) == ["", "1"]
+    assert part.split is None
+    assert part.notes == ["kept"]
+    mask = np.array([True, False, False, True])
+    assert list(table.take(mask).paths) == [table.paths[0], table.paths[3]]
+    assert len(table) == 4
+
+
+def test_labelled_leaves_out_rows_without_a_label_and_says_so() -> None:
+    table = replace(blobs(2, 2), labels=texts(["", "b", "a", ""]))
+    assert table.genres == ["a", "b"]
+    part = table.labelled()
+    assert list(part.paths) == list(table.paths[1:3])
+    assert part.notes == ["2 of 4 tracks have no label and are left out"]
+    assert table.notes == []
+    assert part.labelled() is part
+    with pytest.raises(TableError, match="the table has no labels"):
+        replace(table, labels=texts([""] * 4)).labelled()
+
+
+def test_groups_are_there_if_any_track_has_one() -> None:
+    table = blobs(2, 2)
+    assert not table.has_groups
+    assert replace(table, groups=texts(["", "", "x", ""])).has_groups
+
+
+def test_columns_are_put_in_the_order_asked_for() -> None:
+    table = blobs(2, 2)
+    np.testing.assert_array_equal(table.columns_of(["f3", "f0"]), table.values[:, [3, 0]])
+    with pytest.raises(TableError, match=r"2 of 3 feature columns are missing, gone first"):
+        table.columns_of(["f0", "gone", "lost"])
+
+
+def test_a_data_frame_of_a_table() -> None:
+    table = blobs(2, 2)
+    frame = table.to_frame()
+    assert list(frame.columns) == ["path", "label", "group", *table.names]
+    np.testing.assert_array_equal(frame[table.names].to_numpy(), table.values)
+    assert list(frame["label"]) == list(table.labels)
+
+
+def test_a_table_carries_the_extraction_only(tmp_path: Path) -> None:
+    table = replace(own_table(3), config=Config(seed=5).extraction)
+    read = saved(table, tmp_path / "t.csv")
+    assert read.config == Config().extraction

@@ -1,0 +1,103 @@
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from worker_functions import (
+    die_when_told,
+    fail_at_two,
+    hang_at_two,
+    later_if_even,
+    own_timeout,
+    process_id,
+    square,
+)
+
+from genreclf.workers import WorkerError, map_in_workers
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_come_with_their_items_in_order(jobs: int) -> None:
+    numbers = [3, 1, 2, 3, *range(20)]
+    assert list(map_in_workers(square, numbers, jobs)) == [(n, n * n) for n in numbers]
+
+
+def test_a_slow_item_does_not_change_the_order() -> None:
+    assert [result for _, result in map_in_workers(later_if_even, range(6), 2)] == list(range(6))
+
+
+def test_no_items_need_no_worker() -> None:
+    assert list(map_in_workers(square, [], 2)) == []
+
+
+def test_a_worker_that_dies_costs_its_item_only() -> None:
+    items = ["a", "SIGSEGV", "b", 7, "c", "SIGKILL", "d"]
+    results = dict(map_in_workers(die_when_told, items, 2))
+    assert list(results) == items
+    assert [results[item] for item in "abcd"] == list("abcd")
+    causes = {item: results[item] for item in ("SIGSEGV", 7, "SIGKILL")}
+    assert all(isinstance(error, WorkerError) for error in causes.values())
+    assert signal.strsignal(signal.SIGSEGV) in causes["SIGSEGV"].reason
+    assert signal.strsignal(signal.SIGKILL) in causes["SIGKILL"].reason
+    assert "exit status 7" in causes[7].reason
+
+
+def test_an_item_that_takes_too_long_costs_itself_only() -> None:
+    results = dict(map_in_workers(hang_at_two, range(5), 2, seconds_an_item=1))
+    assert results.pop(2) == WorkerError("took longer than 1 s")
+    assert results == {n: n for n in (0, 1, 3, 4)}
+
+
+def test_exceptions_of_the_function_are_raised() -> None:
+    results = map_in_workers(fail_at_two, range(5), 2)
+    assert [next(results), next(results)] == [(0, 0), (1, 1)]
+    with pytest.raises(KeyError, match="two"):
+        next(results)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_timeout_of_the_function_itself_is_raised_like_any_exception() -> None:
+    with pytest.raises(TimeoutError, match="Connection timed out"):
+        list(map_in_workers(own_timeout, [1], 1))
+
+
+def test_items_are_taken_a_few_ahead_only() -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        for taken in itertools.count(1):  # noqa: B007
+            yield taken
+
+    results = map_in_workers(square, endless(), 2)
+    for expected in range(1, 6):
+        assert next(results) == (expected, expected**2)
+        assert taken < expected + 10
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_stopping_early_leaves_no_process() -> None:
+    results = map_in_workers(process_id, itertools.count(), 2)
+    workers = {process for _, process in itertools.islice(results, 20)}
+    assert workers
+    assert os.getpid() not in workers
+    results.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == []
+    assert not any(map(alive, workers))
+
+
+def test_stopping_early_ends_work_under_way() -> None:
+    results = map_in_workers(hang_at_two, [0, 2, 2], 2)
+    assert next(results) == (0, 0)
+    results.close()  # type: ignore[attr-defined]
+    assert multiprocessing.active_children() == []
