@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -16,8 +17,10 @@ from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
 from genreclf.sources import Track, find_tracks
 from genreclf.spectra import Array, mix_spectrum
-from genreclf.table import FeatureTable
 from genreclf.workers import WorkerError, map_in_workers
+
+if TYPE_CHECKING:
+    from genreclf.table import FeatureTable
 
 __all__ = [
     "Failure",
@@ -141,8 +144,10 @@ def _outcome(track: Track, config: ExtractionConfig) -> Outcome:
     return Row(track, values)
 
 
-def build_table(rows: Iterable[Row], config: ExtractionConfig) -> FeatureTable:
+def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
     """Put rows together, sorted by path, so that their order does not depend on the input's."""
+    from genreclf.table import FeatureTable  # pandas, which no worker process needs
+
     rows = sorted(rows, key=lambda row: row.track.path.parts)
     names = feature_names(config)
     tracks = [row.track for row in rows]
@@ -164,7 +169,7 @@ def extract(
     labels: str | Path = "folder",
     jobs: int | None = None,
     on_failure: Callable[[Failure], object] | None = None,
-) -> FeatureTable:
+) -> "FeatureTable":
     """Compute the features of audio files and folders.
 
     Parameters

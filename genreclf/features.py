@@ -244,7 +244,7 @@ def mean_tempogram(onsets: Array, frame_rate_hz: float, settings: Features) -> A
     length = math.floor(settings.tempogram_seconds * frame_rate_hz)
     n = onsets.shape[1]
     ramped = np.pad(onsets[0], length // 2, mode="linear_ramp")
-    windows = frame(ramped, length, 1)[:n] * hann_window(length)
+    windows = frame(ramped, length, 1)[:n] * hann_window(length).astype(np.float32)
     energy = np.sum(windows**2, axis=1)
     windows = windows[energy >= _TINY] / np.sqrt(energy[energy >= _TINY])[:, None]
     size = scipy.fft.next_fast_len(2 * length - 1, real=True)
@@ -402,7 +402,7 @@ def spectral_rolloff(spectrum: Spectrum, fraction: float) -> Array:
     Tzanetakis & Cook 2002; as ``librosa.feature.spectral_rolloff``.
     """
     below = np.cumsum(spectrum.magnitude, axis=0)
-    bins = np.count_nonzero(below < np.float32(fraction) * below[-1], axis=0)
+    bins = np.add.reduce(below < np.float32(fraction) * below[-1], axis=0, dtype=np.uint16)
     hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft)
     return hz[bins][None].astype(np.float32)
 

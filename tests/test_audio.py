@@ -1,4 +1,5 @@
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import librosa
@@ -132,6 +133,15 @@ def test_seeking_in_lossy_formats_hits_the_sample(tmp_path: Path, kind: str, sta
     path = write(tmp_path / "a", music(4, 48000), 48000, kind)
     all_of_it, _, _ = decode(path, whole)
     part, _, _ = decode(path, lambda n, rate: (start, start + 20_000))
+    np.testing.assert_allclose(part, all_of_it[start : start + 20_000], atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [1, 22_049, 22_051, 50_000, 123_456])
+def test_seeking_in_an_mp3_whose_frames_lean_on_earlier_ones(tmp_path: Path, start: int) -> None:
+    # At this level of compression the bit reservoir spans many frames.
+    soundfile.write(tmp_path / "a.mp3", noise(4, 44_100), 44_100, compression_level=0.9)
+    all_of_it, _, _ = decode(tmp_path / "a.mp3", whole)
+    part, _, _ = decode(tmp_path / "a.mp3", lambda n, rate: (start, start + 20_000))
     np.testing.assert_allclose(part, all_of_it[start : start + 20_000], atol=1e-5)
 
 
@@ -285,6 +295,16 @@ def test_mp3_that_breaks_off_tells_how_much_was_there(tmp_path: Path) -> None:
         decode(path, whole)
 
 
+def test_break_before_the_span_is_not_reported_as_later_than_it_was(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", noise(10, 22050), 22050, "mp3")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 4])
+    with pytest.raises(AudioError) as caught:
+        decode(path, lambda n, rate: (6 * rate, 8 * rate))
+    message = str(caught.value)
+    assert "damaged" in message
+    assert "6.0 s" not in message  # there were 2.5 s
+
+
 def test_flac_that_breaks_off(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", music(10, 22050), 22050, "flac")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -328,3 +348,44 @@ def test_values_whose_mean_is_not_finite(tmp_path: Path, pair: tuple[float, floa
     stereo = np.zeros((8000, 2), np.float32)
     stereo[4000] = pair
     assert "not finite" in message_of(write(tmp_path / "a.wav", stereo, 8000, "wav_float"))
+
+
+# --- what decoding must leave alone ----------------------------------------------------------
+
+
+def test_decoding_in_threads_leaves_standard_error_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp3", music(2, 22050), 22050, "mp3")
+    kept = os.dup(2)
+    try:
+        before = os.fstat(2)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: decode(path, whole), range(100)))
+        after = os.fstat(2)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
+
+
+def test_damaged_files_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "a.mp3", noise(4, 22050), 22050, "mp3")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    message_of(path)
+    path.write_bytes(b"ID3" + bytes(5000))
+    message_of(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    good = write(tmp_path / "good.wav", sine(440, 1, 8000), 8000, "wav")
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"no audio")
+    cut = write(tmp_path / "cut.mp3", noise(4, 22050), 22050, "mp3")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(10):
+        decode(good, whole)
+        message_of(bad)
+        message_of(cut)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

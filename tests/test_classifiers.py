@@ -1,5 +1,5 @@
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,19 +16,27 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_table import blobs, texts
+from threadpoolctl import threadpool_limits
 
 from genreclf.classifiers import TemperatureScaled, fit_pipeline, make_pipeline, tune
-from genreclf.config import CLASSIFIERS, Config, load_config
-from genreclf.errors import TableError
+from genreclf.config import CLASSIFIERS, Config, config_from_dict, load_config
+from genreclf.errors import GenreclfError
 from genreclf.table import FeatureTable
 
 # Smaller than the defaults where those take seconds.
 SMALLER = {
     "random-forest": ["classifier.n_estimators=30"],
-    "gradient-boosting": ["classifier.max_iter=20"],
-    "mlp": ["classifier.hidden_layer_sizes=[16]", "classifier.max_iter=100"],
+    "gradient-boosting": ["classifier.max_iter=10", "classifier.max_leaf_nodes=4"],
+    "mlp": ["classifier.hidden_layer_sizes=[32]", "classifier.max_iter=150"],
 }
 FAST = ("svm", "logistic", "lda", "knn")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Many threads on small tables get into each other's way."""
+    with threadpool_limits(1):
+        yield
 
 
 def configured(name: str, *overrides: str) -> Config:
@@ -41,9 +49,8 @@ def overlapping(n: int, seed: int, distance: float = 1.5) -> tuple[FeatureTable,
     which = np.tile([0, 1], n // 2)
     values = random.standard_normal((n, 2))
     values[:, 0] += distance * (which - 0.5)
-    table = replace(
-        blobs(n // 2, 2, 2), values=values.astype(np.float32), labels=texts([f"g{k}" for k in which])
-    )
+    labels = texts([f"g{k}" for k in which])
+    table = replace(blobs(n // 2, 2, 2), values=values.astype(np.float32), labels=labels)
     return table, expit(distance * values[:, 0])
 
 
@@ -62,6 +69,7 @@ def test_every_classifier_learns_clouds_and_gives_probabilities(name: str) -> No
     assert pipeline.score(unseen.values[rows], unseen.labels[rows]) > 0.9
     probabilities = pipeline.predict_proba(unseen.values)
     assert probabilities.shape == (len(unseen), 3)
+    assert probabilities.dtype == np.float64
     assert (probabilities >= 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
     assert list(pipeline.classes_) == table.genres
@@ -143,10 +151,9 @@ def test_calibration_costs_no_accuracy(base: Any, n_genres: int) -> None:
 def test_probabilities_are_the_softmax_of_scaled_scores() -> None:
     table = blobs(30, 3, spread=0.7)
     fitted = TemperatureScaled(LogisticRegression()).fit(table.values, table.labels)
-    scores = fitted.estimator_.decision_function(table.values)
-    np.testing.assert_allclose(
-        fitted.predict_proba(table.values), softmax(scores / fitted.temperature_, axis=1)
-    )
+    scores = fitted.estimator_.decision_function(table.values).astype(np.float64)
+    expected = softmax(scores / fitted.temperature_, axis=1)
+    np.testing.assert_allclose(fitted.predict_proba(table.values), expected, atol=1e-6)
 
 
 def test_a_model_that_is_right_already_keeps_a_temperature_of_one() -> None:
@@ -187,8 +194,8 @@ def test_three_genres_are_calibrated(name: str) -> None:
 def test_groups_hold_together_while_calibrating() -> None:
     # What tells the genres apart belongs to the group: new groups are a matter of chance.
     random = np.random.default_rng(0)
-    table = blobs(40, 2, 8, group=lambda genre, i: f"{genre}-{i % 8}")
-    offsets = {group: 3 * random.standard_normal(8) for group in sorted(set(table.groups))}
+    table = blobs(40, 2, 30, group=lambda genre, i: f"{genre}-{i % 8}")
+    offsets = {group: 3 * random.standard_normal(30) for group in sorted(set(table.groups))}
     values = np.array([offsets[group] for group in table.groups])
     values = (values + 0.3 * random.standard_normal(values.shape)).astype(np.float32)
     grouped = replace(table, values=values)
@@ -237,10 +244,9 @@ def test_pca_keeps_what_it_is_told(pca: str, n_columns: int | None) -> None:
     assert seen == n_columns
 
 
-@pytest.mark.parametrize("name", FAST)
-def test_more_components_than_the_table_has_is_told(name: str) -> None:
-    with pytest.raises(TableError, match=r"pca.*50"):
-        fit_pipeline(blobs(10), configured(name, "pca=50"))
+def test_more_components_than_the_table_has_is_told() -> None:
+    with pytest.raises(GenreclfError, match=r"pca.*50"):
+        fit_pipeline(blobs(10), configured("svm", "pca=50"))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
@@ -268,16 +274,16 @@ def test_a_genre_with_one_track_is_learned(name: str) -> None:
     labels[0] = "lonely"
     pipeline = fit_pipeline(replace(table, labels=labels), configured(name))
     assert "lonely" in pipeline.classes_
-    np.testing.assert_allclose(pipeline.predict_proba(table.values).sum(axis=1), 1)
+    np.testing.assert_allclose(pipeline.predict_proba(table.values).sum(axis=1), 1, atol=1e-6)
     assert pipeline.score(table.values, labels) > 0.9
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-@pytest.mark.parametrize("n_per_genre", [1, 2, 3])
+@pytest.mark.parametrize("n_per_genre", [2, 3])
 def test_a_handful_of_tracks_is_enough_to_fit(name: str, n_per_genre: int) -> None:
     table = blobs(n_per_genre, 2)
     probabilities = fit_pipeline(table, configured(name)).predict_proba(table.values)
-    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("labels", [[2, 10], [-1, 0, 1], [100, 20, 3], [True, False], [0.0, 5.0]])
@@ -290,7 +296,8 @@ def test_labels_of_any_kind_give_the_same_temperature(labels: list[Any]) -> None
     fitted = TemperatureScaled(LogisticRegression()).fit(table.values, classes[which])
     assert fitted.temperature_ == pytest.approx(expected.temperature_, rel=1e-3)
     np.testing.assert_array_equal(fitted.classes_, classes)
-    np.testing.assert_array_equal(fitted.predict(table.values), classes[expected.predict(table.values)])
+    chosen = classes[expected.predict(table.values)]
+    np.testing.assert_array_equal(fitted.predict(table.values), chosen)
 
 
 GRIDS = {
@@ -307,7 +314,8 @@ def test_tuning_changes_the_classifiers_section_only(name: str) -> None:
     config = configured(name, "seed=2")
     tuned = tune(blobs(15), config)
     assert tuned.classifier.name == name
-    assert replace_classifier(tuned, config) == config
+    kept = tuned.to_dict() | {"classifier": config.to_dict()["classifier"]}
+    assert config_from_dict(kept, "test") == config
     changed = {
         key
         for key in config.classifier.__struct_fields__
@@ -317,20 +325,12 @@ def test_tuning_changes_the_classifiers_section_only(name: str) -> None:
     assert tune(blobs(15), config) == tuned
 
 
-def replace_classifier(config: Config, other: Config) -> Config:
-    tree = config.to_dict() | {"classifier": other.to_dict()["classifier"]}
-    return load_config_from(tree)
-
-
-def load_config_from(tree: dict[str, Any]) -> Config:
-    from genreclf.config import config_from_dict
-
-    return config_from_dict(tree, "test")
-
-
 def test_tuning_finds_its_way_out_of_hyperparameters_that_cannot_work() -> None:
     # So narrow a kernel knows each training point by heart and nothing else.
-    table, unseen = overlapping(300, seed=0, distance=4)[0], overlapping(2000, seed=1, distance=4)[0]
+    table, unseen = (
+        overlapping(300, seed=0, distance=4)[0],
+        overlapping(2000, seed=1, distance=4)[0],
+    )
     config = configured("svm", "classifier.gamma=100000.0", "classifier.C=0.001")
     tuned = tune(table, config)
     before = fit_pipeline(table, config).score(unseen.values, unseen.labels)
@@ -376,8 +376,9 @@ def test_tuning_on_few_tracks(name: str) -> None:
     [
         lambda genre, i: f"artist {genre}",
         lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 2}",
+        lambda genre, i: "one" if genre == 0 else f"{genre}-{i // 2}",
     ],
-    ids=["each genre", "one genre of two"],
+    ids=["each genre", "one genre of two", "one genre against ten groups"],
 )
 def test_tuning_where_a_genre_lives_in_one_group(
     name: str, group: Callable[[int, int], str]

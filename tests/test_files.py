@@ -28,13 +28,18 @@ def test_an_older_file_is_replaced_at_once(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+def write_half(path: Path, error: BaseException) -> None:
+    with written_whole(path) as aside:
+        aside.write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt(), SystemExit(3)])
 def test_an_exception_leaves_nothing_behind(tmp_path: Path, error: BaseException) -> None:
     path = tmp_path / "out.csv"
     path.write_text("old")
-    with pytest.raises(type(error)), written_whole(path) as aside:
-        aside.write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        write_half(path, error)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -13,7 +13,8 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "config", "files", "sources", "audio", "excerpt", "spectra", "separation",
+    "errors", "config", "files", "sources", "audio", "excerpt", "spectra", "medians",
+    "separation",
     "features", "pooling", "reference", "tags", "workers", "table", "extraction", "journal",
     "transformer", "splits", "classifiers", "evaluation", "model", "report", "cli", "__main__",
 ]  # fmt: skip
@@ -89,10 +90,10 @@ def test_help_imports_nothing_slow(arguments: list[str]) -> None:
     assert not loaded & SLOW
 
 
-def test_extraction_needs_no_compiler_and_no_scikit_learn() -> None:
+def test_extraction_needs_no_compiler_no_pandas_and_no_scikit_learn() -> None:
     code = (
         "import sys, genreclf.extraction\n"
-        "print(*{m.split('.')[0] for m in sys.modules} & {'numba', 'librosa', 'sklearn'})"
+        "print(*{m.split('.')[0] for m in sys.modules} & {'numba', 'librosa', 'sklearn', 'pandas'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""

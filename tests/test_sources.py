@@ -142,7 +142,8 @@ def test_a_link_to_a_folder_that_was_given_is_searched(tmp_path: Path) -> None:
 
 
 ODD_NAMES = [
-    "two words", 'q"uo\'te', "new\nline", "tab\t", "naïve 音楽 🎵", " lead", "trail ", "#1", "a,b;c",
+    "two words", 'q"uo\'te', "new\nline", "tab\t",
+    "naïve 音楽 🎵", " lead", "trail ", "#1", "a,b;c",
     "-o", "%s{}", "a\\b", os.fsdecode(b"latin-\xe9"),
 ]  # fmt: skip
 

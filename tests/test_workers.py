@@ -76,7 +76,8 @@ def test_items_are_taken_a_few_ahead_only() -> None:
 
     def endless() -> Iterator[int]:
         nonlocal taken
-        for taken in itertools.count(1):  # noqa: B007
+        while True:
+            taken += 1
             yield taken
 
     results = map_in_workers(square, endless(), 2)

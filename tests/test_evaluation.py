@@ -1,0 +1,470 @@
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+from sklearn import metrics
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from test_table import blobs, texts
+from threadpoolctl import threadpool_limits
+
+from genreclf import evaluation
+from genreclf.classifiers import fit_pipeline
+from genreclf.config import Config, load_config
+from genreclf.errors import TableError
+from genreclf.evaluation import (
+    HeldOut,
+    accuracy_interval,
+    choose_splits,
+    cross_validate,
+    evaluate_model,
+    versions,
+    wilson_interval,
+)
+from genreclf.table import FeatureTable
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Many threads on small tables get into each other's way."""
+    with threadpool_limits(1):
+        yield
+
+
+def configured(*overrides: str, name: str = "logistic") -> Config:
+    return load_config(overrides=[f"classifier.name={name}", "evaluation.folds=4", *overrides])
+
+
+def grouped_noise(n_groups: int = 40, n_per_group: int = 5, seed: int = 0) -> FeatureTable:
+    """Noise that tells the group and nothing of the genre: 20 columns, two genres."""
+    random = np.random.default_rng(seed)
+    group = np.repeat(np.arange(n_groups), n_per_group)
+    offsets = 5 * random.standard_normal((n_groups, 20))
+    values = offsets[group] + 0.1 * random.standard_normal((len(group), 20))
+    genre_of_group = random.permutation(np.arange(n_groups) % 2)
+    return FeatureTable(
+        paths=texts([f"{row}.mp3" for row in range(len(group))]),
+        labels=texts([f"genre{genre_of_group[g]}" for g in group]),
+        groups=texts([f"band {g}" for g in group]),
+        names=[f"f{column}" for column in range(20)],
+        values=values.astype(np.float32),
+    )
+
+
+def held_out(correct: NDArray[np.bool_], groups: list[str]) -> HeldOut:
+    n = len(correct)
+    return HeldOut(
+        rows=np.arange(n),
+        labels=texts(["a"] * n),
+        predicted=np.where(correct, "a", "b").astype(object),
+        groups=texts(groups),
+        probabilities=np.zeros((n, 2)),
+    )
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_metrics_are_scikit_learns(grouped: bool) -> None:
+    group = (lambda genre, i: f"{genre}-{i // 3}") if grouped else (lambda genre, i: "")
+    table = blobs(25, 4, spread=0.6, group=group)
+    keep = np.ones(len(table), dtype=bool)
+    keep[np.flatnonzero(table.labels == "genre3")[:12]] = False  # not all of one size
+    result = cross_validate(table.take(keep), configured())
+    truth, found = result.held_out.labels, result.held_out.predicted
+    assert 0.3 < result.accuracy < 0.95
+    assert result.accuracy == metrics.accuracy_score(truth, found)
+    assert result.balanced_accuracy == pytest.approx(metrics.balanced_accuracy_score(truth, found))
+    assert result.macro_f1 == pytest.approx(metrics.f1_score(truth, found, average="macro"))
+    np.testing.assert_array_equal(result.confusion, metrics.confusion_matrix(truth, found))
+    report = metrics.classification_report(truth, found, output_dict=True)
+    for genre, scores in result.per_genre.items():
+        theirs = report[genre]
+        assert scores == pytest.approx(
+            {
+                "precision": theirs["precision"],
+                "recall": theirs["recall"],
+                "f1": theirs["f1-score"],
+                "n": theirs["support"],
+            }
+        )
+    counts = Counter(truth)
+    assert result.baseline_accuracy == max(counts.values()) / len(truth)
+
+
+def test_held_out_tracks_are_each_predicted_once_by_others() -> None:
+    table = blobs(20, 3, spread=0.6)
+    config = configured()
+    result = cross_validate(table, config).held_out
+    assert sorted(result.rows) == list(range(len(table)))
+    assert list(result.labels) == list(table.labels[result.rows])
+    expected = np.empty(len(table), dtype=object)
+    probabilities = np.empty((len(table), 3))
+    for train, test in choose_splits(table, config).folds:
+        pipeline = fit_pipeline(table.take(train), config)
+        expected[test] = pipeline.predict(table.values[test])
+        probabilities[test] = pipeline.predict_proba(table.values[test])
+    assert list(result.predicted) == list(expected[result.rows])
+    np.testing.assert_allclose(result.probabilities, probabilities[result.rows])
+
+
+def test_accuracy_is_that_of_scikit_learn_alone() -> None:
+    table = blobs(60, 3, spread=0.6)
+    config = configured("pca=off", "classifier.C=1")
+    theirs = make_pipeline(StandardScaler(), LogisticRegression())
+    hits = 0
+    for train, test in choose_splits(table, config).folds:
+        theirs.fit(table.values[train], table.labels[train])
+        hits += int((theirs.predict(table.values[test]) == table.labels[test]).sum())
+    assert cross_validate(table, config).accuracy == pytest.approx(hits / len(table), abs=0.02)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 30), (30, 30), (7, 30), (812, 1000)])
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_wilsons_interval_is_scipys(k: int, n: int, confidence: float) -> None:
+    expected = binomtest(k, n).proportion_ci(confidence, method="wilson")
+    ours = wilson_interval(k, n, confidence)
+    assert ours == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert 0 <= ours[0] <= k / n + 1e-12
+    assert k / n - 1e-12 <= ours[1] <= 1
+
+
+def test_tracks_without_groups_have_wilsons_interval() -> None:
+    result = cross_validate(blobs(20, 3, spread=0.6), configured())
+    hits = int(result.held_out.correct.sum())
+    expected = binomtest(hits, 60).proportion_ci(method="wilson")
+    assert result.interval == pytest.approx((expected.low, expected.high))
+
+
+def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
+    # 40 groups of ten: as good as 40 tracks, not 400.
+    right = np.arange(40) % 10 < 7
+    correct = np.repeat(right, 10)
+    groups = [f"g{i}" for i in np.repeat(np.arange(40), 10)]
+    config = Config()
+    low, high = accuracy_interval(held_out(correct, groups), True, config)
+    wilson = wilson_interval(280, 400)
+    honest = wilson_interval(28, 40)
+    assert high - low > 2.5 * (wilson[1] - wilson[0])
+    assert high - low == pytest.approx(honest[1] - honest[0], rel=0.1)
+    assert low < 0.7 < high
+
+
+def test_groups_of_one_track_have_an_interval_like_wilsons() -> None:
+    correct = np.arange(400) % 10 < 7
+    for groups in ([f"g{i}" for i in range(400)], [""] * 399 + ["g"]):
+        interval = accuracy_interval(held_out(correct, groups), True, Config())
+        assert interval == pytest.approx(wilson_interval(280, 400), abs=0.01)
+
+
+def test_the_bootstrap_is_that_of_plain_resampling() -> None:
+    random = np.random.default_rng(5)
+    sizes = random.integers(1, 12, size=25)
+    groups = np.repeat([f"g{i}" for i in range(25)], sizes)
+    correct = random.random(len(groups)) < np.repeat(random.random(25), sizes)
+    members = [correct[groups == name] for name in sorted(set(groups))]
+    means = []
+    for _ in range(4000):
+        drawn = random.integers(25, size=25)
+        means.append(np.concatenate([members[i] for i in drawn]).mean())
+    config = load_config(overrides=["evaluation.bootstrap_samples=4000"])
+    interval = accuracy_interval(held_out(correct, list(groups)), True, config)
+    assert interval == pytest.approx(np.percentile(means, (2.5, 97.5)), abs=0.015)
+
+
+def test_groups_keep_a_leak_out_of_the_accuracy() -> None:
+    result = cross_validate(grouped_noise(), configured(name="knn"))
+    assert result.splits["kind"] == "grouped"
+    assert result.ungrouped_accuracy is not None
+    assert result.ungrouped_accuracy > 0.98
+    assert result.accuracy < 0.65
+    assert result.interval[0] < 0.5
+
+
+def test_without_groups_the_same_leak_goes_unseen_but_is_warned_of() -> None:
+    table = grouped_noise()
+    ungrouped = replace(table, groups=texts([""] * len(table)))
+    result = cross_validate(ungrouped, configured(name="knn"))
+    assert result.splits["kind"] == "stratified"
+    assert result.accuracy > 0.98
+    assert result.ungrouped_accuracy is None
+    assert any(note.startswith("no groups:") for note in result.notes)
+    assert not any("no groups" in note for note in cross_validate(table, configured()).notes)
+
+
+def test_the_ungrouped_accuracy_is_of_the_same_tracks() -> None:
+    # Genre 0 lives in one group: only its ungrouped folds could test it.
+    table = blobs(20, 3, spread=6, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i}")
+    mixed_up = table.values.copy()
+    mixed_up[table.labels == "genre0"] = mixed_up[table.labels == "genre1"]
+    result = cross_validate(replace(table, values=mixed_up), configured(name="knn"))
+    assert set(result.held_out.labels) == {"genre1", "genre2"}
+    seen = result.held_out.rows
+    ungrouped = replace(table, values=mixed_up, groups=texts([""] * len(table)))
+    alone = cross_validate(ungrouped, configured(name="knn")).held_out
+    expected = alone.correct[np.isin(alone.rows, seen)].mean()
+    assert result.ungrouped_accuracy == pytest.approx(expected)
+
+
+def test_a_genre_of_one_group_is_reported_as_not_tested() -> None:
+    table = blobs(20, 3, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 5}")
+    result = cross_validate(table, configured())
+    assert result.genres == ["genre0", "genre1", "genre2"]
+    assert "genre0" not in result.per_genre
+    assert len(result.held_out.rows) == 40
+    assert result.splits["n_unscored"] == 20
+    assert result.accuracy == 1
+    assert result.baseline_accuracy == 0.5
+    [note] = [note for note in result.notes if "not tested" in note]
+    assert note.startswith("not tested: genre0;")
+    np.testing.assert_array_equal(result.confusion, np.diag([0, 20, 20]))
+
+
+@pytest.mark.parametrize("name", ["svm", "logistic", "lda", "knn"])
+def test_genres_that_folds_lack_are_no_trouble(name: str) -> None:
+    table = blobs(12, 4, group=lambda genre, i: f"{genre}-{i // 6}")
+    result = cross_validate(table, configured(name=name))
+    assert result.accuracy > 0.9
+    np.testing.assert_allclose(result.held_out.probabilities.sum(axis=1), 1)
+
+
+def test_every_genre_in_one_group_cannot_be_tested() -> None:
+    with pytest.raises(TableError, match="every genre lives in one group"):
+        cross_validate(blobs(20, 3, group=lambda genre, i: f"band {genre}"), configured())
+
+
+@pytest.mark.parametrize("table", [blobs(20, 1), blobs(1, 3)])
+def test_too_little_to_compare(table: FeatureTable) -> None:
+    with pytest.raises(TableError):
+        cross_validate(table, configured())
+
+
+def test_tracks_without_a_label_are_left_out() -> None:
+    table = blobs(20, 2)
+    labels = table.labels.copy()
+    labels[:6] = ""
+    result = cross_validate(replace(table, labels=labels), configured())
+    assert len(result.held_out.rows) == 34
+    assert result.notes[0] == "6 of 40 tracks have no label and are left out"
+
+
+CONTRACT = {
+    "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "n_tracks", "splits",
+    "baseline_accuracy", "per_genre", "genres", "confusion_matrix", "config", "versions",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_keys_of_the_contract_are_all_there(grouped: bool) -> None:
+    table = blobs(20, 3, group=lambda genre, i: f"{genre}-{i // 2}" if grouped else "")
+    result = cross_validate(table, configured())
+    plain = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert set(plain) - {"notes"} == CONTRACT | ({"ungrouped_accuracy"} if grouped else set())
+    assert plain["n_tracks"] == 60
+    assert plain["splits"]["kind"] == ("grouped" if grouped else "stratified")
+    assert plain["splits"]["n_folds"] == 4
+    assert plain["accuracy_ci95"] == list(result.interval)
+    low, high = plain["accuracy_ci95"]
+    assert low < high
+    assert low - 1e-12 <= plain["accuracy"] <= high + 1e-12
+    assert plain["genres"] == ["genre0", "genre1", "genre2"]
+    assert set(plain["per_genre"]["genre0"]) == {"precision", "recall", "f1", "n"}
+    assert np.array(plain["confusion_matrix"]).sum() == 60
+    assert plain["config"]["classifier"]["name"] == "logistic"
+    assert {"genreclf", "python", "numpy", "scikit-learn"} <= set(plain["versions"])
+
+
+def test_versions_are_those_installed() -> None:
+    import sklearn
+
+    import genreclf
+
+    assert versions()["scikit-learn"] == sklearn.__version__
+    assert versions()["numpy"] == np.__version__
+    assert versions()["genreclf"] == genreclf.__version__
+
+
+def test_the_baseline_is_always_answering_the_most_frequent_genre() -> None:
+    table = blobs(30, 2)
+    keep = np.ones(60, dtype=bool)
+    keep[np.flatnonzero(table.labels == "genre0")[:20]] = False
+    assert cross_validate(table.take(keep), configured()).baseline_accuracy == 30 / 40
+
+
+@pytest.mark.parametrize(
+    ("name", "search", "overrides"),
+    [
+        ("svm", False, []),
+        ("random-forest", False, ["classifier.n_estimators=5"]),
+        ("lda", True, []),
+    ],
+)
+def test_the_same_seed_gives_the_same_result(name: str, search: bool, overrides: list[str]) -> None:
+    table = blobs(12, 2, spread=0.5, group=lambda genre, i: f"{genre}-{i // 2}")
+    config = configured("evaluation.folds=2", *overrides, name=name)
+    first, second = (cross_validate(table, config, search=search) for _ in range(2))
+    assert json.dumps(first.to_dict()) == json.dumps(second.to_dict())
+    np.testing.assert_array_equal(first.held_out.probabilities, second.held_out.probabilities)
+
+
+def test_another_seed_makes_other_folds() -> None:
+    table = blobs(20, 2, spread=0.5)
+    rows = {str(cross_validate(table, configured(f"seed={s}")).held_out.rows) for s in range(3)}
+    assert len(rows) == 3
+
+
+def record_tuning(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
+    tuned_on: list[set[str]] = []
+
+    def recording(table: FeatureTable, config: Config) -> Config:
+        tuned_on.append(set(table.paths))
+        return config
+
+    monkeypatch.setattr(evaluation, "tune", recording)
+    return tuned_on
+
+
+def test_hyperparameters_are_tuned_inside_training_parts_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tuned_on = record_tuning(monkeypatch)
+    table = replace(blobs(12, 2), folds=texts(["a", "b", "c"] * 8))
+    result = cross_validate(table, configured(), search=True)
+    everything = set(table.paths)
+    held_back = [everything - tracks for tracks in tuned_on]
+    assert held_back == [set(table.paths[table.folds == fold]) for fold in "abc"]
+    assert result.splits["search"] is True
+    tuned_on.clear()
+    assert cross_validate(table, configured()).splits["search"] is False
+    assert tuned_on == []
+
+
+def test_tuning_is_nested_in_grouped_and_ungrouped_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned_on = record_tuning(monkeypatch)
+    table = blobs(12, 2, group=lambda genre, i: f"{genre}-{i // 3}")
+    cross_validate(table, configured(), search=True)
+    everything = set(table.paths)
+    grouped, ungrouped = tuned_on[:4], tuned_on[4:]
+    for folds in (grouped, ungrouped):
+        held_back = [track for tracks in folds for track in everything - tracks]
+        assert sorted(held_back) == sorted(everything)
+    group_of = dict(zip(table.paths, table.groups, strict=True))
+    for tracks in grouped:
+        assert {group_of[t] for t in tracks}.isdisjoint(group_of[t] for t in everything - tracks)
+
+
+def test_searching_among_pure_noise_finds_nothing() -> None:
+    random = np.random.default_rng(0)
+    table = blobs(60, 2, 30)
+    noise = replace(table, values=random.standard_normal((120, 30)).astype(np.float32))
+    result = cross_validate(noise, configured("evaluation.folds=3", name="knn"), search=True)
+    assert result.interval[0] < 0.5
+    assert result.accuracy < 0.62
+
+
+@pytest.mark.parametrize("name", ["svm", "knn", "lda"])
+def test_searching_with_two_groups_a_genre(name: str) -> None:
+    # Inside a training part each genre lives in one group.
+    table = blobs(30, 3, group=lambda genre, i: f"{genre}-{i % 2}")
+    config = configured("evaluation.folds=2", name=name)
+    result = cross_validate(table, config, search=True)
+    assert result.accuracy > 0.9
+
+
+def test_published_folds_are_run_as_they_are() -> None:
+    table = replace(blobs(12, 2), folds=texts(["x", "y", "z"] * 7 + [""] * 3))
+    done = 0
+
+    def on_fold() -> None:
+        nonlocal done
+        done += 1
+
+    result = cross_validate(table, configured(), on_fold=on_fold)
+    assert result.splits["kind"] == "folds"
+    assert result.splits["n_folds"] == done == 3
+    order = [row for fold in "xyz" for row in np.flatnonzero(table.folds == fold)]
+    assert list(result.held_out.rows) == order
+    assert any(note.startswith("3 of 24 tracks") for note in result.notes)
+    assert result.ungrouped_accuracy is None
+
+
+def test_a_published_split_tests_its_test_part_once() -> None:
+    split = texts(["train", "train", "test", "valid", "train", "test"] * 4)
+    table = replace(blobs(12, 2), split=split)
+    result = cross_validate(table, configured())
+    assert (result.splits["kind"], result.splits["n_folds"]) == ("split", 1)
+    assert list(result.held_out.rows) == list(np.flatnonzero(split == "test"))
+    train = table.take(split == "train")
+    expected = fit_pipeline(train, configured()).predict(table.values[split == "test"])
+    assert list(result.held_out.predicted) == list(expected)
+    assert any(note.startswith("4 of 24 tracks") for note in result.notes)
+
+
+def test_a_genre_that_the_published_training_part_lacks_is_left_out() -> None:
+    split = texts(["train", "train", "test", "test"] * 6)
+    labels = texts(["a", "b", "a", "c"] * 6)
+    table = replace(blobs(12, 2), split=split, labels=labels)
+    result = cross_validate(table, configured())
+    assert set(result.held_out.labels) == {"a"}
+    assert result.splits["n_unscored"] == 6
+    assert any(note.startswith("not tested: c;") for note in result.notes)
+
+
+def test_unlabelled_rows_do_not_upset_published_folds() -> None:
+    labels = blobs(12, 2).labels.copy()
+    labels[[0, 5, 9]] = ""
+    table = replace(blobs(12, 2), folds=texts(["x", "y"] * 6 + ["y", "x"] * 6), labels=labels)
+    result = cross_validate(table, configured())
+    assert len(result.held_out.rows) == 21
+    kept = table.labelled()
+    assert list(result.held_out.labels) == list(kept.labels[result.held_out.rows])
+
+
+def test_a_model_is_compared_with_the_labels_that_it_knows() -> None:
+    table = blobs(20, 3)
+    two = table.take(table.labels != "genre2")
+    pipeline = fit_pipeline(two, configured())
+    labels = table.labels.copy()
+    labels[0] = ""
+    asked = replace(table, labels=labels, groups=texts([""] * 60))
+    result = evaluate_model(pipeline, two.genres, asked.values, asked, configured())
+    assert result.splits == {"kind": "model"}
+    assert result.genres == ["genre0", "genre1"]
+    assert len(result.held_out.rows) == 39
+    predicted = pipeline.predict(table.values[result.held_out.rows])
+    assert result.accuracy == metrics.accuracy_score(result.held_out.labels, predicted)
+    assert any(note.startswith("21 of 60 tracks have no label or") for note in result.notes)
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
+def test_a_model_that_knows_none_of_the_genres() -> None:
+    pipeline = fit_pipeline(blobs(20, 2), configured())
+    other = replace(blobs(2, 2), labels=texts(["x", "y"] * 2))
+    with pytest.raises(TableError, match=r"none of the table's genres \(x, y\)"):
+        evaluate_model(pipeline, ["genre0", "genre1"], other.values, other, configured())
+
+
+GroupOf = Callable[[int, int], str]
+
+
+@pytest.mark.parametrize(
+    ("group", "kind"),
+    [
+        (lambda genre, i: "", "stratified"),
+        (lambda genre, i: f"{genre}-{i}", "grouped"),
+        (lambda genre, i: "" if i else "band", "grouped"),
+    ],
+)
+def test_groups_are_kept_together_whenever_there_are_any(group: GroupOf, kind: str) -> None:
+    assert choose_splits(blobs(20, 2, group=group), configured()).kind == kind
+
+
+def test_published_folds_win_over_groups() -> None:
+    changes: dict[str, Any] = {"folds": texts(["1", "2"] * 20), "split": texts(["train"] * 40)}
+    table = replace(blobs(20, 2, group=lambda genre, i: f"{genre}-{i}"), **changes)
+    assert choose_splits(table, configured()).kind == "folds"
