@@ -8,6 +8,9 @@ them; ratios are taken within a round, and the median over the rounds is reporte
 genreclf's numbers are held against librosa's: if they differ, the exit status is 1.
 """
 
+# mypy: disable-error-code="import-not-found"
+# (the peers are seldom installed)
+
 import json
 import math
 import multiprocessing
@@ -366,7 +369,9 @@ def worst(paths: list[Path], found: list[dict[str, tuple[float, float]]]) -> dic
     """Return each feature's largest differences over all files, and where the pooled one is."""
     table = {}
     for name in found[0]:
-        pooled, file = max((each[name][1], path.name) for path, each in zip(paths, found))
+        pooled, file = max(
+            (each[name][1], path.name) for path, each in zip(paths, found, strict=True)
+        )
         frames = max(each[name][0] for each in found)
         table[name] = {"frames": frames, "pooled": pooled, "pooled_in": file}
     return table

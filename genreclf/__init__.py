@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from genreclf.table import FeatureTable as FeatureTable
     from genreclf.table import load_table as load_table
     from genreclf.transformer import FeatureExtractor as FeatureExtractor
+    from genreclf.workers import Workers as Workers
 
 # Public name to the module that it is loaded from.
 _HOMES = {
@@ -36,6 +37,7 @@ _HOMES = {
     "Model": "model",
     "ModelError": "errors",
     "TableError": "errors",
+    "Workers": "workers",
     "cross_validate": "evaluation",
     "extract": "extraction",
     "extract_one": "extraction",

@@ -1,11 +1,13 @@
 """Decoding: only the seconds asked for, any format that libsndfile knows, resampled."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import soundfile
@@ -21,6 +23,10 @@ Samples = NDArray[np.float32]
 # A stream may end a little before its header says without being damaged: encoders pad, and
 # the lengths of some variable-rate files are estimates.
 MISSING_SECONDS_ALLOWED = 0.1
+
+# Full scale is 1; float files and decoders may go somewhat beyond. What is a hundred times as loud
+# comes from damage.
+LOUDEST_PEAK = 100.0
 
 # After a seek into an mp3, libmpg123 lacks the bits that earlier frames keep in store for the
 # next ones, and the first frames come out wrong: decoding starts this much early. It has to be
@@ -80,29 +86,43 @@ def decode(
     ------
     AudioError
         If the file cannot be decoded, holds no audio, breaks off before the part is complete,
-        or holds values that are not finite.
+        or holds values that are not finite or absurdly large.
     """
     with _open(path) as file:
         info = _info(file)
         start, stop = span(info.n_frames, info.sample_rate_hz)
         early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
-        try:
-            file.seek(start - early)
-            channels = file.read(early + stop - start, dtype="float32", always_2d=True)[early:]
-        except (soundfile.LibsndfileError, RuntimeError) as error:
-            raise AudioError(f"{path}: decoding failed: {_reason(error)}") from None
-    missing = stop - start - len(channels)
-    if missing > MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
-        held = (start + len(channels)) / info.sample_rate_hz
+        channels = _read(file, start - early, early + stop - start)[early:]
+        if stop - start - len(channels) > MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
+            held = start + len(channels) if len(channels) else _count_frames(file, start)
+            raise AudioError(
+                f"{path}: the stream breaks off after {held / info.sample_rate_hz:.1f} s of "
+                f"{info.seconds:.1f} s; the file is damaged or incomplete"
+            )
+    if not np.isfinite(channels).all():
+        raise AudioError(f"{path}: holds samples that are not finite numbers")
+    peak = float(np.abs(channels).max(initial=0))
+    if peak > LOUDEST_PEAK:
         raise AudioError(
-            f"{path}: the stream breaks off after {held:.1f} s of {info.seconds:.1f} s; "
-            "the file is damaged or incomplete"
+            f"{path}: holds samples of {peak:.3g} times full scale; the file is damaged"
         )
     # numpy's mean over so short an axis takes longer than the decoding.
     samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(info.channels)
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: holds samples that are not finite numbers")
     return samples, info, start
+
+
+def _read(file: soundfile.SoundFile, start: int, n_frames: int) -> Samples:
+    """Read (n, channels) samples, fewer where the stream breaks off."""
+    try:
+        file.seek(start)
+        return np.asarray(file.read(n_frames, dtype="float32", always_2d=True))
+    except (soundfile.LibsndfileError, RuntimeError, ValueError):
+        return np.empty((0, file.channels), dtype=np.float32)
+
+
+def _count_frames(file: soundfile.SoundFile, at_most: int) -> int:
+    """Count what there is of a damaged stream; ten minutes of it will do."""
+    return len(_read(file, 0, min(at_most, 600 * file.samplerate)))
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
@@ -123,13 +143,14 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
 def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     try:
         status = path.stat()
-    except OSError as error:
-        raise AudioError(f"{path}: {(error.strerror or 'cannot be opened').lower()}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "cannot be opened"
+        raise AudioError(f"{path}: {reason.lower()}") from None
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path}: not a regular file")
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
-    with _codecs_muted():
+    with _CODECS_MUTED:
         try:
             file = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError, TypeError) as error:
@@ -138,34 +159,72 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
             yield file
 
 
-@contextmanager
-def _codecs_muted() -> Iterator[None]:
-    """Keep libmpg123 from printing what it dislikes to the C-level standard error.
+class _CodecsMuted:
+    """Keeps libmpg123 from printing what it dislikes to the C-level standard error.
 
-    Nothing can tell it not to; what matters of it shows in the samples.
+    Nothing can tell it not to; what matters of it shows in the samples. Standard error belongs
+    to the whole process: the first thread to come in turns it off, the last one out on again.
     """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._saved = -1
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._saved = _redirect_standard_error()
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._saved >= 0:
+                os.dup2(self._saved, 2)
+                os.close(self._saved)
+
+
+def _redirect_standard_error() -> int:
+    """Send standard error nowhere and return a copy of it, or -1 if there is none."""
     try:
         saved = os.dup(2)
-    except OSError:  # there is no standard error
-        yield
-        return
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(silent)
+    except OSError:
+        return -1
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    return saved
+
+
+_CODECS_MUTED = _CodecsMuted()
 
 
 def _info(file: soundfile.SoundFile) -> AudioInfo:
     if file.frames <= 0:
         raise AudioError(f"{file.name}: no audio could be decoded (it holds 0 samples)")
-    return AudioInfo(file.frames, file.samplerate, file.channels, file.format, file.subtype)
+    return AudioInfo(
+        _declared_frames(file), file.samplerate, file.channels, file.format, file.subtype
+    )
+
+
+def _declared_frames(file: soundfile.SoundFile) -> int:
+    """Return the length that the header declares, also where the file ends before it.
+
+    libsndfile shortens the length of uncompressed audio to what is there, and tells of it in its
+    log only: ``data : 384000 (should be 191978)``. Streams of unknown length declare the largest
+    number that there is; what is there of them is all.
+    """
+    for found in re.finditer(r": (\d+) \(should be (\d+)\)", file.extra_info):
+        declared, there = map(int, found.groups())
+        if there < declared < 2**31 - 2**16:
+            return round(file.frames * declared / there)
+    return int(file.frames)
 
 
 def _reason(error: Exception) -> str:
     """Return libsndfile's own words, without the path that soundfile puts before them."""
-    words = getattr(error, "error_string", None) or str(error)
-    return words.strip().rstrip(".") or type(error).__name__
+    words = str(getattr(error, "error_string", None) or error).strip().rstrip(".")
+    if "does not exist" in words:  # its guess at a file that no decoder wants
+        words = "not in a format that is known"
+    return words or type(error).__name__

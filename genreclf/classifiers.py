@@ -36,22 +36,35 @@ from genreclf.config import (
     RandomForest,
     Svm,
 )
-from genreclf.errors import TableError
-from genreclf.splits import cross_validation
+from genreclf.errors import ConfigError, TableError
+from genreclf.splits import Fold, cross_validation, known_genres_only
 from genreclf.table import FeatureTable, Texts
 
-__all__ = ["TemperatureScaled", "fit_pipeline", "make_pipeline", "tune"]
+__all__ = ["EvenLda", "TemperatureScaled", "fit_pipeline", "make_pipeline", "tune"]
 
 Doubles = NDArray[np.float64]
+Indices = NDArray[np.intp]
 INNER_FOLDS = 5
+SMOOTHING = 0.01
 
 
 def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     """Fit the configured classifier, calibrated, to a labelled table.
 
     Groups, where there are any, hold together in the folds that calibrate it too.
+
+    Raises
+    ------
+    ConfigError
+        If more principal components are asked for than there can be.
     """
-    pipeline = make_pipeline(config, n_genres=len(table.genres))
+    most = min(table.values.shape)
+    if isinstance(config.pca, int) and config.pca > most:
+        raise ConfigError(
+            f"pca = {config.pca}: {len(table)} tracks with {len(table.names)} columns have "
+            f"{most} components at most"
+        )
+    pipeline = make_pipeline(config, len(table))
     groups = table.groups if table.has_groups else None
     with warnings.catch_warnings():
         # A perceptron that stops at max_iter is still one; its score says what it is worth.
@@ -60,18 +73,18 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     return pipeline
 
 
-def make_pipeline(config: Config, n_genres: int, *, calibrated: bool = True) -> Pipeline:
+def make_pipeline(config: Config, n_tracks: int, *, calibrated: bool = True) -> Pipeline:
     """Build impute → standardise → PCA → classify, unfitted.
 
     Parameters
     ----------
     config : Config
-    n_genres : int
-        For classifiers that take a prior for each genre.
+    n_tracks : int
+        How many there are to train on.
     calibrated : bool
         Wrap the classifier in ``TemperatureScaled``.
     """
-    classifier = _make_classifier(config, n_genres)
+    classifier = _make_classifier(config, n_tracks)
     if calibrated:
         classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
     pca = PCA(config.pca, svd_solver="full") if config.pca != "off" else "passthrough"
@@ -85,7 +98,7 @@ def make_pipeline(config: Config, n_genres: int, *, calibrated: bool = True) -> 
     )
 
 
-def _make_classifier(config: Config, n_genres: int) -> Any:
+def _make_classifier(config: Config, n_tracks: int) -> Any:
     """Balance the genres wherever the estimator can."""
     chosen, seed = config.classifier, config.seed
     parameters = {key: getattr(chosen, key) for key in chosen.__struct_fields__}
@@ -95,10 +108,11 @@ def _make_classifier(config: Config, n_genres: int) -> Any:
         case Logistic():
             return LogisticRegression(**parameters, class_weight="balanced", max_iter=2000)
         case Lda():
-            even = np.full(n_genres, 1 / n_genres)
-            return LinearDiscriminantAnalysis(**parameters, solver="lsqr", priors=even)
+            return EvenLda(**parameters, solver="lsqr")
         case Knn():
-            return KNeighborsClassifier(**parameters)
+            # Half of the tracks are there in every fold.
+            few = min(parameters.pop("n_neighbors"), max(1, n_tracks // 2))
+            return KNeighborsClassifier(few, **parameters)
         case RandomForest():
             return RandomForestClassifier(**parameters, class_weight="balanced", random_state=seed)
         case GradientBoosting():
@@ -107,6 +121,23 @@ def _make_classifier(config: Config, n_genres: int) -> Any:
             )
         case Mlp():
             return MLPClassifier(**parameters, random_state=seed)
+
+
+class EvenLda(LinearDiscriminantAnalysis):  # type: ignore[misc]
+    """Linear discriminant analysis to which all classes are equally likely beforehand.
+
+    scikit-learn's takes its priors by number, which folds that lack a class do not have.
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "EvenLda":  # noqa: N803
+        """Fit, then take the logarithms of the priors out of the intercepts again."""
+        with warnings.catch_warnings():
+            # A class of one sample has no covariance of its own.
+            warnings.filterwarnings("ignore", "Only one sample available", UserWarning)
+            super().fit(X, y)
+        log_priors = np.log(self.priors_)
+        self.intercept_ -= log_priors if len(log_priors) > 2 else np.diff(log_priors)
+        return self
 
 
 class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
@@ -151,18 +182,18 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         """
         values, labels = validate_data(self, X, y)
         check_classification_targets(labels)
-        self.classes_ = np.unique(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
         base = self.estimator if self.estimator is not None else LogisticRegression()
         self.estimator_ = clone(base).fit(values, labels)
-        names = np.array([str(label) for label in labels], dtype=object)
-        scores, codes = self._out_of_fold(base, values, names, groups)
-        if not len(codes) and groups is not None:  # every class lives in one group
-            scores, codes = self._out_of_fold(base, values, names, None)
-        self.temperature_ = _best_temperature(scores, codes) if len(codes) else 1.0
+        scores, truth = self._out_of_fold(base, values, codes, groups)
+        if not len(truth) and groups is not None:  # every class lives in one group
+            scores, truth = self._out_of_fold(base, values, codes, None)
+        self.temperature_ = _best_temperature(scores, truth) if len(truth) else 1.0
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the most probable class of each sample."""
+        check_is_fitted(self)
         return cast(NDArray[Any], self.classes_[self.predict_proba(X).argmax(axis=1)])
 
     def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
@@ -172,38 +203,38 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         return _softmax(_scores(self.estimator_, values) / self.temperature_)
 
     def _out_of_fold(
-        self, base: Any, values: Doubles, labels: Texts, groups: Texts | None
-    ) -> tuple[Doubles, NDArray[np.intp]]:
+        self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
+    ) -> tuple[Doubles, Indices]:
         """Score held-out samples of classes that were trained on, and tell their classes.
 
         A class that was not trained on scores minus infinity: its probability is zero.
         """
-        classes = np.array([str(name) for name in self.classes_], dtype=object)
-        scores, codes = [np.empty((0, len(classes)))], [np.empty(0, dtype=np.intp)]
+        scores, truth = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
         try:
-            folds = cross_validation(labels, groups, self.n_folds, self.random_state).folds
+            folds = cross_validation(codes, groups, self.n_folds, self.random_state).folds
         except TableError:  # one class, or as many classes as samples
             folds = []
-        for train, test in folds:
-            known = np.isin(classes, labels[train])
-            test = test[np.isin(labels[test], labels[train])]
-            if known.sum() > 1 and len(test):
-                fitted = clone(base).fit(values[train], labels[train])
-                part = np.full((len(test), len(classes)), -np.inf)
-                part[:, np.searchsorted(classes, fitted.classes_)] = _scores(fitted, values[test])
-                scores.append(part)
-                codes.append(np.searchsorted(classes, labels[test]))
-        return np.concatenate(scores), np.concatenate(codes)
+        for train, test in known_genres_only(folds, codes):
+            try:
+                fitted = clone(base).fit(values[train], codes[train])
+            except ValueError:  # too few of some class for this estimator
+                continue
+            part = np.full((len(test), len(self.classes_)), -np.inf)
+            part[:, fitted.classes_] = _scores(fitted, values[test])
+            scores.append(part)
+            truth.append(codes[test])
+        return np.concatenate(scores), np.concatenate(truth)
 
 
 def _scores(estimator: Any, values: Doubles) -> Doubles:
     """Return one score a class, whose softmax is a first guess at the probabilities."""
-    if isinstance(estimator, SVC):
+    if isinstance(estimator, SVC) and estimator.decision_function_shape == "ovo":
         return _weakest_margins(estimator.decision_function(values), len(estimator.classes_))
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(values), dtype=np.float64)
         return scores if scores.ndim == 2 else np.column_stack((-scores / 2, scores / 2))
-    return cast(Doubles, np.log(np.maximum(estimator.predict_proba(values), 1e-6)))
+    # Neighbours and trees that never voted for a class do not make it impossible.
+    return np.log(np.asarray(estimator.predict_proba(values), dtype=np.float64) + SMOOTHING)
 
 
 def _weakest_margins(margins: Doubles, n_classes: int) -> Doubles:
@@ -232,7 +263,7 @@ def _softmax(scores: Doubles) -> Doubles:
     return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
 
 
-def _best_temperature(scores: Doubles, codes: NDArray[np.intp]) -> float:
+def _best_temperature(scores: Doubles, codes: Indices) -> float:
     def surprise(log_temperature: float) -> float:
         scaled = scores * np.exp(-log_temperature)
         chosen = scaled[np.arange(len(codes)), codes]
@@ -274,17 +305,17 @@ def tune(table: FeatureTable, config: Config) -> Config:
     Config
         With the best values in its classifier section.
     """
-    groups = table.groups if table.has_groups else None
-    splits = cross_validation(table.labels, groups, INNER_FOLDS, config.seed)
-    folds = [
-        (train, test[np.isin(table.labels[test], table.labels[train])])
-        for train, test in splits.folds
-    ]
+    folds = known_genres_only(_inner_folds(table, table.has_groups, config.seed), table.labels)
+    if not folds:  # every genre lives in one group
+        folds = known_genres_only(_inner_folds(table, False, config.seed), table.labels)
     space = _search_space(config, len(table.names))
+    smallest = min(len(train) for train, _ in folds)
+    if "n_neighbors" in space:
+        space = {"n_neighbors": [k for k in space["n_neighbors"] if k <= smallest]}
     search = GridSearchCV(
-        make_pipeline(config, len(table.genres), calibrated=False),
+        make_pipeline(config, len(table), calibrated=False),
         {f"classify__{name}": values for name, values in space.items()},
-        cv=[(train, test) for train, test in folds if len(test)],
+        cv=folds,
         scoring="accuracy",
         refit=False,
         error_score="raise",
@@ -295,3 +326,8 @@ def tune(table: FeatureTable, config: Config) -> Config:
     best = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
     classifier = msgspec.structs.replace(config.classifier, **best)
     return msgspec.structs.replace(config, classifier=classifier)
+
+
+def _inner_folds(table: FeatureTable, grouped: bool, seed: int) -> list[Fold]:
+    groups = table.groups if grouped else None
+    return cross_validation(table.labels, groups, INNER_FOLDS, seed).folds

@@ -130,6 +130,14 @@ class ExtractionConfig(_Section, frozen=True, kw_only=True):
             raise ValueError(
                 "features.contrast_min_hz leaves no octave below the Nyquist frequency"
             )
+        rate, spectra = self.audio.sample_rate_hz, self.spectra
+        if self.features.contrast_min_hz < rate / spectra.n_fft:
+            raise ValueError(
+                "features.contrast_min_hz is below the width of a bin, "
+                f"{rate / spectra.n_fft:.1f} Hz: the lowest band is empty"
+            )
+        if self.features.tempogram_seconds * rate / spectra.hop_length < 4:
+            raise ValueError("features.tempogram_seconds is shorter than four hops")
         frames = self.excerpt.seconds * self.audio.sample_rate_hz / self.spectra.hop_length
         if frames * self.spectra.n_fft > 2**28:
             raise ValueError(

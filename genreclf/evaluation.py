@@ -18,6 +18,7 @@ from genreclf.errors import TableError
 from genreclf.splits import (
     Splits,
     cross_validation,
+    known_genres_only,
     own_groups,
     published_folds,
     published_split,
@@ -281,14 +282,10 @@ def _predict_held_out(
     table: FeatureTable, config: Config, splits: Splits, search: bool, on_fold: Callable[[], object]
 ) -> HeldOut:
     parts = []
-    for train_rows, test_rows in splits.folds:
-        train = table.take(train_rows)
-        rows = test_rows[np.isin(table.labels[test_rows], train.labels)]
-        if len(rows) and len(train.genres) > 1:
-            tuned = tune(train, config) if search else config
-            pipeline = fit_pipeline(train, tuned)
-            part = table.take(rows)
-            parts.append(_held_out(pipeline, table.genres, part, part.values, rows))
+    for train_rows, rows in known_genres_only(splits.folds, table.labels):
+        train, part = table.take(train_rows), table.take(rows)
+        pipeline = fit_pipeline(train, tune(train, config) if search else config)
+        parts.append(_held_out(pipeline, table.genres, part, part.values, rows))
         on_fold()
     if not parts:
         raise TableError(
@@ -357,11 +354,13 @@ def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> In
     """95 % confidence interval of the accuracy.
 
     Wilson's where tracks are independent; where they come in groups, the percentiles of a
-    bootstrap over groups, since tracks of one artist stand or fall together.
+    bootstrap over groups, since tracks of one artist stand or fall together, but no less than
+    Wilson's.
     """
     correct = held_out.correct
+    independent = wilson_interval(int(correct.sum()), len(correct))
     if not has_groups:
-        return wilson_interval(int(correct.sum()), len(correct))
+        return independent
     _, group = np.unique(own_groups(held_out.groups), return_inverse=True)
     hits = np.bincount(group, weights=correct)
     sizes = np.bincount(group)
@@ -369,10 +368,12 @@ def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> In
     drawn = random.integers(len(sizes), size=(config.evaluation.bootstrap_samples, len(sizes)))
     accuracies = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.percentile(accuracies, (2.5, 97.5))
-    return float(low), float(high)
+    if low == high:  # all right or all wrong: what so many groups can tell
+        return wilson_interval(held_out.accuracy * len(sizes), len(sizes))
+    return float(min(low, independent[0])), float(max(high, independent[1]))
 
 
-def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927)."""
     z = float(norm.ppf(0.5 + confidence / 2))
     share = successes / n

@@ -1,5 +1,6 @@
 """Which seconds of a track are listened to."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def load_excerpt(path: Path, config: ExtractionConfig) -> Excerpt:
     held = len(native) / info.sample_rate_hz
     if held < config.excerpt.min_seconds:
         raise AudioError(
-            f"{path}: holds {held:.2f} s of audio; "
+            f"{path}: holds {math.floor(100 * held) / 100:.2f} s of audio; "
             f"at least {config.excerpt.min_seconds:g} s are needed (excerpt.min_seconds)"
         )
     samples, audio = _pad_centre(

@@ -1,6 +1,7 @@
 """The chain from a file to its features; then the same for many tracks."""
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
 from genreclf.sources import Track, find_tracks
 from genreclf.spectra import Array, mix_spectrum
-from genreclf.workers import WorkerError, map_in_workers
+from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
     from genreclf.table import FeatureTable
@@ -102,8 +103,7 @@ Outcome = Row | Failure
 def extract_tracks(
     tracks: Iterable[Track],
     config: ExtractionConfig,
-    jobs: int | None = None,
-    seconds_a_track: float | None = None,
+    workers: Workers | None = None,
 ) -> Generator[Outcome]:
     """Compute the features of many tracks, in their order.
 
@@ -111,11 +111,9 @@ def extract_tracks(
     ----------
     tracks : iterable of Track
     config : ExtractionConfig
-    jobs : int, optional
-        Worker processes, whose crashes cost no more than the track at hand; None computes in
+    workers : Workers, optional
+        Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
-    seconds_a_track : float, optional
-        A track that takes longer fails. Needs worker processes.
 
     Yields
     ------
@@ -123,10 +121,10 @@ def extract_tracks(
         One a track.
     """
     outcome_of = partial(_outcome, config=config)
-    if jobs is None:
+    if workers is None:
         yield from map(outcome_of, tracks)
         return
-    for track, result in map_in_workers(outcome_of, tracks, jobs, seconds_a_track):
+    for track, result in workers.map(outcome_of, tracks):
         if isinstance(result, WorkerError):
             yield Failure(track, "worker", f"{track.path}: {result.reason}")
         else:
@@ -181,7 +179,7 @@ def extract(
     labels : "folder", "none", or path of a manifest
         See ``find_tracks``.
     jobs : int, optional
-        See ``extract_tracks``.
+        Worker processes; None computes in this process.
     on_failure : callable, optional
         Called with each ``Failure``; without it the first one is raised.
 
@@ -206,13 +204,14 @@ def extract(
     paths = [paths] if isinstance(paths, str | Path) else paths
     tracks = dict.fromkeys(find_tracks(paths, labels).tracks)
     rows = []
-    for outcome in extract_tracks(tracks, config, jobs):
-        if isinstance(outcome, Row):
-            rows.append(outcome)
-        elif on_failure is None:
-            raise AudioError(outcome.error)
-        else:
-            on_failure(outcome)
+    with Workers(jobs) if jobs else nullcontext() as workers:
+        for outcome in extract_tracks(tracks, config, workers):
+            if isinstance(outcome, Row):
+                rows.append(outcome)
+            elif on_failure is None:
+                raise AudioError(outcome.error)
+            else:
+                on_failure(outcome)
     if not rows:
         raise AudioError("no audio file gave features")
     return build_table(rows, config)

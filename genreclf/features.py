@@ -339,7 +339,7 @@ def _tempo_peaks(
     """Positive local maxima within the range of tempi, highest first: lags and heights."""
     bpm = _lag_bpm(len(autocorrelation), frame_rate_hz)[1:-1]
     middle = autocorrelation[1:-1]
-    peaks = (middle > autocorrelation[:-2]) & (middle >= autocorrelation[2:]) & (middle > 0)
+    peaks = (middle > autocorrelation[:-2]) & (middle >= autocorrelation[2:]) & (middle > 1e-6)
     peaks &= (bpm >= settings.tempo_min_bpm) & (bpm <= settings.tempo_max_bpm)
     lags = np.flatnonzero(peaks) + 1
     order = np.argsort(-autocorrelation[lags], kind="stable")

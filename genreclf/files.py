@@ -16,6 +16,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     On an exception nothing is left behind and an older file stays as it was. The temporary name
     keeps the suffix, by which writers choose their format.
     """
+    if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
+        yield path
+        return
+    path = path.resolve()  # a link goes on to point at the file
     aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         yield aside

@@ -13,6 +13,7 @@ from genreclf.config import ExtractionConfig
 from genreclf.extraction import Outcome, Row, extract_tracks
 from genreclf.sources import Track
 from genreclf.spectra import Array
+from genreclf.workers import Workers
 
 __all__ = ["extract_resumably", "journal_path"]
 
@@ -26,8 +27,7 @@ def extract_resumably(
     tracks: Sequence[Track],
     config: ExtractionConfig,
     output: Path,
-    jobs: int | None = None,
-    seconds_a_track: float | None = None,
+    workers: Workers | None = None,
 ) -> Generator[Outcome]:
     """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.
 
@@ -54,7 +54,7 @@ def extract_resumably(
     if not missing:
         return
     with journal_path(output).open("a", encoding="ascii") as journal:
-        for outcome in extract_tracks(missing, config, jobs, seconds_a_track):
+        for outcome in extract_tracks(missing, config, workers):
             if isinstance(outcome, Row):
                 _append(journal, _identity(outcome.track, fingerprint), outcome.values)
             yield outcome

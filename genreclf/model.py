@@ -22,6 +22,7 @@ from genreclf.extraction import Failure, extract_tracks
 from genreclf.files import written_whole
 from genreclf.sources import Track
 from genreclf.table import FeatureTable, Texts
+from genreclf.workers import Workers
 
 __all__ = ["Model", "Prediction"]
 
@@ -154,15 +155,14 @@ class Model:
     def predict_files(
         self,
         paths: Iterable[str | Path],
-        jobs: int | None = None,
-        seconds_a_track: float | None = None,
+        workers: Workers | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each audio file, in their order.
 
         Parameters
         ----------
         paths : iterable of str or Path
-        jobs, seconds_a_track : optional
+        workers : Workers, optional
             See ``extract_tracks``.
 
         Raises
@@ -176,7 +176,7 @@ class Model:
                 "make its features from audio; predict from such a table with --table"
             )
         tracks = (Track(Path(path)) for path in paths)
-        for outcome in extract_tracks(tracks, self.config, jobs, seconds_a_track):
+        for outcome in extract_tracks(tracks, self.config, workers):
             if isinstance(outcome, Failure):
                 yield outcome
             else:
@@ -225,11 +225,13 @@ class Model:
         payload = _unpickle(Path(path))
         if not isinstance(payload, dict) or payload.get("format") != _FORMAT:
             raise ModelError(f"{path}: not a genreclf model")
-        if payload["format_version"] != _FORMAT_VERSION:
+        if payload.get("format_version") != _FORMAT_VERSION:
             raise ModelError(
-                f"{path}: format {payload['format_version']}, but this genreclf reads "
-                f"{_FORMAT_VERSION}; it was written by genreclf {payload['versions']['genreclf']}"
+                f"{path}: a model of format {payload.get('format_version')}, but this genreclf "
+                f"reads {_FORMAT_VERSION}; train it anew"
             )
+        if missing := [name for name in cls.__dataclass_fields__ if name not in payload]:
+            raise ModelError(f"{path}: an incomplete model, without {missing[0]}")
         content = {name: payload[name] for name in cls.__dataclass_fields__}
         content["config"] = config_from_dict(content["config"], str(path))
         _warn_of_versions(Path(path), content["versions"])

@@ -144,6 +144,6 @@ def _read_manifest(manifest: Path) -> Mapping[str, tuple[str | None, str | None]
                 if row["path"]:
                     key = os.path.realpath(manifest.parent / row["path"])
                     listed[key] = (row["label"] or None, row.get("group") or None)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:  # not UTF-8, a NUL in a path
         raise TableError(f"{manifest}: cannot be read as a manifest: {error}") from None
     return listed

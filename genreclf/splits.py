@@ -2,7 +2,9 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +13,14 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from genreclf.errors import TableError
 from genreclf.table import Texts
 
-__all__ = ["Fold", "Splits", "cross_validation", "published_folds", "published_split"]
+__all__ = [
+    "Fold",
+    "Splits",
+    "cross_validation",
+    "known_genres_only",
+    "published_folds",
+    "published_split",
+]
 
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
@@ -33,17 +42,12 @@ class Splits:
     notes: list[str] = field(default_factory=list)
 
 
-def cross_validation(
-    labels: Texts,
-    groups: Texts | None,
-    n_folds: int,
-    seed: int,
-) -> Splits:
+def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, seed: int) -> Splits:
     """Shuffle tracks into folds of like proportions of genres, and never split a group.
 
     Parameters
     ----------
-    labels : (n,) array of str
+    labels : (n,) array of str or int
     groups : (n,) array of str, or None
         A track whose group is the empty string is on its own.
     n_folds : int
@@ -77,13 +81,23 @@ def cross_validation(
     return Splits(kind, _best_shuffle(labels, groups, possible, seed), notes)
 
 
+def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]:
+    """Drop test tracks whose genre is not trained on, and folds that are left without use."""
+    known = [(train, test[np.isin(labels[test], labels[train])]) for train, test in folds]
+    return [
+        (train, test) for train, test in known if len(test) and len(np.unique(labels[train])) > 1
+    ]
+
+
 def own_groups(groups: Texts) -> Texts:
     """Give every track without a group one of its own."""
     alone = np.array([f"\0{row}" for row in range(len(groups))], dtype=object)
     return np.where(groups == "", alone, groups)
 
 
-def _best_shuffle(labels: Texts, groups: Texts | None, n_folds: int, seed: int) -> list[Fold]:
+def _best_shuffle(
+    labels: NDArray[Any], groups: Texts | None, n_folds: int, seed: int
+) -> list[Fold]:
     best: list[Fold] = []
     fewest = len(labels) + 1
     for shuffle in range(SHUFFLES_TRIED):

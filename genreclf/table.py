@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -21,6 +24,7 @@ __all__ = ["Columns", "FeatureTable", "load_table"]
 FORMATS = (".csv", ".parquet", ".npz")
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
+_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None", "-"]
 
 Texts = NDArray[np.object_]
 
@@ -143,7 +147,9 @@ class FeatureTable:
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas data frame: ``path``, ``label``, ``group``, then the features."""
-        own = pd.DataFrame({"path": self.paths, "label": self.labels, "group": self.groups})
+        columns = {"path": self.paths, "label": self.labels, "group": self.groups}
+        # As objects: text of pandas' own kind cannot hold file names that are not UTF-8.
+        own = pd.DataFrame(columns, dtype=object)
         return pd.concat([own, pd.DataFrame(self.values, columns=self.names)], axis=1)
 
     def write_csv(self, file: IO[str]) -> None:
@@ -209,8 +215,10 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     path, columns = Path(path), columns or Columns()
     readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
     try:
-        frame, header = readers[table_format(path)](path, columns)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows of too many fields
+            frame, header = readers[table_format(path)](path, columns)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, pd.errors.ParserWarning) as error:
         # pandas' and pyarrow's parse errors are ValueErrors.
         raise TableError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
     if absent := sorted(columns.asked_for - set(frame.columns)):
@@ -231,9 +239,12 @@ def _from_frame(
     config = None
     if header is not None:
         config = extraction_config_from_dict(header["config"], str(path))
-    values = frame[features].to_numpy(dtype=np.float32, na_value=np.nan)
+    with np.errstate(over="ignore"):
+        values = frame[features].to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
     if np.isinf(values).any():
-        raise TableError(f"{path}: column {features[_first_infinite(values)]} is not finite")
+        raise TableError(
+            f"{path}: column {features[_first_infinite(values)]} is not finite in single precision"
+        )
     return FeatureTable(
         paths=_texts(frame, "path" if "path" in frame else "filename"),
         labels=_texts(frame, columns.label),
@@ -265,7 +276,13 @@ def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
     values = frame[column]
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # folds 1.0, 2.0 and missing are 1, 2 and missing
-    return np.array(["" if pd.isna(value) else str(value) for value in values], dtype=object)
+    return np.array([_text(value) for value in values], dtype=object)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return os.fsdecode(value)
+    return "" if pd.isna(value) else str(value)
 
 
 def _header(config: ExtractionConfig) -> str:
@@ -283,21 +300,31 @@ def _write_csv(table: FeatureTable, path: Path) -> None:
 
 
 def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with path.open("rb") as file:
         first = file.readline()
-        header = _parse_header(first[2:]) if first.startswith("# {") else None
-        if header is None:
-            file.seek(0)
+        header = _parse_header(first[2:]) if first.startswith(b"# {") else None
+        start = file.tell() if header is not None else 0
+        file.seek(start)
+        names = pd.read_csv(
+            file, nrows=0, encoding="utf-8-sig", index_col=False, encoding_errors="surrogateescape"
+        ).columns
+        file.seek(start)
         texts = {*_OWN, "filename", columns.label, columns.group, columns.folds, columns.split}
         frame = pd.read_csv(
             file,
-            converters={name: str for name in texts if name},  # also a genre called "NA"
+            index_col=False,
+            dtype={name: object for name in names if name in texts},
+            # A genre may well be called "NA", but no number is.
+            keep_default_na=False,
+            na_values={name: _MISSING for name in names if name not in texts},
+            encoding="utf-8-sig",
+            encoding_errors="surrogateescape",
             low_memory=False,
         )
     return frame, header
 
 
-def _parse_header(text: str) -> dict[str, Any] | None:
+def _parse_header(text: str | bytes) -> dict[str, Any] | None:
     header = json.loads(text)
     return header if isinstance(header, dict) and "config" in header else None
 
@@ -314,7 +341,10 @@ def _pyarrow() -> Any:
 
 def _write_parquet(table: FeatureTable, path: Path) -> None:
     pyarrow = _pyarrow()
-    arrow = pyarrow.Table.from_pandas(table.to_frame(), preserve_index=False)
+    frame = table.to_frame()
+    if any(not _is_utf8(path) for path in table.paths):
+        frame["path"] = [os.fsencode(path) for path in table.paths]  # a column of bytes
+    arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
     if table.config is not None:
         metadata = {
             **(arrow.schema.metadata or {}),
@@ -328,7 +358,13 @@ def _read_parquet(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str,
     pyarrow = _pyarrow()
     arrow = pyarrow.parquet.read_table(path)
     header = (arrow.schema.metadata or {}).get(_HEADER.encode())
-    return arrow.to_pandas(), _parse_header(header) if header else None
+    frame = arrow.to_pandas()
+    frame.columns = [str(name) for name in frame.columns]
+    return frame, _parse_header(header) if header else None
+
+
+def _is_utf8(text: str) -> bool:
+    return text == text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:
@@ -345,8 +381,8 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
 
 
 def _read_npz(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    with np.load(path, allow_pickle=False) as arrays:
-        own = pd.DataFrame({name: arrays[name].astype(object) for name in _OWN})
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        own = pd.DataFrame({name: arrays[name].astype(object) for name in _OWN}, dtype=object)
         features = pd.DataFrame(arrays["values"], columns=arrays["names"].astype(object))
         header = str(arrays["header"])
     return pd.concat([own, features], axis=1), _parse_header(header) if header else None

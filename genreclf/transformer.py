@@ -1,5 +1,6 @@
 """FeatureExtractor: the extraction as a scikit-learn transformer, from paths to features."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from genreclf.errors import AudioError
 from genreclf.extraction import Failure, extract_tracks
 from genreclf.pooling import feature_names
 from genreclf.sources import Track
+from genreclf.workers import Workers
 
 __all__ = ["FeatureExtractor"]
 
@@ -83,11 +85,12 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         config = self._configuration()
         tracks = [Track(Path(path)) for path in _paths(X)]
         values = np.full((len(tracks), len(feature_names(config))), np.nan, dtype=np.float32)
-        for row, outcome in enumerate(extract_tracks(tracks, config, self.jobs)):
-            if not isinstance(outcome, Failure):
-                values[row] = outcome.values
-            elif self.on_failure == "raise":
-                raise AudioError(outcome.error)
+        with Workers(self.jobs) if self.jobs else nullcontext() as workers:
+            for row, outcome in enumerate(extract_tracks(tracks, config, workers)):
+                if not isinstance(outcome, Failure):
+                    values[row] = outcome.values
+                elif self.on_failure == "raise":
+                    raise AudioError(outcome.error)
         return values
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:

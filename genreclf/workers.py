@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-__all__ = ["WorkerError", "map_in_workers"]
+__all__ = ["WorkerError", "Workers"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -24,13 +24,8 @@ class WorkerError:
     reason: str
 
 
-def map_in_workers(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    jobs: int,
-    seconds_an_item: float | None = None,
-) -> Iterator[tuple[Item, Result | WorkerError]]:
-    """Apply a function to items, ``jobs`` at a time, and give the results in the items' order.
+class Workers:
+    """Worker processes, started at once, so that they get ready while the caller does.
 
     A worker that dies (a crash in a codec, the kernel's out-of-memory killer) or that takes
     longer than ``seconds_an_item`` costs its one item; the others go on. A joblib or
@@ -38,45 +33,70 @@ def map_in_workers(
 
     Parameters
     ----------
-    function : callable
-        Importable by name, as for every process pool. Its own exceptions are raised here.
-    items : iterable
-        Consumed a few items ahead of the results only, so that memory stays flat.
     jobs : int
-        Number of worker processes.
+        Number of processes.
     seconds_an_item : float, optional
+        How long a function may take over an item.
 
-    Yields
-    ------
-    item, result or WorkerError
+    Examples
+    --------
+    >>> with Workers(jobs=2) as workers:  # doctest: +SKIP
+    ...     for item, result in workers.map(function, items):
+    ...         print(item, result)
     """
-    pool = ProcessPool(
-        max_workers=jobs,
-        # Not forked: forking a process that has threads (BLAS) can deadlock.
-        context=multiprocessing.get_context("spawn"),
-        initializer=_initialise_worker,
-    )
-    items = iter(items)
-    waiting: deque[tuple[Item, Any]] = deque()
-    try:
+
+    def __init__(self, jobs: int, seconds_an_item: float | None = None) -> None:
+        self.jobs = jobs
+        self.seconds_an_item = seconds_an_item
+        self._pool = ProcessPool(
+            max_workers=jobs,
+            # Not forked: forking a process that has threads (BLAS) can deadlock.
+            context=multiprocessing.get_context("spawn"),
+            initializer=_initialise_worker,
+        )
+        self._pool.schedule(_nothing)  # pebble starts its processes with the first task
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def map(
+        self, function: Callable[[Item], Result], items: Iterable[Item]
+    ) -> Generator[tuple[Item, Result | WorkerError]]:
+        """Apply a function to items and give the results in the items' order.
+
+        Parameters
+        ----------
+        function : callable
+            Importable by name, as for every process pool. Its own exceptions are raised here.
+        items : iterable
+            Consumed a few items ahead of the results only, so that memory stays flat.
+
+        Yields
+        ------
+        item, result or WorkerError
+        """
+        items = iter(items)
+        waiting: deque[tuple[Item, Any]] = deque()
+        timeout = self.seconds_an_item
         while True:
-            for item in islice(items, 4 * jobs - len(waiting)):
-                waiting.append((item, pool.schedule(function, (item,), timeout=seconds_an_item)))
+            for item in islice(items, 4 * self.jobs - len(waiting)):
+                waiting.append((item, self._pool.schedule(function, (item,), timeout=timeout)))
             if not waiting:
-                break
+                return
             item, future = waiting.popleft()
-            yield item, _result(future, seconds_an_item)
-        pool.close()  # type: ignore[no-untyped-call]
-    finally:
-        # Reached with work under way when the caller stops early, as on Ctrl-C.
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
+            yield item, _result(future, timeout)
 
 
 def _result(future: Any, seconds_an_item: float | None) -> Any:
     try:
         return future.result()
     except FutureTimeoutError:
+        if seconds_an_item is None:  # the function's own
+            raise
         return WorkerError(f"took longer than {seconds_an_item:g} s")
     except ProcessExpired as error:
         return WorkerError(f"the worker process died ({_cause(error.exitcode)})")
@@ -88,6 +108,12 @@ def _cause(exitcode: int) -> str:
     return f"exit status {exitcode}"
 
 
+def _nothing() -> None:
+    """Be the task that starts the processes."""
+
+
 def _initialise_worker() -> None:
+    import genreclf.extraction  # noqa: F401 - what every worker is for; takes its time once
+
     # Ctrl-C reaches the whole process group; it is the parent's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

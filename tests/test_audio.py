@@ -1,6 +1,8 @@
 import os
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import librosa
 import numpy as np
@@ -308,7 +310,34 @@ def test_break_before_the_span_is_not_reported_as_later_than_it_was(tmp_path: Pa
 def test_flac_that_breaks_off(tmp_path: Path) -> None:
     path = write(tmp_path / "a.flac", music(10, 22050), 22050, "flac")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    message_of(path)
+    message = message_of(path)
+    assert "10.0 s" in message
+    assert "0.0 s" not in message.replace("10.0 s", "")  # some 5 s are there
+
+
+def with_chunk(wav: bytes, at: int, n_bytes: int = 40_000) -> bytes:
+    """Insert a chunk of metadata into a wav file."""
+    chunk = b"LIST" + struct.pack("<I", n_bytes) + b"INFO" + bytes(n_bytes - 4)
+    content = wav[:at] + chunk + wav[at:]
+    return content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
+
+
+@pytest.mark.parametrize("kept", [0, 100], ids=["missing", "cut"])
+def test_wav_that_lacks_metadata_after_the_audio_is_decoded(tmp_path: Path, kept: int) -> None:
+    signal = music(10, 8000)
+    path = write(tmp_path / "a.wav", signal, 8000, "wav")
+    content = path.read_bytes()
+    path.write_bytes(with_chunk(content, len(content))[: len(content) + kept])
+    np.testing.assert_allclose(decode(path, whole)[0], signal, atol=2**-15)
+
+
+def test_wav_with_metadata_before_the_audio_that_breaks_off(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.wav", music(10, 8000), 8000, "wav")
+    content = with_chunk(path.read_bytes(), 36)
+    path.write_bytes(content)
+    assert len(decode(path, whole)[0]) == 80_000
+    path.write_bytes(content[: -6 * 16_000])
+    assert "4.0 s of 10.0 s" in message_of(path)
 
 
 def test_part_before_the_break_is_decoded(tmp_path: Path) -> None:
@@ -343,23 +372,57 @@ def test_values_that_are_not_finite(tmp_path: Path, bad: float) -> None:
     assert "not finite" in message_of(write(tmp_path / "a.wav", signal, 8000, "wav_float"))
 
 
-@pytest.mark.parametrize("pair", [(np.inf, -np.inf), (np.nan, 0), (3e38, 3e38)])
+@pytest.mark.parametrize("pair", [(np.inf, -np.inf), (np.nan, 0), (0, np.inf)])
 def test_values_whose_mean_is_not_finite(tmp_path: Path, pair: tuple[float, float]) -> None:
     stereo = np.zeros((8000, 2), np.float32)
     stereo[4000] = pair
     assert "not finite" in message_of(write(tmp_path / "a.wav", stereo, 8000, "wav_float"))
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_mean_of_the_largest_numbers_does_not_overflow(tmp_path: Path, channels: int) -> None:
+    signal = np.full((8000, channels), 3e38, np.float32)
+    samples, _, _ = decode(write(tmp_path / "a.wav", signal, 8000, "wav_float"), whole)
+    np.testing.assert_allclose(samples, 3e38, rtol=1e-6)
+
+
+def test_name_with_a_null_byte() -> None:
+    message_of(Path("a\0b.wav"))
+
+
 # --- what decoding must leave alone ----------------------------------------------------------
 
 
-def test_decoding_in_threads_leaves_standard_error_alone(tmp_path: Path) -> None:
+def test_decoding_in_two_threads_leaves_standard_error_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp3", music(2, 22050), 22050, "mp3")
+    first_is_in, second_is_in, first_is_out = Event(), Event(), Event()
+
+    # The first thread enters and leaves before the second one. Waiting ends at some time, lest a
+    # decoder that lets in only one thread would hang.
+    def first() -> None:
+        def span(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
+            first_is_in.set()
+            second_is_in.wait(2)
+            return 0, n_frames
+
+        decode(path, span)
+        first_is_out.set()
+
+    def second() -> None:
+        def span(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
+            second_is_in.set()
+            first_is_out.wait(2)
+            return 0, n_frames
+
+        first_is_in.wait(2)
+        decode(path, span)
+
     kept = os.dup(2)
     try:
         before = os.fstat(2)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: decode(path, whole), range(100)))
+        with ThreadPoolExecutor(2) as pool:
+            for future in [pool.submit(first), pool.submit(second)]:
+                future.result()
         after = os.fstat(2)
     finally:
         os.dup2(kept, 2)

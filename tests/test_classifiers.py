@@ -89,11 +89,11 @@ def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_hyperparameters_reach_the_estimator(name: str) -> None:
     config = configured(name)
-    estimator = make_pipeline(config, 3, calibrated=False)["classify"]
+    estimator = make_pipeline(config, 100, calibrated=False)["classify"]
     parameters = estimator.get_params()
     for key in config.classifier.__struct_fields__:
         assert parameters[key] == getattr(config.classifier, key)
-    wrapped = make_pipeline(config, 3)["classify"]
+    wrapped = make_pipeline(config, 100)["classify"]
     assert isinstance(wrapped, TemperatureScaled)
     assert type(wrapped.estimator) is type(estimator)
 

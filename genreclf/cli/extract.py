@@ -1,7 +1,6 @@
 """``genreclf extract``: from music to a feature table."""
 
 import csv
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +98,9 @@ def extract(
     tracks = list(dict.fromkeys(sources.tracks))
     if not tracks:
         raise AudioError("no audio files found")
-    rows, failures = _run(tracks, settings, output, jobs or usable_cores(), timeout)
+    rows, failures = _run(
+        tracks, settings, output, min(jobs or usable_cores(), len(tracks)), timeout
+    )
     if errors is not None:
         _write_failures(failures, errors)
     if not rows:
@@ -128,13 +129,14 @@ def _run(
 ) -> "tuple[list[Row], list[Failure]]":
     from genreclf.extraction import Row, extract_tracks
     from genreclf.journal import extract_resumably, journal_path
+    from genreclf.workers import Workers
 
-    if output is None:
-        outcomes = extract_tracks(tracks, settings, jobs, timeout)
-    else:
-        outcomes = extract_resumably(tracks, settings, output, jobs, timeout)
     rows, failures = [], []
-    with closing(outcomes), progress(len(tracks), "extract") as advance:
+    with Workers(jobs, timeout) as workers, progress(len(tracks), "extract") as advance:
+        if output is None:
+            outcomes = extract_tracks(tracks, settings, workers)
+        else:
+            outcomes = extract_resumably(tracks, settings, output, workers)
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):

@@ -1,5 +1,6 @@
 """``genreclf inspect``: what is in this file?"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
+    from genreclf.excerpt import Excerpt
+    from genreclf.spectra import Array
+
+TIMEOUT_SECONDS = 300
 
 
 @click.command()
@@ -53,21 +58,32 @@ def inspect(
 
 
 def _inspect_audio(file: Path, settings: "Config", console: "Console") -> None:
-    from genreclf.extraction import extract_frames
     from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
     from genreclf.tags import read_tags
 
-    excerpt, frames = extract_frames(file, settings)
+    excerpt, frames = _frames(file, settings)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     audio_report(excerpt, read_tags(file), features, console)
 
 
-def _compare_with_librosa(file: Path, settings: "Config", console: "Console") -> None:
+def _frames(file: Path, settings: "Config") -> "tuple[Excerpt, dict[str, Array]]":
+    """Compute in a worker process, which a file may crash or keep busy for ever."""
+    from genreclf.errors import AudioError
     from genreclf.extraction import extract_frames
+    from genreclf.workers import WorkerError, Workers
+
+    with Workers(1, TIMEOUT_SECONDS) as workers:
+        _, result = next(workers.map(partial(extract_frames, config=settings), [file]))
+    if isinstance(result, WorkerError):
+        raise AudioError(f"{file}: {result.reason}")
+    return result
+
+
+def _compare_with_librosa(file: Path, settings: "Config", console: "Console") -> None:
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = extract_frames(file, settings)
+    _, frames = _frames(file, settings)
     comparison_report(compare_with_librosa(frames, file, settings), console)

@@ -21,7 +21,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 ANY_PATH = click.Path(path_type=Path)
-SOME_FAILED = 3
+NOTHING_DONE, SOME_FAILED = 1, 3
 
 
 def config_option(command: Command) -> Command:

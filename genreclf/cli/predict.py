@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from genreclf.cli.options import (
     ANY_PATH,
     FILE,
+    NOTHING_DONE,
     SOME_FAILED,
     expand_standard_input,
     jobs_option,
@@ -24,6 +25,8 @@ from genreclf.cli.options import (
 if TYPE_CHECKING:
     from genreclf.extraction import Failure
     from genreclf.model import Model, Prediction
+
+    Writer = Callable[[Iterable[Prediction | Failure], Model, int], Iterator[bool]]
 
 
 @click.command()
@@ -90,27 +93,49 @@ def predict(
       genreclf predict - --format jsonl < playlist.txt
       genreclf predict --table features.csv --format csv > genres.csv
     """
+    if bool(paths) == bool(table):
+        raise click.UsageError("give audio files, or a table with --table")
+    write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    if table is not None:
+        failed = _predict_table(table, model, write, top)
+    else:
+        failed = _predict_files(_files(paths), model, write, top, jobs, timeout)
+    if failed is not None:
+        raise click.exceptions.Exit(failed)
+
+
+def _predict_table(table: Path, model: Path, write: "Writer", top: int) -> int | None:
     from genreclf.model import Model
     from genreclf.table import load_table
 
-    if bool(paths) == bool(table):
-        raise click.UsageError("give audio files, or a table with --table")
     loaded = Model.load(model)
-    results: Iterable[Prediction | Failure]
-    if table is not None:
-        results, n = loaded.predict_table(load_table(table)), None
-    else:
-        files = _files(paths)
-        n = len(files)
-        results = loaded.predict_files(files, min(jobs or usable_cores(), n), timeout)
-    write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    return _exit_status(write(loaded.predict_table(load_table(table)), loaded, top), None)
+
+
+def _predict_files(
+    files: list[Path], model: Path, write: "Writer", top: int, jobs: int | None, timeout: float
+) -> int | None:
+    from genreclf.workers import Workers
+
+    with Workers(min(jobs or usable_cores(), len(files)), timeout) as workers:
+        # Imported while the workers start: half of the wait for a single song.
+        from genreclf.model import Model
+
+        loaded = Model.load(model)
+        results = loaded.predict_files(files, workers)
+        return _exit_status(write(results, loaded, top), len(files))
+
+
+def _exit_status(written: Iterable[bool], n: int | None) -> int | None:
+    """Run through the records as they are written; None if all of them are predictions."""
     failed, predicted = 0, 0
     with progress(n, "predict") as advance:
-        for ok in write(results, loaded, top):
+        for ok in written:
             predicted, failed = predicted + ok, failed + (not ok)
             advance()
-    if failed:
-        raise click.exceptions.Exit(SOME_FAILED if predicted else 1)
+    if not failed:
+        return None
+    return SOME_FAILED if predicted else NOTHING_DONE
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
