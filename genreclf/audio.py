@@ -94,7 +94,7 @@ def decode(
         early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
         channels = _read(file, start - early, early + stop - start)[early:]
         if stop - start - len(channels) > MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
-            held = start + len(channels) if len(channels) else _count_frames(file, start)
+            held = start + len(channels) if len(channels) else _count_frames(path, stop)
             raise AudioError(
                 f"{path}: the stream breaks off after {held / info.sample_rate_hz:.1f} s of "
                 f"{info.seconds:.1f} s; the file is damaged or incomplete"
@@ -120,9 +120,17 @@ def _read(file: soundfile.SoundFile, start: int, n_frames: int) -> Samples:
         return np.empty((0, file.channels), dtype=np.float32)
 
 
-def _count_frames(file: soundfile.SoundFile, at_most: int) -> int:
-    """Count what there is of a damaged stream; ten minutes of it will do."""
-    return len(_read(file, 0, min(at_most, 600 * file.samplerate)))
+def _count_frames(path: Path, at_most: int) -> int:
+    """Count what can be decoded of a damaged stream; ten minutes of it will do."""
+    with _open(path) as file:
+        # In one read, since an mp3 decoder that is made to seek beyond the end invents silence.
+        at_most = min(at_most, 600 * file.samplerate)
+        held = len(_read(file, 0, at_most))
+    if held == 0:
+        with _open(path) as file:  # other decoders give nothing of a read that fails in the end
+            while held < at_most and (block := len(_read(file, held, 4096))):
+                held += block
+    return held
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
@@ -208,6 +216,10 @@ def _info(file: soundfile.SoundFile) -> AudioInfo:
     )
 
 
+# The chunk that holds the audio in WAV, AU, AIFF; W64 is told as a whole only.
+_SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
+
+
 def _declared_frames(file: soundfile.SoundFile) -> int:
     """Return the length that the header declares, also where the file ends before it.
 
@@ -215,7 +227,8 @@ def _declared_frames(file: soundfile.SoundFile) -> int:
     log only: ``data : 384000 (should be 191978)``. Streams of unknown length declare the largest
     number that there is; what is there of them is all.
     """
-    for found in re.finditer(r": (\d+) \(should be (\d+)\)", file.extra_info):
+    found = _SHORTENED.search(file.extra_info)
+    if found:
         declared, there = map(int, found.groups())
         if there < declared < 2**31 - 2**16:
             return round(file.frames * declared / there)

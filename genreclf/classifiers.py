@@ -2,15 +2,11 @@
 
 import warnings
 from collections.abc import Mapping
-from itertools import combinations
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from numpy.typing import ArrayLike
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -23,9 +19,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
+from genreclf.calibration import TemperatureScaled
 from genreclf.config import (
     Config,
     GradientBoosting,
@@ -36,16 +31,13 @@ from genreclf.config import (
     RandomForest,
     Svm,
 )
-from genreclf.errors import ConfigError, TableError
+from genreclf.errors import ConfigError
 from genreclf.splits import Fold, cross_validation, known_genres_only
-from genreclf.table import FeatureTable, Texts
+from genreclf.table import FeatureTable
 
-__all__ = ["EvenLda", "TemperatureScaled", "fit_pipeline", "make_pipeline", "tune"]
+__all__ = ["EvenLda", "fit_pipeline", "make_pipeline", "tune"]
 
-Doubles = NDArray[np.float64]
-Indices = NDArray[np.intp]
 INNER_FOLDS = 5
-SMOOTHING = 0.01
 
 
 def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
@@ -138,139 +130,6 @@ class EvenLda(LinearDiscriminantAnalysis):  # type: ignore[misc]
         log_priors = np.log(self.priors_)
         self.intercept_ -= log_priors if len(log_priors) > 2 else np.diff(log_priors)
         return self
-
-
-class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """Classifier whose probabilities are calibrated by one temperature.
-
-    Guo et al. 2017: probabilities are softmax(scores / T), with the T that makes out-of-fold
-    scores most likely. One parameter, so that it works with few tracks; and dividing by it never
-    changes which class comes first, so that calibration costs no accuracy.
-
-    Parameters
-    ----------
-    estimator : classifier
-        Scores are its decision function or the logarithm of its probabilities.
-    n_folds : int
-        Of the cross-validation that the temperature is learned from.
-    random_state : int
-        Shuffles the folds.
-
-    Attributes
-    ----------
-    estimator_ : classifier
-        Fitted to everything.
-    classes_ : (n_classes,) array
-    temperature_ : float
-        1 where there are too few samples to learn it.
-    """
-
-    def __init__(self, estimator: Any = None, n_folds: int = 5, random_state: int = 0) -> None:
-        self.estimator = estimator
-        self.n_folds = n_folds
-        self.random_state = random_state
-
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: Texts | None = None) -> "TemperatureScaled":  # noqa: N803
-        """Fit the estimator, and the temperature by cross-validation.
-
-        Parameters
-        ----------
-        X : (n_samples, n_features) array
-        y : (n_samples,) array
-        groups : (n_samples,) array of str, optional
-            Samples of one group stay in one fold.
-        """
-        values, labels = validate_data(self, X, y)
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        base = self.estimator if self.estimator is not None else LogisticRegression()
-        self.estimator_ = clone(base).fit(values, labels)
-        scores, truth = self._out_of_fold(base, values, codes, groups)
-        if not len(truth) and groups is not None:  # every class lives in one group
-            scores, truth = self._out_of_fold(base, values, codes, None)
-        self.temperature_ = _best_temperature(scores, truth) if len(truth) else 1.0
-        return self
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
-        """Return the most probable class of each sample."""
-        check_is_fitted(self)
-        return cast(NDArray[Any], self.classes_[self.predict_proba(X).argmax(axis=1)])
-
-    def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
-        """Return calibrated probabilities, (n_samples, n_classes)."""
-        check_is_fitted(self)
-        values = validate_data(self, X, reset=False)
-        return _softmax(_scores(self.estimator_, values) / self.temperature_)
-
-    def _out_of_fold(
-        self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
-    ) -> tuple[Doubles, Indices]:
-        """Score held-out samples of classes that were trained on, and tell their classes.
-
-        A class that was not trained on scores minus infinity: its probability is zero.
-        """
-        scores, truth = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
-        try:
-            folds = cross_validation(codes, groups, self.n_folds, self.random_state).folds
-        except TableError:  # one class, or as many classes as samples
-            folds = []
-        for train, test in known_genres_only(folds, codes):
-            try:
-                fitted = clone(base).fit(values[train], codes[train])
-            except ValueError:  # too few of some class for this estimator
-                continue
-            part = np.full((len(test), len(self.classes_)), -np.inf)
-            part[:, fitted.classes_] = _scores(fitted, values[test])
-            scores.append(part)
-            truth.append(codes[test])
-        return np.concatenate(scores), np.concatenate(truth)
-
-
-def _scores(estimator: Any, values: Doubles) -> Doubles:
-    """Return one score a class, whose softmax is a first guess at the probabilities."""
-    if isinstance(estimator, SVC) and estimator.decision_function_shape == "ovo":
-        return _weakest_margins(estimator.decision_function(values), len(estimator.classes_))
-    if hasattr(estimator, "decision_function"):
-        scores = np.asarray(estimator.decision_function(values), dtype=np.float64)
-        return scores if scores.ndim == 2 else np.column_stack((-scores / 2, scores / 2))
-    # Neighbours and trees that never voted for a class do not make it impossible.
-    return np.log(np.asarray(estimator.predict_proba(values), dtype=np.float64) + SMOOTHING)
-
-
-def _weakest_margins(margins: Doubles, n_classes: int) -> Doubles:
-    """Score each class by its margin against its strongest rival.
-
-    The class that wins all its pairs, which is the one that the votes of one-against-one
-    machines elect, has the only positive score. Votes alone say next to nothing about
-    confidence, and sums of margins elect another class often enough to cost accuracy.
-
-    Parameters
-    ----------
-    margins : (n, n_classes * (n_classes - 1) / 2) or, for two classes, (n,) array
-        Decision function of each pair, positive for the first of the two; for two classes
-        positive for the second.
-    """
-    if n_classes == 2:
-        return np.column_stack((-margins, margins))
-    weakest = np.full((len(margins), n_classes), np.inf)
-    for pair, (first, second) in enumerate(combinations(range(n_classes), 2)):
-        weakest[:, first] = np.minimum(weakest[:, first], margins[:, pair])
-        weakest[:, second] = np.minimum(weakest[:, second], -margins[:, pair])
-    return weakest
-
-
-def _softmax(scores: Doubles) -> Doubles:
-    return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
-
-
-def _best_temperature(scores: Doubles, codes: Indices) -> float:
-    def surprise(log_temperature: float) -> float:
-        scaled = scores * np.exp(-log_temperature)
-        chosen = scaled[np.arange(len(codes)), codes]
-        return float(np.mean(logsumexp(scaled, axis=1) - chosen))
-
-    found = minimize_scalar(surprise, bounds=(np.log(0.01), np.log(100)), method="bounded")
-    return float(np.exp(found.x))
 
 
 def _search_space(config: Config, n_columns: int) -> Mapping[str, list[Any]]:

@@ -1,10 +1,8 @@
 """How good a classifier is, measured so that it can be believed."""
 
-import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from genreclf.splits import (
     published_split,
 )
 from genreclf.table import FeatureTable, Texts
+from genreclf.versions import versions
 
 __all__ = [
     "Evaluation",
@@ -32,24 +31,10 @@ __all__ = [
     "choose_splits",
     "cross_validate",
     "evaluate_model",
-    "versions",
     "wilson_interval",
 ]
 
 Interval = tuple[float, float]
-
-
-def versions() -> dict[str, str]:
-    """Return what numbers and model files depend on, with its version."""
-    from genreclf import __version__
-
-    found = {"genreclf": __version__, "python": platform.python_version()}
-    for package in ("numpy", "scipy", "scikit-learn", "librosa", "soundfile", "soxr"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
-from genreclf.classifiers import fit_pipeline, tune
 from genreclf.config import Config, config_from_dict
 from genreclf.errors import ModelError, TableError
-from genreclf.evaluation import Evaluation, evaluate_model, versions
 from genreclf.extraction import Failure, extract_tracks
 from genreclf.files import written_whole
 from genreclf.sources import Track
 from genreclf.table import FeatureTable, Texts
+from genreclf.versions import versions
 from genreclf.workers import Workers
+
+if TYPE_CHECKING:
+    from genreclf.evaluation import Evaluation
 
 __all__ = ["Model", "Prediction"]
 
@@ -93,7 +95,7 @@ class Model:
         config: Config | None = None,
         *,
         search: bool = False,
-        evaluation: Evaluation | None = None,
+        evaluation: "Evaluation | None" = None,
     ) -> "Model":
         """Train on a table.
 
@@ -113,6 +115,8 @@ class Model:
         TableError
             If there are not two genres to tell apart.
         """
+        from genreclf.classifiers import fit_pipeline, tune  # predicting needs none of it
+
         config = config or Config()
         table = table.labelled()
         if len(table.genres) < 2:
@@ -183,7 +187,7 @@ class Model:
                 row = self.pipeline.predict_proba(outcome.values[None])[0]
                 yield self._prediction(str(outcome.track.path), row)
 
-    def evaluate(self, table: FeatureTable) -> Evaluation:
+    def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.
 
         Raises
@@ -191,6 +195,8 @@ class Model:
         TableError
             If the columns do not fit, or no track has a label that the model knows.
         """
+        from genreclf.evaluation import evaluate_model
+
         return evaluate_model(self.pipeline, self.genres, self._values(table), table, self.config)
 
     def save(self, path: str | Path) -> None:

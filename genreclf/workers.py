@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 __all__ = ["WorkerError", "Workers"]
+
+# What every worker is for. By name, since it stands after this module in the chain.
+PRELOADED = "genreclf.extraction"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -113,7 +117,6 @@ def _nothing() -> None:
 
 
 def _initialise_worker() -> None:
-    import genreclf.extraction  # noqa: F401 - what every worker is for; takes its time once
-
+    import_module(PRELOADED)
     # Ctrl-C reaches the whole process group; it is the parent's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

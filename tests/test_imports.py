@@ -14,9 +14,9 @@ PACKAGE = Path(genreclf.__file__).parent
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
     "errors", "config", "files", "sources", "audio", "excerpt", "spectra", "medians",
-    "separation",
-    "features", "pooling", "reference", "tags", "workers", "table", "extraction", "journal",
-    "transformer", "splits", "classifiers", "evaluation", "model", "report", "cli", "__main__",
+    "separation", "features", "pooling", "reference", "tags", "workers", "table", "extraction",
+    "journal", "transformer", "versions", "splits", "calibration", "classifiers", "evaluation",
+    "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -26,7 +26,7 @@ AT_HOME = {
     "mutagen": {"tags"},
     "pebble": {"workers"},
     "pandas": {"table"},
-    "sklearn": {"transformer", "splits", "classifiers", "evaluation", "model"},
+    "sklearn": {"transformer", "splits", "calibration", "classifiers", "evaluation", "model"},
     "joblib": {"model", "cli"},
     "click": {"cli"},
     "rich": {"report", "cli"},

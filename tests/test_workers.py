@@ -15,7 +15,12 @@ from worker_functions import (
     square,
 )
 
-from genreclf.workers import WorkerError, map_in_workers
+from genreclf.workers import WorkerError, Workers
+
+
+def map_in_workers(function, items, jobs, seconds_an_item=None):  # type: ignore[no-untyped-def]
+    with Workers(jobs, seconds_an_item) as workers:
+        yield from workers.map(function, items)
 
 
 def alive(process: int) -> bool:

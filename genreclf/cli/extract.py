@@ -15,7 +15,7 @@ from genreclf.cli.options import (
     jobs_option,
     note,
     progress,
-    usable_cores,
+    worker_count,
 )
 from genreclf.files import written_whole
 
@@ -98,9 +98,7 @@ def extract(
     tracks = list(dict.fromkeys(sources.tracks))
     if not tracks:
         raise AudioError("no audio files found")
-    rows, failures = _run(
-        tracks, settings, output, min(jobs or usable_cores(), len(tracks)), timeout
-    )
+    rows, failures = _run(tracks, settings, output, worker_count(jobs, len(tracks)), timeout)
     if errors is not None:
         _write_failures(failures, errors)
     if not rows:

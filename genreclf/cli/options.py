@@ -72,11 +72,18 @@ def jobs_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def usable_cores() -> int:
-    """Return the number of cores that affinity and container limits leave to this process."""
-    from joblib import cpu_count
+def worker_count(jobs: int | None, n_files: int) -> int:
+    """Return --jobs, or the cores that affinity and container limits leave to this process.
 
-    return int(cpu_count())
+    Never more than there are files.
+    """
+    if n_files == 1:
+        return 1
+    if jobs is None:
+        from joblib import cpu_count
+
+        jobs = int(cpu_count())
+    return min(jobs, n_files)
 
 
 def columns_from(

@@ -19,7 +19,7 @@ from genreclf.cli.options import (
     note,
     progress,
     stdout_console,
-    usable_cores,
+    worker_count,
 )
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def _predict_files(
 ) -> int | None:
     from genreclf.workers import Workers
 
-    with Workers(min(jobs or usable_cores(), len(files)), timeout) as workers:
+    with Workers(worker_count(jobs, len(files)), timeout) as workers:
         # Imported while the workers start: half of the wait for a single song.
         from genreclf.model import Model
 
