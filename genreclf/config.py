@@ -91,15 +91,15 @@ class Features(_Section, frozen=True):
     contrast_min_hz: Annotated[float, Meta(ge=20, le=2000)] = 200.0
     contrast_quantile: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
     tempo_prior_bpm: Annotated[float, Meta(ge=30, le=300)] = 120.0
-    tempo_min_bpm: Annotated[float, Meta(ge=10, le=200)] = 30.0
+    tempogram_min_bpm: Annotated[float, Meta(ge=10, le=200)] = 30.0
     tempo_max_bpm: Annotated[float, Meta(ge=60, le=600)] = 320.0
     tempogram_seconds: Annotated[float, Meta(ge=2, le=60)] = 8.0
 
     def __post_init__(self) -> None:
         if self.delta_frames % 2 == 0:
             raise ValueError("delta_frames is an even number; the window needs a middle frame")
-        if self.tempo_min_bpm >= self.tempo_max_bpm:
-            raise ValueError("tempo_min_bpm is not below tempo_max_bpm")
+        if self.tempogram_min_bpm >= self.tempo_max_bpm:
+            raise ValueError("tempogram_min_bpm is not below tempo_max_bpm")
 
 
 class Pooling(_Section, frozen=True):

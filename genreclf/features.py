@@ -340,7 +340,7 @@ def _tempo_peaks(
     bpm = _lag_bpm(len(autocorrelation), frame_rate_hz)[1:-1]
     middle = autocorrelation[1:-1]
     peaks = (middle > autocorrelation[:-2]) & (middle >= autocorrelation[2:]) & (middle > 1e-6)
-    peaks &= (bpm >= settings.tempo_min_bpm) & (bpm <= settings.tempo_max_bpm)
+    peaks &= (bpm >= settings.tempogram_min_bpm) & (bpm <= settings.tempo_max_bpm)
     lags = np.flatnonzero(peaks) + 1
     order = np.argsort(-autocorrelation[lags], kind="stable")
     return lags[order], autocorrelation[lags[order]]

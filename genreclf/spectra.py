@@ -7,6 +7,7 @@ start-up out of every process.
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.fft
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
+Real = TypeVar("Real", bound=np.floating[Any])
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:
 @lru_cache(maxsize=8)
 def hann_window(length: int) -> NDArray[np.float64]:
     """Return the periodic Hann window, (length,)."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
+    return _frozen(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length))
 
 
 def fft_frequencies(sample_rate_hz: int, n_fft: int) -> NDArray[np.float64]:
@@ -162,7 +164,13 @@ def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int) -> Array:
             f"{n_fft} at {sample_rate_hz} Hz; take fewer bands or a longer window"
         )
     area = (2 / (edges[2:] - edges[:-2])).astype(np.float32)
-    return bank * area[:, None]
+    return _frozen(bank * area[:, None])
+
+
+def _frozen(array: NDArray[Real]) -> NDArray[Real]:
+    """Make an array that is cached for everybody read-only."""
+    array.setflags(write=False)
+    return array
 
 
 # Slaney's scale: 3 mels to 200 Hz up to 1 kHz, from there 27 mels to a factor of 6.4.

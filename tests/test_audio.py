@@ -380,10 +380,16 @@ def test_values_whose_mean_is_not_finite(tmp_path: Path, pair: tuple[float, floa
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_mean_of_the_largest_numbers_does_not_overflow(tmp_path: Path, channels: int) -> None:
-    signal = np.full((8000, channels), 3e38, np.float32)
-    samples, _, _ = decode(write(tmp_path / "a.wav", signal, 8000, "wav_float"), whole)
-    np.testing.assert_allclose(samples, 3e38, rtol=1e-6)
+@pytest.mark.parametrize("amplitude", [1e6, 1e19, 3e38])
+def test_absurdly_large_values(tmp_path: Path, channels: int, amplitude: float) -> None:
+    signal = np.full((8000, channels), amplitude, np.float32)
+    assert "times full scale" in message_of(write(tmp_path / "a", signal, 8000, "wav_float"))
+
+
+def test_values_somewhat_beyond_full_scale_are_not_clipped(tmp_path: Path) -> None:
+    signal = sine(440, 1, 8000, amplitude=3.0)
+    samples, _, _ = decode(write(tmp_path / "a", signal, 8000, "wav_float"), whole)
+    np.testing.assert_array_equal(samples, signal)
 
 
 def test_name_with_a_null_byte() -> None:

@@ -107,6 +107,8 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ('[classifier]\nname = "svm"\nC = 0', "classifier.C", "0"),
         ('[classifier]\nname = "svm"\ngamma = "large"', "classifier.gamma", "'large'"),
         ('[classifier]\nname = "mlp"\nhidden_layer_sizes = [9, 0]', "hidden_layer_sizes", "0"),
+        ('[classifier]\nname = "svm"\ngamma = inf', "classifier.gamma", "inf"),
+        ('[classifier]\nname = "mlp"\nalpha = inf', "classifier.alpha", "inf"),
         ("[evaluation]\nfolds = 1", "evaluation.folds", "1"),
     ],
 )
@@ -131,7 +133,7 @@ def test_a_wrong_value_is_told_by_file_key_and_value(
         ("spectra = {n_fft = 1023}", ["spectra", "n_fft", "even"]),
         ("spectra = {hop_length = 2048}", ["spectra", "hop_length", "1024"]),
         ("features = {delta_frames = 8}", ["features", "delta_frames"]),
-        ("features = {tempo_min_bpm = 100.0, tempo_max_bpm = 90.0}", ["tempo_min_bpm"]),
+        ("features = {tempogram_min_bpm = 100.0, tempo_max_bpm = 90.0}", ["tempogram_min_bpm"]),
         ("features = {n_mfcc = 100}\nspectra = {n_mels = 64}", ["features.n_mfcc", "64"]),
         ("audio = {sample_rate_hz = 4000}\nfeatures = {contrast_min_hz = 1500.0}", ["Nyquist"]),
         ('pooling = {statistics = ["mean", "mean"]}', ["pooling", "twice"]),

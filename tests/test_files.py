@@ -87,3 +87,14 @@ def test_a_device_stays_one(tmp_path: Path) -> None:
         assert os.read(reader, 100) == b"new"
     finally:
         os.close(reader)
+
+
+def test_a_link_goes_on_to_point_at_the_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "out.csv"
+    link.symlink_to("there/real.csv")
+    with written_whole(link) as aside:
+        aside.write_text("new")
+    assert link.is_symlink()
+    assert (tmp_path / "there/real.csv").read_text() == "new"
+    assert list((tmp_path / "there").iterdir()) == [tmp_path / "there/real.csv"]

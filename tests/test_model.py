@@ -292,7 +292,7 @@ def test_another_patch_release_is_not_worth_a_warning(tmp_path: Path, foreign: M
 
 def test_a_model_of_another_format_is_refused(tmp_path: Path, foreign: Model) -> None:
     path = edited(foreign, tmp_path / "m.joblib", lambda p: p.update(format_version=99))
-    with pytest.raises(ModelError, match=r"m\.joblib: a model of format 99, but this genreclf reads 1"):
+    with pytest.raises(ModelError, match="a model of format 99, but this genreclf reads 1"):
         Model.load(path)
 
 

@@ -107,3 +107,8 @@ def test_stopping_early_ends_work_under_way() -> None:
     assert next(results) == (0, 0)
     results.close()  # type: ignore[attr-defined]
     assert multiprocessing.active_children() == []
+
+
+def test_a_timeout_of_the_function_is_not_taken_for_ours() -> None:
+    with pytest.raises(TimeoutError, match="Connection timed out"):
+        list(map_in_workers(own_timeout, [1], 1, seconds_an_item=60))
