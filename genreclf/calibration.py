@@ -24,7 +24,7 @@ Indices = NDArray[np.intp]
 Texts = NDArray[np.object_]
 
 # Neighbours and trees that never voted for a class do not make it impossible.
-SMOOTHING = 0.01
+SMOOTHING = 0.02
 
 
 class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
@@ -104,12 +104,12 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         except TableError:  # one class, or as many classes as samples
             folds = []
         for train, test in known_genres_only(folds, codes):
+            part = np.full((len(test), len(self.classes_)), -np.inf)
             try:
                 fitted = clone(base).fit(values[train], codes[train])
-            except ValueError:  # too few of some class for this estimator
+                part[:, fitted.classes_] = _scores(fitted, values[test])
+            except ValueError:  # too few for this estimator
                 continue
-            part = np.full((len(test), len(self.classes_)), -np.inf)
-            part[:, fitted.classes_] = _scores(fitted, values[test])
             scores.append(part)
             truth.append(codes[test])
         return np.concatenate(scores), np.concatenate(truth)

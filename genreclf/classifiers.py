@@ -1,7 +1,8 @@
 """Names to scikit-learn pipelines, with probabilities that are calibrated."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ from genreclf.config import (
     RandomForest,
     Svm,
 )
-from genreclf.errors import ConfigError
+from genreclf.errors import ConfigError, TableError
 from genreclf.splits import Fold, cross_validation, known_genres_only
 from genreclf.table import FeatureTable
 
@@ -49,7 +50,11 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     ------
     ConfigError
         If more principal components are asked for than there can be.
+    TableError
+        If no column varies, or there are too few tracks for this classifier.
     """
+    if not (np.fmin.reduce(table.values) < np.fmax.reduce(table.values)).any():
+        raise TableError("no column varies from track to track: there is nothing to learn from")
     most = min(table.values.shape)
     if isinstance(config.pca, int) and config.pca > most:
         raise ConfigError(
@@ -58,11 +63,24 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
         )
     pipeline = make_pipeline(config, len(table))
     groups = table.groups if table.has_groups else None
+    with _learning(table, config):
+        pipeline.fit(table.values, table.labels, classify__groups=groups)
+    return pipeline
+
+
+@contextmanager
+def _learning(table: FeatureTable, config: Config) -> Iterator[None]:
+    """Turn an estimator's complaint about the data into an error that a person can act on."""
     with warnings.catch_warnings():
         # A perceptron that stops at max_iter is still one; its score says what it is worth.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pipeline.fit(table.values, table.labels, classify__groups=groups)
-    return pipeline
+        try:
+            yield
+        except ValueError as error:
+            raise TableError(
+                f"{config.classifier.name} cannot learn from {len(table)} tracks of "
+                f"{len(table.genres)} genres: {str(error).splitlines()[0]}"
+            ) from None
 
 
 def make_pipeline(config: Config, n_tracks: int, *, calibrated: bool = True) -> Pipeline:
@@ -179,8 +197,7 @@ def tune(table: FeatureTable, config: Config) -> Config:
         refit=False,
         error_score="raise",
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with _learning(table, config):
         search.fit(table.values, table.labels)
     best = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
     classifier = msgspec.structs.replace(config.classifier, **best)

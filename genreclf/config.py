@@ -31,7 +31,8 @@ __all__ = [
 # of both are never mixed.
 FEATURES_VERSION = 1
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e12)]  # TOML knows infinity, no estimator does
+NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
 Count = Annotated[int, Meta(ge=1)]
 _Kind = TypeVar("_Kind", bound=Struct)
 Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
@@ -215,14 +216,14 @@ class GradientBoosting(_Classifier, frozen=True, tag="gradient-boosting"):
     learning_rate: Positive = 0.1
     max_iter: Annotated[int, Meta(ge=1, le=10_000)] = 100
     max_leaf_nodes: Annotated[int, Meta(ge=2)] = 15
-    l2_regularization: Annotated[float, Meta(ge=0)] = 1.0
+    l2_regularization: NotNegative = 1.0
 
 
 class Mlp(_Classifier, frozen=True, tag="mlp"):
     """Multi-layer perceptron with one hidden layer or more."""
 
     hidden_layer_sizes: tuple[Count, ...] = (128,)
-    alpha: Annotated[float, Meta(ge=0)] = 1.0
+    alpha: NotNegative = 1.0
     max_iter: Count = 500
 
 

@@ -98,8 +98,8 @@ class Workers:
 def _result(future: Any, seconds_an_item: float | None) -> Any:
     try:
         return future.result()
-    except FutureTimeoutError:
-        if seconds_an_item is None:  # the function's own
+    except FutureTimeoutError as error:
+        if error.args != ("Task timeout", seconds_an_item):  # the function's own
             raise
         return WorkerError(f"took longer than {seconds_an_item:g} s")
     except ProcessExpired as error:
