@@ -15,6 +15,7 @@ import soxr
 from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
+from genreclf.mpeg import with_true_length
 
 __all__ = ["AudioInfo", "Samples", "decode", "describe", "resample"]
 
@@ -59,7 +60,7 @@ def describe(path: Path) -> AudioInfo:
         If it is no audio file that can be decoded.
     """
     with _open(path) as file:
-        return _info(file)
+        return _info(path, file)
 
 
 def decode(
@@ -89,7 +90,7 @@ def decode(
         or holds values that are not finite or absurdly large.
     """
     with _open(path) as file:
-        info = _info(file)
+        info = _info(path, file)
         start, stop = span(info.n_frames, info.sample_rate_hz)
         early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
         channels = _read(file, start - early, early + stop - start)[early:]
@@ -160,7 +161,7 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
     with _CODECS_MUTED:
         try:
-            file = soundfile.SoundFile(path)
+            file = soundfile.SoundFile(with_true_length(path) or path)
         except (soundfile.LibsndfileError, OSError, TypeError) as error:
             raise AudioError(f"{path}: no audio could be decoded ({_reason(error)})") from None
         with file:
@@ -208,9 +209,9 @@ def _redirect_standard_error() -> int:
 _CODECS_MUTED = _CodecsMuted()
 
 
-def _info(file: soundfile.SoundFile) -> AudioInfo:
+def _info(path: Path, file: soundfile.SoundFile) -> AudioInfo:
     if file.frames <= 0:
-        raise AudioError(f"{file.name}: no audio could be decoded (it holds 0 samples)")
+        raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     return AudioInfo(
         _declared_frames(file), file.samplerate, file.channels, file.format, file.subtype
     )

@@ -13,7 +13,7 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "config", "files", "sources", "audio", "excerpt", "spectra", "medians",
+    "errors", "config", "files", "sources", "mpeg", "audio", "excerpt", "spectra", "medians",
     "separation", "features", "pooling", "reference", "tags", "workers", "table", "extraction",
     "journal", "transformer", "versions", "splits", "calibration", "classifiers", "evaluation",
     "model", "report", "cli", "__main__",
