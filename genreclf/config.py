@@ -318,6 +318,9 @@ def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
     ConfigError
         Names ``source``, the key and the value.
     """
+    classifier = tree.get("classifier")
+    if isinstance(classifier, Mapping) and "name" not in classifier:
+        tree = {**tree, "classifier": {"name": Svm().name, **classifier}}
     return _convert(tree, source, Config)
 
 
@@ -344,6 +347,8 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     for key in keys:
         value = value[int(key) if isinstance(value, list | tuple) else key]
     reason = reason[:1].lower() + reason[1:]
+    if keys == ["classifier", "name"]:
+        reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
     return f"{'.'.join(keys)} = {value!r}: {reason}"
@@ -365,14 +370,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > max_bytes:
             raise ConfigError(f"{path}: over {max_bytes:,} bytes; that is no configuration file")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
+    if not equals or not key.strip() or "\n" in text:
         raise ConfigError(f"--set {text}: expected KEY=VALUE, as in classifier.C=10")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]

@@ -63,7 +63,8 @@ def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, s
     if len(counts) < 2:
         raise TableError(f"all tracks are {next(iter(counts))!r}; two genres are needed to tell")
     if groups is None:
-        possible = max(2, min(n_folds, min(counts.values())))
+        # A genre of one track cannot be tested, and need not cost the others their folds.
+        possible = min([n_folds, *(count for count in counts.values() if count > 1)])
         kind = "stratified"
     else:
         groups = own_groups(groups)
@@ -73,7 +74,8 @@ def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, s
         raise TableError("too few tracks or groups to hold any out: two are needed at least")
     notes = []
     if possible < n_folds:
-        fewest = min(counts, key=lambda genre: (counts[genre], genre))
+        several = [genre for genre in counts if counts[genre] > 1]
+        fewest = min(several, key=lambda genre: (counts[genre], genre))
         why = f"{fewest} has {counts[fewest]} tracks" if groups is None else (
             f"there are {len(set(groups))} groups and at most {max(counts.values())} tracks a genre"
         )  # fmt: skip
