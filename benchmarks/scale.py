@@ -1,0 +1,166 @@
+"""How time and memory grow: with the number of tracks, their length, and the size of a table.
+
+python benchmarks/scale.py tracks SONG [--counts 100,2000] [--jobs 2]
+python benchmarks/scale.py length
+python benchmarks/scale.py training [--rows 10000,100000] [--columns 300]
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def main() -> None:
+    """Measure growth."""
+
+
+def numbers(_: click.Context, __: click.Parameter, text: str) -> list[int]:
+    """Read a comma-separated list of numbers."""
+    return [int(part) for part in text.split(",")]
+
+
+@main.command()
+@click.argument("song", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--counts", default="100,2000", show_default=True, callback=numbers)
+@click.option("--jobs", default="1,2", show_default=True, callback=numbers)
+def tracks(song: Path, counts: list[int], jobs: list[int]) -> None:
+    """Extract the same song under many names; peak memory is of parent and largest worker."""
+    for count in counts:
+        for n in jobs:
+            with tempfile.TemporaryDirectory() as folder:
+                for i in range(count):
+                    Path(folder, f"{i:05}{song.suffix}").symlink_to(song.resolve())
+                elapsed, parent, worker = _extract(folder, n)
+            click.echo(
+                f"{count:6d} tracks, --jobs {n}: {elapsed:7.2f} s, {1000 * elapsed / count:6.1f} "
+                f"ms a track; peak MiB: parent {parent:.0f}, worker {worker:.0f}"
+            )
+
+
+def _extract(folder: str, jobs: int) -> tuple[float, float, float]:
+    """Run the command; the child reports its own peak and that of its largest child."""
+    code = (
+        "import resource, sys\n"
+        "from genreclf.cli import cli\n"
+        f"sys.argv = ['genreclf', 'extract', {folder!r}, '-o', {folder + '/table.npz'!r}, "
+        f"'--jobs', '{jobs}']\n"
+        "try:\n    cli()\n"
+        "finally:\n"
+        "    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):\n"
+        "        print(resource.getrusage(who).ru_maxrss / 1024)\n"
+    )
+    start = time.perf_counter()
+    # From a file, since worker processes import the main module anew.
+    script = Path(folder, "main.py")
+    script.write_text(f"if __name__ == '__main__':\n    exec({code!r})\n")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    elapsed = time.perf_counter() - start
+    parent, worker = map(float, done.stdout.split()[-2:])
+    return elapsed, parent, worker
+
+
+@main.command()
+@click.option("--minutes", default="4,60,180", show_default=True, callback=numbers)
+def length(minutes: list[int]) -> None:
+    """Extract one excerpt from tracks of different lengths and formats."""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("mp3", "flac", "ogg", "wav"):
+            first = 0.0
+            for n in minutes:
+                path = Path(folder, f"{n}.{kind}")
+                _write_noise(path, n)
+                seconds, peak = _one(path)
+                first = first or seconds
+                size = path.stat().st_size / 2**20
+                click.echo(
+                    f"{kind:4s} {n:4d} min ({size:6.0f} MiB): {1000 * seconds:6.1f} ms, "
+                    f"{seconds / first:.2f} of the shortest; peak {peak:.0f} MiB"
+                )
+                path.unlink()
+
+
+def _write_noise(path: Path, minutes: int) -> None:
+    """Write stereo noise minute by minute, so that this process stays small."""
+    import numpy as np
+    import soundfile
+
+    random = np.random.default_rng(0)
+    block = 0.1 * random.standard_normal((60 * 44_100, 2)).astype(np.float32)
+    options = {"format": "MP3"} if path.suffix == ".mp3" else {}
+    with soundfile.SoundFile(path, "w", 44_100, 2, **options) as file:
+        for _ in range(minutes):
+            for part in np.array_split(block, 60):  # ogg wants small blocks
+                file.write(part)
+
+
+def _one(path: Path) -> tuple[float, float]:
+    """Return the median time of three extractions, and the peak memory of their process."""
+    code = (
+        "import resource, statistics, sys, time\n"
+        "from genreclf import extract_one\n"
+        "times = []\n"
+        "for _ in range(4):\n"
+        "    start = time.perf_counter()\n"
+        "    extract_one(sys.argv[1])\n"
+        "    times.append(time.perf_counter() - start)\n"
+        "print(statistics.median(times[1:]))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    seconds, peak = map(float, done.stdout.split())
+    return seconds, peak
+
+
+@main.command()
+@click.option("--rows", default="10000,100000", show_default=True, callback=numbers)
+@click.option("--columns", default=300, show_default=True)
+@click.option("--classifiers", default="lda,logistic,svm,random-forest,gradient-boosting,knn,mlp")
+@click.option("--limit", default=900.0, show_default=True, help="Seconds for one training.")
+def training(rows: list[int], columns: int, classifiers: str, limit: float) -> None:
+    """Train each classifier on ten overlapping clouds, without evaluation."""
+    for n in rows:
+        for name in classifiers.split(","):
+            click.echo(f"{n:7d} x {columns}, {name:18s} {_train(n, columns, name, limit)}")
+
+
+def _train(n_rows: int, n_columns: int, name: str, limit: float) -> str:
+    code = "\n".join(_training_script(n_rows, n_columns, name))
+    start = time.perf_counter()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=limit
+        )
+    except subprocess.TimeoutExpired:
+        return f"more than {limit:.0f} s"
+    seconds, peak = map(float, done.stdout.split())
+    return f"{seconds:7.1f} s, peak {peak:.0f} MiB (process {time.perf_counter() - start:.1f} s)"
+
+
+def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
+    yield "import resource, time, numpy as np"
+    yield "from genreclf import FeatureTable, Model, load_config"
+    yield "random = np.random.default_rng(0)"
+    yield f"labels = random.integers(10, size={n_rows})"
+    yield f"centres = 0.4 * random.standard_normal((10, {n_columns}))"
+    yield f"values = centres[labels] + random.standard_normal(({n_rows}, {n_columns}))"
+    yield f"empty = np.full({n_rows}, '', dtype=object)"
+    yield "texts = np.array([f'genre{label}' for label in labels], dtype=object)"
+    yield f"names = [f'f{{i}}' for i in range({n_columns})]"
+    yield "table = FeatureTable(empty, texts, empty, names, values.astype(np.float32))"
+    yield f"config = load_config(overrides=['classifier.name={name}'])"
+    yield "start = time.perf_counter()"
+    yield "Model.fit(table, config)"
+    yield "print(time.perf_counter() - start)"
+    yield "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+
+
+if __name__ == "__main__":
+    main()
