@@ -3,16 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from genreclf.evaluation import Evaluation
-from genreclf.excerpt import Excerpt
-from genreclf.model import Model, Prediction
-from genreclf.table import FeatureTable
+if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is needed
+    from genreclf.evaluation import Evaluation
+    from genreclf.excerpt import Excerpt
+    from genreclf.model import Model, Prediction
+    from genreclf.table import FeatureTable
 
 __all__ = [
     "audio_report",
@@ -40,7 +41,7 @@ def printable(text: object) -> str:
     return escape("".join(visible))
 
 
-def evaluation_report(evaluation: Evaluation, console: Console) -> None:
+def evaluation_report(evaluation: "Evaluation", console: Console) -> None:
     """Print accuracy, what to hold it against, and where it goes wrong."""
     result = evaluation.to_dict()
     for line in summary_lines(result):
@@ -123,7 +124,7 @@ def genre_counts(labels: Iterable[str]) -> str:
     return ", ".join(named)
 
 
-def predictions_table(predictions: Sequence[Prediction], top: int) -> Table:
+def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
     """One row a file: the genre, how sure, and the runners-up."""
     table = Table("file", "genre", _right("confidence"))
     if top > 1:
@@ -137,7 +138,7 @@ def predictions_table(predictions: Sequence[Prediction], top: int) -> Table:
     return table
 
 
-def table_report(table: FeatureTable, console: Console) -> None:
+def table_report(table: "FeatureTable", console: Console) -> None:
     """Print what a feature table holds."""
     facts = [
         ("tracks", len(table)),
@@ -154,7 +155,7 @@ def table_report(table: FeatureTable, console: Console) -> None:
         console.print(f"note: {printable(note)}", markup=False, highlight=False)
 
 
-def model_report(model: Model, console: Console) -> None:
+def model_report(model: "Model", console: Console) -> None:
     """Print what a model is, what it was trained on and how good it is."""
     packages = ", ".join(f"{name} {version}" for name, version in model.versions.items())
     facts = [
@@ -177,7 +178,7 @@ def model_report(model: Model, console: Console) -> None:
 
 
 def audio_report(
-    excerpt: Excerpt, tags: dict[str, str], features: dict[str, float], console: Console
+    excerpt: "Excerpt", tags: dict[str, str], features: dict[str, float], console: Console
 ) -> None:
     """Print what an audio file is, which seconds of it are used, and its features."""
     info, stop = excerpt.info, excerpt.start_seconds + excerpt.seconds
