@@ -1,10 +1,10 @@
 """The ``genreclf`` command; also ``python -m genreclf``."""
 
-from genreclf.cli import cli
-
 
 def main() -> None:
     """Run the command line."""
+    from genreclf.cli import cli  # worker processes import this module, and need none of it
+
     cli()
 
 

@@ -155,17 +155,26 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "cannot be opened"
         raise AudioError(f"{path}: {reason.lower()}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(f"{path}: a folder that cannot be searched; permission denied")
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path}: not a regular file")
+    if not os.access(path, os.R_OK):
+        raise AudioError(f"{path}: cannot be read; permission denied")
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
     with _CODECS_MUTED:
         try:
-            file = soundfile.SoundFile(with_true_length(path) or path)
-        except (soundfile.LibsndfileError, OSError, TypeError) as error:
+            file = soundfile.SoundFile(with_true_length(path) or _native_name(path))
+        except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
             raise AudioError(f"{path}: no audio could be decoded ({_reason(error)})") from None
         with file:
             yield file
+
+
+def _native_name(path: Path) -> str | bytes:
+    """Return the name as soundfile has to have it: on POSIX it may be no text at all."""
+    return os.fsencode(path) if os.name == "posix" else str(path)
 
 
 class _CodecsMuted:

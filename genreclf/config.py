@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -36,6 +36,8 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
 Count = Annotated[int, Meta(ge=1)]
 _Kind = TypeVar("_Kind", bound=Struct)
 Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
+Separation = Literal["hpss", "none"]
+_CHOICES = {"pooling": get_args(Statistic), "separation": get_args(Separation)}
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +118,7 @@ class Pooling(_Section, frozen=True):
 class ExtractionConfig(_Section, frozen=True, kw_only=True):
     """All that decides what the features of a file are; it travels with every table."""
 
-    separation: Literal["hpss", "none"] = "hpss"
+    separation: Separation = "hpss"
     excerpt: Excerpt = Excerpt()
     audio: Audio = Audio()
     spectra: Spectra = Spectra()
@@ -347,11 +349,26 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     for key in keys:
         value = value[int(key) if isinstance(value, list | tuple) else key]
     reason = reason[:1].lower() + reason[1:]
+    for jargon, word in _WORDS.items():
+        reason = reason.replace(f"`{jargon}`", word)
     if keys == ["classifier", "name"]:
         reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
+    elif "enum value" in reason and keys[0] in _CHOICES:
+        reason = f"can be {', '.join(_CHOICES[keys[0]])}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
     return f"{'.'.join(keys)} = {value!r}: {reason}"
+
+
+# msgspec's words for types, and those of a person who writes TOML.
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "array": "a list",
+    "object": "a table",
+    "bool": "true or false",
+}
 
 
 def _config_path(source: str | Path) -> Path:

@@ -13,6 +13,10 @@ from genreclf.errors import AudioError
 __all__ = ["Excerpt", "centre_span", "load_excerpt"]
 
 
+# Less than half a step of 20-bit audio between the lowest and the highest sample.
+SILENCE = 1e-6
+
+
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     """The samples that the features are computed from.
@@ -53,7 +57,8 @@ def load_excerpt(path: Path, config: ExtractionConfig) -> Excerpt:
     Raises
     ------
     AudioError
-        If the file cannot be decoded or holds less than ``excerpt.min_seconds`` of audio.
+        If the file cannot be decoded, holds less than ``excerpt.min_seconds`` of audio, or
+        nothing but silence (a constant) where it is listened to.
     """
     seconds, rate = config.excerpt.seconds, config.audio.sample_rate_hz
     native, info, start = decode(path, lambda n, rate_hz: centre_span(n, rate_hz, seconds))
@@ -63,6 +68,8 @@ def load_excerpt(path: Path, config: ExtractionConfig) -> Excerpt:
             f"{path}: holds {math.floor(100 * held) / 100:.2f} s of audio; "
             f"at least {config.excerpt.min_seconds:g} s are needed (excerpt.min_seconds)"
         )
+    if np.ptp(native) < SILENCE:
+        raise AudioError(f"{path}: holds only silence; there is nothing to classify")
     samples, audio = _pad_centre(
         resample(native, info.sample_rate_hz, rate),
         round(seconds * rate),

@@ -136,6 +136,11 @@ def _outcome(track: Track, config: ExtractionConfig) -> Outcome:
         values = extract_one(track.path, config)
     except AudioError as error:
         return Failure(track, "audio", str(error))
+    except Exception as error:  # a bug of ours must not cost the other files
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        return Failure(
+            track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}"
+        )
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")

@@ -464,10 +464,10 @@ def zero_crossing_rate(excerpt: Excerpt, frame_length: int, hop_length: int) -> 
     As ``librosa.feature.zero_crossing_rate``: values within 1e-10 of zero count as positive.
     """
     half = frame_length // 2
-    negative = np.pad(excerpt.samples, (half, frame_length - half), mode="edge") < -1e-10
+    samples = excerpt.samples[excerpt.audio]
+    negative = np.pad(samples, (half, frame_length - half), mode="edge") < -1e-10
     crossings = np.concatenate(([0], np.cumsum(negative[1:] != negative[:-1])))
-    starts = np.arange(0, len(excerpt.samples) + 1, hop_length)
-    starts = starts[excerpt.audio_frames(hop_length)]
+    starts = np.arange(0, len(samples) + 1, hop_length)
     count = crossings[starts + frame_length - 1] - crossings[starts]
     return (count / frame_length).astype(np.float32)[None]
 

@@ -269,7 +269,7 @@ def _unpickle(path: Path) -> Any:
     except Exception as error:
         # Damaged pickles raise whatever their bytes lead to.
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: cannot be read as a model: {reason}") from None
+        raise ModelError(f"{path}: not a genreclf model, or a damaged one ({reason})") from None
 
 
 def _warn_of_versions(path: Path, written_with: dict[str, str]) -> None:

@@ -94,7 +94,8 @@ def read_path_list(lines: Iterable[str]) -> Iterator[Path]:
 def _search(folder: Path) -> tuple[list[Path], int]:
     files: list[Path] = []
     passed_over = 0
-    for parent, folders, names in os.walk(folder):
+    unreadable: list[OSError] = []
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)
@@ -102,6 +103,8 @@ def _search(folder: Path) -> tuple[list[Path], int]:
                 files.append(path)
             else:
                 passed_over += 1
+    # As if they were files, so that they are told of and counted like files that fail.
+    files += [Path(error.filename) for error in unreadable]
     return files, passed_over
 
 
@@ -144,6 +147,10 @@ def _read_manifest(manifest: Path) -> Mapping[str, tuple[str | None, str | None]
                 if row["path"]:
                     key = os.path.realpath(manifest.parent / row["path"])
                     listed[key] = (row["label"] or None, row.get("group") or None)
+    except FileNotFoundError:
+        raise TableError(
+            f"{manifest}: no such file; labels are folder, none or a manifest"
+        ) from None
     except (OSError, ValueError, csv.Error) as error:  # not UTF-8, a NUL in a path
         raise TableError(f"{manifest}: cannot be read as a manifest: {error}") from None
     return listed

@@ -149,7 +149,10 @@ def published_split(column: Texts) -> Splits:
     train, test = np.flatnonzero(names == "train"), np.flatnonzero(names == "test")
     if not len(train) or not len(test):
         raise TableError("the split column needs rows called 'train' and rows called 'test'")
-    return Splits("split", [(train, test)], _left_out(np.isin(names, ("train", "test"))))
+    known = np.isin(names, ("train", "test", "valid", "validation"))
+    n_valid = int(known.sum()) - len(train) - len(test)
+    notes = [f"{n_valid} tracks for validation are not used"] if n_valid else []
+    return Splits("split", [(train, test)], [*notes, *_left_out(known)])
 
 
 def _left_out(used: NDArray[np.bool_]) -> list[str]:

@@ -122,7 +122,10 @@ class FeatureTable:
         """
         known = self.labels != ""
         if not known.any():
-            raise TableError("the table has no labels: nothing to learn from or to compare with")
+            raise TableError(
+                "the table has no labels: nothing to learn from or to compare with; is the genre "
+                "in a column of another name (--label-column)?"
+            )
         if known.all():
             return self
         note = f"{(~known).sum()} of {len(self)} tracks have no label and are left out"
@@ -218,6 +221,8 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows of too many fields
             frame, header = readers[table_format(path)](path, columns)
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file") from None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, pd.errors.ParserWarning) as error:
         # pandas' and pyarrow's parse errors are ValueErrors.
         raise TableError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
@@ -235,7 +240,9 @@ def _from_frame(
 ) -> FeatureTable:
     features, notes = _feature_columns(frame, columns)
     if not features:
-        raise TableError(f"{path}: no numeric columns that could be features")
+        raise TableError(
+            f"{path}: no numeric columns that could be features; are commas what separates them?"
+        )
     config = None
     if header is not None:
         config = extraction_config_from_dict(header["config"], str(path))

@@ -3,8 +3,9 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
@@ -58,7 +59,8 @@ class Workers:
             context=multiprocessing.get_context("spawn"),
             initializer=_initialise_worker,
         )
-        self._pool.schedule(_nothing)  # pebble starts its processes with the first task
+        with _interrupts_ignored():
+            self._pool.schedule(_nothing)  # pebble starts its processes with the first task
 
     def __enter__(self) -> "Workers":
         return self
@@ -110,6 +112,20 @@ def _cause(exitcode: int) -> str:
     if exitcode < 0:
         return signal.strsignal(-exitcode) or f"signal {-exitcode}"
     return f"exit status {exitcode}"
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that are started now ignore Ctrl-C from their first moment on."""
+    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    except ValueError:  # not in the main thread, where signals are handled
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _nothing() -> None:

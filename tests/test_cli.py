@@ -38,7 +38,7 @@ def trained(genre_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("trained")
     extracted = run("extract", genre_folder, "-o", folder / "features.csv", "--jobs", 2)
     assert extracted.exit_code == 0, extracted.output
-    assert "passed over 1 files" in extracted.stderr
+    assert "passed over 1 file " in extracted.stderr
     done = run("train", folder / "features.csv", "-o", folder / "model.joblib")
     assert done.exit_code == 0, done.output
     assert "accuracy" in done.stdout
@@ -110,6 +110,10 @@ def test_nothing_extracted_is_status_1_and_leaves_no_table(tmp_path: Path) -> No
         (["predict"], 2, "--table"),
         (["evaluate", "no.csv", "--folds", "a", "--split", "b"], 2, "exclude"),
         (["inspect", "no.wav"], 1, "no such file"),
+        (["extract", ".", "-o", "missing/t.csv"], 2, "does not exist"),
+        (["evaluate", "no.csv", "--json", "missing/e.json"], 2, "does not exist"),
+        (["evaluate", "no.csv", "--model", "m.joblib", "--search"], 2, "have no meaning"),
+        (["extract", ".", "--labels", "foo"], 1, "folder, none or a manifest"),
     ],
 )
 def test_errors_are_one_line_with_a_remedy(
@@ -281,7 +285,11 @@ def test_interrupted_extraction_goes_on_where_it_stopped(
     for i in range(40):
         write_audio(f"music/{i:02}.wav", noise(30, 12000, seed=i), 12000, tmp_path)
     command = [sys.executable, "-m", "genreclf", "extract", "music", "-o", "t.csv", "--jobs", "1"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        # A shell lets what it runs in the background ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
     partial = tmp_path / "t.csv.partial"
     while not (partial.exists() and partial.read_text().count("\n") > 3):
         assert process.poll() is None
@@ -297,3 +305,39 @@ def test_interrupted_extraction_goes_on_where_it_stopped(
     run("extract", "music", "-o", "fresh.csv", cwd=tmp_path)
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
     assert not partial.exists()
+
+
+def test_names_that_are_no_text_are_decoded(
+    tmp_path: Path, trained: Path, write_audio: Callable[..., Path]
+) -> None:
+    source = write_audio("a.wav", music(3, 22050), 22050)
+    odd = os.fsencode(tmp_path) + b"/non\xffutf8.wav"
+    Path(os.fsdecode(odd)).write_bytes(source.read_bytes())
+    assert run("extract", tmp_path, "-o", trained / "odd.csv").exit_code == 0
+    assert [os.fsencode(path) for path in load_table(trained / "odd.csv").paths] == [odd]
+    for form in ("jsonl", "csv", "table"):
+        done = run("predict", tmp_path, "--model", trained / "model.joblib", "--format", form)
+        assert done.exit_code == 0, done.output
+
+
+def test_silence_is_no_genre(
+    tmp_path: Path, trained: Path, write_audio: Callable[..., Path]
+) -> None:
+    for name, level in (("silent.wav", 0), ("constant.wav", 0.5)):
+        path = write_audio(name, np.full(4 * 22050, level, np.float32), 22050, tmp_path)
+        done = run("predict", path, "--model", trained / "model.joblib")
+        assert done.exit_code == 1
+        assert "only silence" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read all")
+def test_what_may_not_be_read_is_named(tmp_path: Path, write_audio: Callable[..., Path]) -> None:
+    write_audio("good/a.wav", music(3, 22050), 22050, tmp_path)
+    locked = write_audio("locked/b.wav", music(3, 22050), 22050, tmp_path).parent
+    locked.chmod(0)
+    try:
+        done = run("extract", tmp_path, "-o", tmp_path / "t.csv")
+    finally:
+        locked.chmod(0o700)
+    assert done.exit_code == 3
+    assert "permission denied" in done.stderr

@@ -70,7 +70,7 @@ def test_middle_of_the_track_is_the_middle_of_the_excerpt(write_audio: Writer) -
 def test_default_excerpt_has_349_440_samples_and_1366_frames(
     write_audio: Writer, rate: int, seconds: float
 ) -> None:
-    excerpt = load_excerpt(write_audio("a.wav", silence(seconds, rate), rate), DEFAULT)
+    excerpt = load_excerpt(write_audio("a.wav", sine(440, seconds, rate), rate), DEFAULT)
     assert excerpt.samples.shape == (SIZE,)
     assert excerpt.audio_frames(HOP) == slice(0, 1366)
     assert excerpt.audio == slice(0, SIZE)
@@ -79,7 +79,7 @@ def test_default_excerpt_has_349_440_samples_and_1366_frames(
 
 def test_wide_excerpt_has_642_096_samples_and_1255_frames(write_audio: Writer) -> None:
     config = load_config("wide")
-    excerpt = load_excerpt(write_audio("a.wav", silence(30, 44_100), 44_100), config)
+    excerpt = load_excerpt(write_audio("a.wav", sine(440, 30, 44_100), 44_100), config)
     assert excerpt.samples.shape == (642_096,)
     assert excerpt.audio_frames(config.spectra.hop_length) == slice(0, 1255)
 

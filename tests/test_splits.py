@@ -176,7 +176,10 @@ def test_a_published_split_runs_as_it_is_and_leaves_validation_alone() -> None:
     assert splits.kind == "split"
     [(train, test)] = splits.folds
     assert (list(train), list(test)) == ([1, 3, 7], [0, 5])
-    assert splits.notes == ["3 of 8 tracks are in no part of the published split"]
+    assert splits.notes == [
+        "2 tracks for validation are not used",
+        "1 of 8 tracks are in no part of the published split",
+    ]
 
 
 @pytest.mark.parametrize("column", [["train", "train"], ["test", ""], ["", ""], ["valid", "test"]])

@@ -32,13 +32,21 @@ class Funnel(click.Group):
         except GenreclfError as error:
             note(f"genreclf: {error}")
             ctx.exit(1)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                _leave_pipe_alone()
+                ctx.exit(0)
+            name = f"{error.filename}: " if error.filename else ""
+            note(f"genreclf: {name}{error.strerror or error}")
+            ctx.exit(1)
         except KeyboardInterrupt:
             note("genreclf: interrupted")
             ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of a pipe has seen enough; Python must not complain when it closes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+
+
+def _leave_pipe_alone() -> None:
+    """Keep Python from complaining on exit that the reader of a pipe has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(

@@ -7,6 +7,7 @@ import click
 
 from genreclf.cli.options import (
     FILE,
+    OUTPUT_FILE,
     classifier_options,
     column_options,
     columns_from,
@@ -36,7 +37,7 @@ from genreclf.cli.options import (
 @click.option(
     "--json",
     "json_file",
-    type=FILE,
+    type=OUTPUT_FILE,
     metavar="FILE",
     help="Write the result as JSON to this file (- for standard output) instead.",
 )
@@ -66,21 +67,22 @@ def evaluate(
       genreclf evaluate features.csv --model model.joblib
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.errors import TableError
     from genreclf.model import Model
     from genreclf.report import evaluation_report
     from genreclf.table import load_table
 
     if folds and split:
         raise click.UsageError("--folds and --split exclude each other")
+    if model and (folds or split or classifier or search or overrides):
+        raise click.UsageError(
+            "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
+            "--set, --folds and --split have no meaning with --model"
+        )
     settings = learning_config(config, overrides, classifier)
     columns = columns_from(label_column, group, ignore, folds=folds, split=split)
     features = load_table(table, columns)
     if model is None:
         evaluation = evaluate_with_progress(features, settings, search)
-    elif folds or split:
-        raise TableError("a saved model is evaluated on the whole table: --folds and --split "
-                         "have no meaning with --model")  # fmt: skip
     else:
         evaluation = Model.load(model).evaluate(features)
     if json_file is None:

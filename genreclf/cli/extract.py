@@ -8,12 +8,13 @@ import click
 
 from genreclf.cli.options import (
     ANY_PATH,
-    FILE,
+    OUTPUT_FILE,
     SOME_FAILED,
     config_option,
     expand_standard_input,
     jobs_option,
     note,
+    plural,
     progress,
     worker_count,
 )
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT_FILE,
     metavar="FILE",
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
 )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 @jobs_option
 @click.option(
     "--errors",
-    type=FILE,
+    type=OUTPUT_FILE,
     metavar="FILE.csv",
     help="Also write the files that failed, with the reason: path,stage,error.",
 )
@@ -94,7 +95,7 @@ def extract(
     for text in sources.notes:
         note(f"note: {text}")
     if sources.passed_over:
-        note(f"passed over {sources.passed_over} files that are not audio")
+        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
     tracks = list(dict.fromkeys(sources.tracks))
     if not tracks:
         raise AudioError("no audio files found")
@@ -119,7 +120,7 @@ def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) 
     kept = sum(row.kept for row in rows)
     earlier = f" ({kept} finished by an earlier run)" if kept else ""
     where = f", written to {output}" if output else ""
-    return f"{len(rows)} tracks{earlier}, {len(failures)} failed{where}"
+    return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
 
 
 def _run(

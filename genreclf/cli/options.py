@@ -1,5 +1,6 @@
 """Options and helpers that several commands share."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,9 +20,33 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FILE = click.Path(dir_okay=False, path_type=Path)
-ANY_PATH = click.Path(path_type=Path)
+# Whether a file can be read is seen when it is read, and is no reason to leave out the others.
+FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
+ANY_PATH = click.Path(readable=False, path_type=Path)
 NOTHING_DONE, SOME_FAILED = 1, 3
+
+
+class OutputFile(click.Path):
+    """A file to be written, whose folder is checked before any work is done."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, readable=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fail if the file could not be written."""
+        path = Path(os.fspath(value))
+        super().convert(value, param, ctx)
+        folder = path.absolute().parent
+        if str(path) == "-":
+            return path
+        if not folder.is_dir():
+            self.fail(f"{path}: the folder {folder} does not exist; make it first", param, ctx)
+        if not os.access(path if path.exists() else folder, os.W_OK):
+            self.fail(f"{path}: cannot be written; permission denied", param, ctx)
+        return path
+
+
+OUTPUT_FILE = OutputFile()
 
 
 def config_option(command: Command) -> Command:
@@ -142,6 +167,11 @@ def stdout_console() -> "Console":
 
     width = None if sys.stdout.isatty() else 100
     return Console(file=sys.stdout, width=width)
+
+
+def plural(n: int, noun: str) -> str:
+    """Count something."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def note(text: str) -> None:

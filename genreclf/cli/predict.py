@@ -17,6 +17,7 @@ from genreclf.cli.options import (
     expand_standard_input,
     jobs_option,
     note,
+    plural,
     progress,
     stdout_console,
     worker_count,
@@ -144,7 +145,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
     sources = find_tracks(expand_standard_input(paths), labels="none")
     if sources.passed_over:
-        note(f"passed over {sources.passed_over} files that are not audio")
+        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
     if not sources.tracks:
         raise AudioError("no audio files found")
     return [track.path for track in sources.tracks]

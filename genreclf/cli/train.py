@@ -6,6 +6,7 @@ import click
 
 from genreclf.cli.options import (
     FILE,
+    OUTPUT_FILE,
     classifier_options,
     column_options,
     columns_from,
@@ -13,6 +14,7 @@ from genreclf.cli.options import (
     evaluate_with_progress,
     learning_config,
     note,
+    plural,
     stdout_console,
 )
 
@@ -22,7 +24,7 @@ from genreclf.cli.options import (
 @click.option(
     "-o",
     "--output",
-    type=FILE,
+    type=OUTPUT_FILE,
     default=Path("model.joblib"),
     show_default=True,
     metavar="FILE",
@@ -64,10 +66,9 @@ def train(
     settings = learning_config(config, overrides, classifier)
     features = load_table(table, columns_from(label_column, group, ignore)).labelled()
     console = stdout_console()
-    console.print(
-        f"{len(features)} tracks, {len(features.genres)} genres: {genre_counts(features.labels)}",
-        markup=False, highlight=False,
-    )  # fmt: skip
+    n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
+    counts = genre_counts(features.labels)
+    console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
     evaluation = None
     if not no_evaluate:
         evaluation = evaluate_with_progress(features, settings, search)
