@@ -31,7 +31,11 @@ def examples_in_help() -> list[str]:
 
 
 @pytest.mark.parametrize("line", commands_in(README) + examples_in_help())
-def test_commands_that_are_shown_parse(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_that_are_shown_parse(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()  # made by the command before; outputs need their folder
     _, name, *arguments = shlex.split(re.split(r" [<>] ", line)[0])
     command = cli.commands[name]
     with click.Context(command) as context:
