@@ -27,7 +27,7 @@ Texts = NDArray[np.object_]
 SMOOTHING = 0.02
 
 
-class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
+class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """Classifier whose probabilities are calibrated by one temperature.
 
     Guo et al. 2017: probabilities are softmax(scores / T), with the T that makes out-of-fold
@@ -57,7 +57,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.n_folds = n_folds
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: Texts | None = None) -> "TemperatureScaled":  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: Texts | None = None) -> "TemperatureScaled":
         """Fit the estimator, and the temperature by cross-validation.
 
         Parameters
@@ -78,12 +78,12 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # 
         self.temperature_ = _best_temperature(scores, truth) if len(truth) else 1.0
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable class of each sample."""
         check_is_fitted(self)
         return cast(NDArray[Any], self.classes_[self.predict_proba(X).argmax(axis=1)])
 
-    def predict_proba(self, X: ArrayLike) -> Doubles:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> Doubles:
         """Return calibrated probabilities, (n_samples, n_classes)."""
         check_is_fitted(self)
         values = validate_data(self, X, reset=False)

@@ -133,13 +133,13 @@ def _make_classifier(config: Config, n_tracks: int) -> Any:
             return MLPClassifier(**parameters, random_state=seed)
 
 
-class EvenLda(LinearDiscriminantAnalysis):  # type: ignore[misc]
+class EvenLda(LinearDiscriminantAnalysis):
     """Linear discriminant analysis to which all classes are equally likely beforehand.
 
     scikit-learn's takes its priors by number, which folds that lack a class do not have.
     """
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> "EvenLda":  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "EvenLda":
         """Fit, then take the logarithms of the priors out of the intercepts again."""
         with warnings.catch_warnings():
             # A class of one sample has no covariance of its own.

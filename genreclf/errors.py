@@ -4,6 +4,13 @@ A message names the file, says what is wrong with the value in it, and what to d
 """
 
 
+def one_line(text: object) -> str:
+    """Replace what would steer a terminal or break a line: file names may hold anything."""
+    return "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text)
+    )
+
+
 class GenreclfError(Exception):
     """Base of every error that genreclf raises for bad input."""
 

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from genreclf.errors import one_line
+
 if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is needed
     from genreclf.evaluation import Evaluation
     from genreclf.excerpt import Excerpt
@@ -37,8 +39,7 @@ _KINDS = {
 
 def printable(text: object) -> str:
     """Replace what would steer a terminal, break a line, or be taken for rich's markup."""
-    visible = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(text))
-    return escape("".join(visible))
+    return escape(one_line(text))
 
 
 def evaluation_report(evaluation: "Evaluation", console: Console) -> None:

@@ -50,6 +50,12 @@ class Columns:
     ignore: tuple[str, ...] = ()
 
     @property
+    def never_features(self) -> set[str]:
+        """Columns of text, which are read as it stands and are no features."""
+        named = {self.label, self.group, self.folds, self.split}
+        return {*_OWN, "filename", *(name for name in named if name)}
+
+    @property
     def asked_for(self) -> set[str]:
         """Columns that must be there, because someone named them."""
         named = {self.label, self.group, self.folds, self.split, *self.ignore}
@@ -267,8 +273,8 @@ def _from_frame(
 
 def _feature_columns(frame: pd.DataFrame, columns: Columns) -> tuple[list[str], list[str]]:
     """Choose the columns that are features, and say which others were met."""
-    special = {*_OWN, "filename", columns.label, columns.group, columns.folds, columns.split}
-    rest = [name for name in frame.columns if name not in special | set(columns.ignore)]
+    left_out = columns.never_features | set(columns.ignore)
+    rest = [name for name in frame.columns if name not in left_out]
     assignments = [name for name in rest if name.lower().endswith(("fold", "folds", "split"))]
     texts = [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])]
     notes = []
@@ -316,7 +322,7 @@ def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any
             file, nrows=0, encoding="utf-8-sig", index_col=False, encoding_errors="surrogateescape"
         ).columns
         file.seek(start)
-        texts = {*_OWN, "filename", columns.label, columns.group, columns.folds, columns.split}
+        texts = columns.never_features
         frame = pd.read_csv(
             file,
             index_col=False,

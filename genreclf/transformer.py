@@ -18,7 +18,7 @@ from genreclf.workers import Workers
 __all__ = ["FeatureExtractor"]
 
 
-class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class FeatureExtractor(TransformerMixin, BaseEstimator):
     """Turn paths of audio files into features, as a step of a scikit-learn pipeline.
 
     Parameters
@@ -50,7 +50,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.jobs = jobs
         self.on_failure = on_failure
 
-    def fit(self, X: ArrayLike, y: Any = None) -> "FeatureExtractor":  # noqa: N803
+    def fit(self, X: ArrayLike, y: Any = None) -> "FeatureExtractor":
         """Check the parameters; there is nothing to learn.
 
         Raises
@@ -66,7 +66,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._configuration()
         return self
 
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:  # noqa: N803
+    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
         """Compute the features.
 
         Parameters
@@ -112,7 +112,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _paths(X: ArrayLike) -> list[str]:  # noqa: N803
+def _paths(X: ArrayLike) -> list[str]:
     paths = np.asarray(X, dtype=object)
     if paths.ndim == 2 and paths.shape[1] == 1:
         paths = paths[:, 0]

@@ -348,7 +348,7 @@ def test_tuning_prefers_many_neighbours_where_labels_are_noisy() -> None:
     flipped = np.random.default_rng(0).random(400) < 0.3
     other = np.where(table.labels == "g0", "g1", "g0").astype(object)
     noisy = replace(table, labels=np.where(flipped, other, table.labels))
-    assert tune(noisy, configured("knn", "classifier.n_neighbors=1")).classifier.n_neighbors >= 9  # type: ignore[union-attr]
+    assert tune(noisy, configured("knn", "classifier.n_neighbors=1")).classifier.n_neighbors >= 9
 
 
 def test_tuning_weighs_group_against_group() -> None:
@@ -362,9 +362,9 @@ def test_tuning_weighs_group_against_group() -> None:
     values = (values + 0.02 * random.standard_normal(values.shape)).astype(np.float32)
     table = replace(table, values=values)
     config = configured("knn", "classifier.n_neighbors=3", "pca=off")
-    grouped = tune(table, config).classifier.n_neighbors  # type: ignore[union-attr]
+    grouped = tune(table, config).classifier.n_neighbors
     ungrouped = tune(replace(table, groups=texts([""] * len(table))), config).classifier
-    assert ungrouped.n_neighbors < 5  # type: ignore[union-attr]
+    assert ungrouped.n_neighbors < 5
     assert grouped >= 9
 
 

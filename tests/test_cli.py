@@ -1,6 +1,7 @@
 """The commands as a person runs them: output, exit status, files."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import soundfile
 from click.testing import CliRunner, Result
 from conftest import music, noise
 
-from genreclf import Model, extract_one, load_table
+from genreclf import AudioError, Model, extract_one, load_table
 from genreclf.cli import cli
 
 
@@ -278,7 +279,7 @@ def test_file_names_do_not_steer_the_terminal(
     assert json.loads(lines[0])["path"] == str(song)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT to send")
 def test_interrupted_extraction_goes_on_where_it_stopped(
     tmp_path: Path, write_audio: Callable[..., Path]
 ) -> None:
@@ -313,6 +314,7 @@ def test_names_that_are_no_text_are_decoded(
     source = write_audio("a.wav", music(3, 22050), 22050)
     odd = os.fsencode(tmp_path) + b"/non\xffutf8.wav"
     Path(os.fsdecode(odd)).write_bytes(source.read_bytes())
+    assert run("extract", tmp_path).exit_code == 0  # to standard output
     assert run("extract", tmp_path, "-o", trained / "odd.csv").exit_code == 0
     assert [os.fsencode(path) for path in load_table(trained / "odd.csv").paths] == [odd]
     for form in ("jsonl", "csv", "table"):
@@ -330,14 +332,53 @@ def test_silence_is_no_genre(
         assert "only silence" in done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may read all")
-def test_what_may_not_be_read_is_named(tmp_path: Path, write_audio: Callable[..., Path]) -> None:
+def test_what_may_not_be_read_is_named(
+    tmp_path: Path, write_audio: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may read all, and tests may run as root: the refusals are made here.
     write_audio("good/a.wav", music(3, 22050), 22050, tmp_path)
     locked = write_audio("locked/b.wav", music(3, 22050), 22050, tmp_path).parent
-    locked.chmod(0)
-    try:
-        done = run("extract", tmp_path, "-o", tmp_path / "t.csv")
-    finally:
-        locked.chmod(0o700)
+    scandir, access = os.scandir, os.access
+
+    def refusing(folder: str) -> object:
+        if Path(folder) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    done = run("extract", tmp_path, "-o", tmp_path / "t.csv")
     assert done.exit_code == 3
-    assert "permission denied" in done.stderr
+    assert f"{locked}: a folder that cannot be searched; permission denied" in done.stderr
+    assert len(load_table(tmp_path / "t.csv")) == 1
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != song and access(path, mode))
+    song = tmp_path / "good/a.wav"
+    with pytest.raises(AudioError, match="permission denied"):
+        extract_one(song)
+
+
+def test_a_reader_who_stops_early_costs_no_model(trained: Path, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m genreclf train {trained}/features.csv -o {tmp_path}/m.joblib"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} | head -n 1"], capture_output=True, text=True, check=True
+    )
+    assert "12 tracks, 2 genres" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert Model.load(tmp_path / "m.joblib").genres == ["noisy", "tonal"]
+
+
+def test_an_empty_folder_is_named(tmp_path: Path, trained: Path) -> None:
+    for command in (
+        ["extract", tmp_path],
+        ["predict", tmp_path, "--model", trained / "model.joblib"],
+    ):
+        done = run(*command)
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"genreclf: {tmp_path}: no audio files found")
+        assert done.stderr.count("\n") == 1
+
+
+def test_one_file_that_fails_is_told_of_once(tmp_path: Path) -> None:
+    (tmp_path / "text.mp3").write_text("no audio")
+    done = run("extract", tmp_path / "text.mp3")
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1

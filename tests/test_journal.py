@@ -51,7 +51,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def run(tracks: list[Track], output: Path, config: Config = QUICK) -> list[Row]:
     rows = list(extract_resumably(tracks, config, output))
     assert all(isinstance(row, Row) for row in rows)
-    return rows  # type: ignore[return-value]
+    return rows
 
 
 def stop_after(n: int, tracks: list[Track], output: Path) -> None:
@@ -63,7 +63,7 @@ def stop_after(n: int, tracks: list[Track], output: Path) -> None:
 def assert_like_uninterrupted(
     rows: list[Row], tracks: list[Track], config: ExtractionConfig = QUICK
 ) -> None:
-    expected = build_table((row for row in extract_tracks(tracks, config)), config)  # type: ignore[misc]
+    expected = build_table((row for row in extract_tracks(tracks, config)), config)
     table = build_table(rows, config)
     for column in ("paths", "labels", "groups"):
         assert list(getattr(table, column)) == list(getattr(expected, column))

@@ -141,7 +141,7 @@ def test_searching_keeps_what_it_found_in_the_config() -> None:
     found = model.config.classifier
     assert found != config.classifier
     estimator = model.pipeline["classify"].estimator_
-    assert estimator.shrinkage == found.shrinkage  # type: ignore[union-attr]
+    assert estimator.shrinkage == found.shrinkage
 
 
 def test_a_model_of_a_table_from_elsewhere_predicts_tables_but_not_audio(

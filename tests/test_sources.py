@@ -42,7 +42,7 @@ def test_the_order_does_not_depend_on_the_file_systems(
     usual = find_tracks([tmp_path]).tracks
     walk = os.walk
 
-    def reversed_walk(folder: Path, onerror: object):  # type: ignore[no-untyped-def]
+    def reversed_walk(folder: Path, onerror: object):
         for parent, folders, names in walk(folder):
             folders.reverse()
             yield parent, folders, sorted(names, reverse=True)

@@ -18,7 +18,7 @@ from worker_functions import (
 from genreclf.workers import WorkerError, Workers
 
 
-def map_in_workers(function, items, jobs, seconds_an_item=None):  # type: ignore[no-untyped-def]
+def map_in_workers(function, items, jobs, seconds_an_item=None):
     with Workers(jobs, seconds_an_item) as workers:
         yield from workers.map(function, items)
 
@@ -89,7 +89,7 @@ def test_items_are_taken_a_few_ahead_only() -> None:
     for expected in range(1, 6):
         assert next(results) == (expected, expected**2)
         assert taken < expected + 10
-    results.close()  # type: ignore[attr-defined]
+    results.close()
 
 
 def test_stopping_early_leaves_no_process() -> None:
@@ -97,7 +97,7 @@ def test_stopping_early_leaves_no_process() -> None:
     workers = {process for _, process in itertools.islice(results, 20)}
     assert workers
     assert os.getpid() not in workers
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert multiprocessing.active_children() == []
     assert not any(map(alive, workers))
 
@@ -105,7 +105,7 @@ def test_stopping_early_leaves_no_process() -> None:
 def test_stopping_early_ends_work_under_way() -> None:
     results = map_in_workers(hang_at_two, [0, 2, 2], 2)
     assert next(results) == (0, 0)
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert multiprocessing.active_children() == []
 
 

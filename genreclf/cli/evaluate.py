@@ -73,10 +73,11 @@ def evaluate(
 
     if folds and split:
         raise click.UsageError("--folds and --split exclude each other")
-    if model and (folds or split or classifier or search or overrides):
+    changed = classifier or search or overrides or config != "default"
+    if model and (changed or folds or split):
         raise click.UsageError(
             "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
-            "--set, --folds and --split have no meaning with --model"
+            "--config, --set, --folds and --split have no meaning with --model"
         )
     settings = learning_config(config, overrides, classifier)
     columns = columns_from(label_column, group, ignore, folds=folds, split=split)

@@ -8,14 +8,16 @@ import click
 
 from genreclf.cli.options import (
     ANY_PATH,
+    NOTHING_DONE,
     OUTPUT_FILE,
     SOME_FAILED,
+    audio_sources,
     config_option,
-    expand_standard_input,
     jobs_option,
     note,
     plural,
     progress,
+    timeout_option,
     worker_count,
 )
 from genreclf.files import written_whole
@@ -51,14 +53,7 @@ if TYPE_CHECKING:
     metavar="FILE.csv",
     help="Also write the files that failed, with the reason: path,stage,error.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest time for one file.",
-)
+@timeout_option
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
@@ -82,31 +77,24 @@ def extract(
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
     from genreclf.config import load_config
-    from genreclf.errors import AudioError
     from genreclf.extraction import build_table
     from genreclf.journal import journal_path
-    from genreclf.sources import find_tracks
     from genreclf.table import table_format
 
     settings = load_config(config, overrides)
     if output is not None:
         table_format(output)
-    sources = find_tracks(expand_standard_input(paths), labels)
-    for text in sources.notes:
-        note(f"note: {text}")
-    if sources.passed_over:
-        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
-    tracks = list(dict.fromkeys(sources.tracks))
-    if not tracks:
-        raise AudioError("no audio files found")
+    tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
     rows, failures = _run(tracks, settings, output, worker_count(jobs, len(tracks)), timeout)
     if errors is not None:
         _write_failures(failures, errors)
     if not rows:
-        raise AudioError(f"none of {len(tracks)} files gave features")
+        if len(tracks) > 1:
+            note(f"genreclf: none of {len(tracks)} files gave features")
+        raise click.exceptions.Exit(NOTHING_DONE)
     table = build_table(rows, settings)
     if output is None:
-        with click.open_file("-", "w") as standard_output:
+        with click.open_file("-", "w", errors="surrogateescape") as standard_output:
             table.write_csv(standard_output)
     else:
         table.save(output)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import FILE, config_option, stdout_console
+from genreclf.cli.options import FILE, config_option, stdout_console, timeout_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from genreclf.config import Config
     from genreclf.excerpt import Excerpt
     from genreclf.spectra import Array
-
-TIMEOUT_SECONDS = 300
 
 
 @click.command()
@@ -26,8 +24,9 @@ TIMEOUT_SECONDS = 300
     is_flag=True,
     help="Hold each feature of an audio file against librosa's own (needs librosa).",
 )
+@timeout_option
 def inspect(
-    file: Path, config: str, overrides: tuple[str, ...], compare_librosa: bool
+    file: Path, config: str, overrides: tuple[str, ...], compare_librosa: bool, timeout: float
 ) -> None:  # fmt: skip
     """Tell what a feature table, a model or an audio FILE holds.
 
@@ -52,38 +51,40 @@ def inspect(
     elif file.suffix.lower() == ".joblib":
         model_report(Model.load(file), console)
     elif compare_librosa:
-        _compare_with_librosa(file, load_config(config, overrides), console)
+        _compare_with_librosa(file, load_config(config, overrides), timeout, console)
     else:
-        _inspect_audio(file, load_config(config, overrides), console)
+        _inspect_audio(file, load_config(config, overrides), timeout, console)
 
 
-def _inspect_audio(file: Path, settings: "Config", console: "Console") -> None:
+def _inspect_audio(file: Path, settings: "Config", timeout: float, console: "Console") -> None:
     from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
     from genreclf.tags import read_tags
 
-    excerpt, frames = _frames(file, settings)
+    excerpt, frames = _frames(file, settings, timeout)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     audio_report(excerpt, read_tags(file), features, console)
 
 
-def _frames(file: Path, settings: "Config") -> "tuple[Excerpt, dict[str, Array]]":
+def _frames(file: Path, settings: "Config", timeout: float) -> "tuple[Excerpt, dict[str, Array]]":
     """Compute in a worker process, which a file may crash or keep busy for ever."""
     from genreclf.errors import AudioError
     from genreclf.extraction import extract_frames
     from genreclf.workers import WorkerError, Workers
 
-    with Workers(1, TIMEOUT_SECONDS) as workers:
+    with Workers(1, timeout) as workers:
         _, result = next(workers.map(partial(extract_frames, config=settings), [file]))
     if isinstance(result, WorkerError):
         raise AudioError(f"{file}: {result.reason}")
     return result
 
 
-def _compare_with_librosa(file: Path, settings: "Config", console: "Console") -> None:
+def _compare_with_librosa(
+    file: Path, settings: "Config", timeout: float, console: "Console"
+) -> None:
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = _frames(file, settings)
+    _, frames = _frames(file, settings, timeout)
     comparison_report(compare_with_librosa(frames, file, settings), console)

@@ -1,7 +1,7 @@
 """Options and helpers that several commands share."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from genreclf.config import CLASSIFIERS
+from genreclf.errors import AudioError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
     from genreclf.evaluation import Evaluation
+    from genreclf.sources import Sources
     from genreclf.table import Columns, FeatureTable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -97,6 +99,14 @@ def jobs_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def timeout_option(command: Command) -> Command:
+    """--timeout, in seconds for one file."""
+    return click.option(
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=300, show_default=True,
+        metavar="SECONDS", help="Longest time for one file.",
+    )(command)  # fmt: skip
+
+
 def worker_count(jobs: int | None, n_files: int) -> int:
     """Return --jobs, or the cores that affinity and container limits leave to this process.
 
@@ -147,6 +157,23 @@ def write_text(path: Path, text: str) -> None:
         aside.write_text(text, encoding="utf-8")
 
 
+def audio_sources(paths: Sequence[Path], labels: str) -> "Sources":
+    """Find the tracks behind the arguments, and tell what was met on the way."""
+    from genreclf.sources import find_tracks
+
+    sources = find_tracks(expand_standard_input(paths), labels)
+    for text in sources.notes:
+        note(f"note: {text}")
+    if sources.passed_over:
+        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
+    if not sources.tracks:
+        raise AudioError(
+            f"{', '.join(map(str, paths))}: no audio files found; looked for the suffixes of mp3, "
+            "wav, flac, ogg, opus, aiff, au, caf and others"
+        )
+    return sources
+
+
 def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
     """Replace ``-`` by the paths that standard input lists, one a line."""
     from genreclf.sources import read_path_list
@@ -177,11 +204,6 @@ def plural(n: int, noun: str) -> str:
 def note(text: str) -> None:
     """Tell a person something, on standard error, in one line that steers no terminal."""
     click.echo(one_line(text), err=True)
-
-
-def one_line(text: str) -> str:
-    """Replace control characters and whatever else cannot be printed."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from genreclf.cli.options import (
     FILE,
     NOTHING_DONE,
     SOME_FAILED,
-    expand_standard_input,
+    audio_sources,
     jobs_option,
     note,
-    plural,
     progress,
     stdout_console,
+    timeout_option,
     worker_count,
 )
 
@@ -65,14 +65,7 @@ if TYPE_CHECKING:
     help="For people, or for programs.",
 )
 @jobs_option
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=300,
-    show_default=True,
-    metavar="SECONDS",
-    help="Longest time for one file.",
-)
+@timeout_option
 def predict(
     paths: tuple[Path, ...],
     model: Path,
@@ -100,7 +93,7 @@ def predict(
     if table is not None:
         failed = _predict_table(table, model, write, top)
     else:
-        failed = _predict_files(_files(paths), model, write, top, jobs, timeout)
+        failed = _predict_files(paths, model, write, top, jobs, timeout)
     if failed is not None:
         raise click.exceptions.Exit(failed)
 
@@ -114,10 +107,11 @@ def _predict_table(table: Path, model: Path, write: "Writer", top: int) -> int |
 
 
 def _predict_files(
-    files: list[Path], model: Path, write: "Writer", top: int, jobs: int | None, timeout: float
+    paths: Sequence[Path], model: Path, write: "Writer", top: int, jobs: int | None, timeout: float
 ) -> int | None:
     from genreclf.workers import Workers
 
+    files = [track.path for track in audio_sources(paths, labels="none").tracks]
     with Workers(worker_count(jobs, len(files)), timeout) as workers:
         # Imported while the workers start: half of the wait for a single song.
         from genreclf.model import Model
@@ -137,18 +131,6 @@ def _exit_status(written: Iterable[bool], n: int | None) -> int | None:
     if not failed:
         return None
     return SOME_FAILED if predicted else NOTHING_DONE
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    from genreclf.errors import AudioError
-    from genreclf.sources import find_tracks
-
-    sources = find_tracks(expand_standard_input(paths), labels="none")
-    if sources.passed_over:
-        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
-    if not sources.tracks:
-        raise AudioError("no audio files found")
-    return [track.path for track in sources.tracks]
 
 
 def _write_table(

@@ -69,10 +69,10 @@ def train(
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
-    evaluation = None
-    if not no_evaluate:
-        evaluation = evaluate_with_progress(features, settings, search)
-        evaluation_report(evaluation, console)
+    evaluation = None if no_evaluate else evaluate_with_progress(features, settings, search)
     model = Model.fit(features, settings, search=search, evaluation=evaluation)
+    # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
+    if evaluation is not None:
+        evaluation_report(evaluation, console)
     note(f"model written to {output}")
