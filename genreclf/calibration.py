@@ -80,8 +80,8 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable class of each sample."""
-        check_is_fitted(self)
-        return cast(NDArray[Any], self.classes_[self.predict_proba(X).argmax(axis=1)])
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return cast(NDArray[Any], self.classes_[most_probable])
 
     def predict_proba(self, X: ArrayLike) -> Doubles:
         """Return calibrated probabilities, (n_samples, n_classes)."""

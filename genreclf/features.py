@@ -112,22 +112,26 @@ def feature_rows(config: ExtractionConfig) -> dict[str, tuple[str, ...]]:
     bands = _numbers(
         _octave_bands(config.features.contrast_min_hz, config.audio.sample_rate_hz) + 1
     )
-    several = {
+    one = ("",)
+    return {
         "harmonic.chroma": PITCH_CLASSES,
         "harmonic.tonnetz": TONNETZ_AXES,
+        "percussive.onset_strength": one,
+        "percussive.tempo": one,
         "percussive.tempogram": TEMPOGRAM_SUMMARY,
+        "percussive.pulse_clarity": one,
+        "percussive.onset_rate": one,
         "mix.mfcc": coefficients,
         "mix.mfcc_delta": coefficients,
         "mix.mfcc_delta2": coefficients,
+        "mix.centroid": one,
+        "mix.bandwidth": one,
+        "mix.rolloff": one,
+        "mix.flatness": one,
         "mix.contrast": bands,
+        "mix.rms": one,
+        "mix.zero_crossing_rate": one,
     }
-    names = [
-        *("harmonic.chroma", "harmonic.tonnetz", "percussive.onset_strength", "percussive.tempo"),
-        *("percussive.tempogram", "percussive.pulse_clarity", "percussive.onset_rate"),
-        *("mix.mfcc", "mix.mfcc_delta", "mix.mfcc_delta2", "mix.centroid", "mix.bandwidth"),
-        *("mix.rolloff", "mix.flatness", "mix.contrast", "mix.rms", "mix.zero_crossing_rate"),
-    ]
-    return {name: several.get(name, ("",)) for name in names}
 
 
 def _numbers(n: int) -> tuple[str, ...]:

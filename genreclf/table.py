@@ -315,6 +315,8 @@ def _write_csv(table: FeatureTable, path: Path) -> None:
 def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     with path.open("rb") as file:
         first = file.readline()
+        if b"\0" in first:
+            raise ValueError("it is not text in UTF-8 (is it UTF-16?)")
         header = _parse_header(first[2:]) if first.startswith(b"# {") else None
         start = file.tell() if header is not None else 0
         file.seek(start)
