@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from genreclf.errors import ConfigError
+from genreclf.errors import ConfigError, shortened
 
 __all__ = [
     "CLASSIFIERS",
@@ -33,11 +33,41 @@ FEATURES_VERSION = 1
 
 Positive = Annotated[float, Meta(gt=0, le=1e12)]  # TOML knows infinity, no estimator does
 NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 _Kind = TypeVar("_Kind", bound=Struct)
 Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
 Separation = Literal["hpss", "none"]
-_CHOICES = {"pooling": get_args(Statistic), "separation": get_args(Separation)}
+Scaling = Literal["log", "standard"]
+Resampler = Literal["soxr_hq", "kaiser_best"]
+PadMode = Literal["constant", "reflect"]
+Delta = Literal["regression", "difference"]
+Rms = Literal["spectrum", "waveform"]
+OnsetAggregate = Literal["mean", "median"]
+FrameFeature = Literal[
+    "harmonic.chroma", "harmonic.tonnetz", "harmonic.waveform",
+    "percussive.onset_strength", "percussive.waveform",
+    "mix.mfcc", "mix.mfcc_delta", "mix.mfcc_delta2", "mix.centroid", "mix.bandwidth",
+    "mix.rolloff", "mix.flatness", "mix.contrast", "mix.rms", "mix.zero_crossing_rate",
+    "mix.chroma",
+]  # fmt: skip
+TrackFeature = Literal[
+    "percussive.tempo", "percussive.tempogram", "percussive.pulse_clarity",
+    "percussive.onset_rate", "mix.tempo",
+]  # fmt: skip
+Feature = FrameFeature | TrackFeature
+_FEATURES = get_args(FrameFeature) + get_args(TrackFeature)
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "statistics": get_args(Statistic),
+    "separation": get_args(Separation),
+    "resampler": get_args(Resampler),
+    "pad_mode": get_args(PadMode),
+    "delta": get_args(Delta),
+    "rms": get_args(Rms),
+    "onset_aggregate": get_args(OnsetAggregate),
+    "select": _FEATURES,
+    "joint": get_args(FrameFeature),
+    "scaling": get_args(Scaling),
+}
 
 
 class _Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,6 +78,7 @@ class Excerpt(_Section, frozen=True):
     """Which seconds of a track are listened to."""
 
     seconds: Annotated[float, Meta(ge=1, le=600)] = 29.12
+    earlier_seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
     min_seconds: Annotated[float, Meta(ge=1, le=600)] = 1.0
 
     def __post_init__(self) -> None:
@@ -59,6 +90,7 @@ class Audio(_Section, frozen=True):
     """What the samples are brought to."""
 
     sample_rate_hz: Annotated[int, Meta(ge=4000, le=192_000)] = 12_000
+    resampler: Resampler = "soxr_hq"
 
 
 class Spectra(_Section, frozen=True):
@@ -66,6 +98,7 @@ class Spectra(_Section, frozen=True):
 
     n_fft: Annotated[int, Meta(ge=64, le=32_768)] = 1024
     hop_length: Annotated[int, Meta(ge=16, le=32_768)] = 256
+    pad_mode: PadMode = "constant"
     n_mels: Annotated[int, Meta(ge=8, le=512)] = 128
 
     def __post_init__(self) -> None:
@@ -86,19 +119,43 @@ class Hpss(_Section, frozen=True):
 
 
 class Features(_Section, frozen=True):
-    """The numbers inside the feature definitions."""
+    """Which features there are, and the numbers inside their definitions."""
 
+    select: Annotated[tuple[Feature, ...], Meta(min_length=1)] = (
+        "harmonic.chroma",
+        "harmonic.tonnetz",
+        "percussive.onset_strength",
+        "percussive.tempo",
+        "percussive.tempogram",
+        "percussive.pulse_clarity",
+        "percussive.onset_rate",
+        "mix.mfcc",
+        "mix.mfcc_delta",
+        "mix.mfcc_delta2",
+        "mix.centroid",
+        "mix.bandwidth",
+        "mix.rolloff",
+        "mix.flatness",
+        "mix.contrast",
+        "mix.rms",
+        "mix.zero_crossing_rate",
+    )
     n_mfcc: Annotated[int, Meta(ge=1, le=128)] = 20
+    delta: Delta = "regression"
     delta_frames: Annotated[int, Meta(ge=3, le=99)] = 9
     rolloff_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.85
     contrast_min_hz: Annotated[float, Meta(ge=20, le=2000)] = 200.0
     contrast_quantile: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+    rms: Rms = "spectrum"
+    onset_aggregate: OnsetAggregate = "mean"
     tempo_prior_bpm: Annotated[float, Meta(ge=30, le=300)] = 120.0
     tempogram_min_bpm: Annotated[float, Meta(ge=10, le=200)] = 30.0
     tempo_max_bpm: Annotated[float, Meta(ge=60, le=600)] = 320.0
     tempogram_seconds: Annotated[float, Meta(ge=2, le=60)] = 8.0
 
     def __post_init__(self) -> None:
+        if twice := _twice(self.select):
+            raise ValueError(f"select names {twice} twice")
         if self.delta_frames % 2 == 0:
             raise ValueError("delta_frames is an even number; the window needs a middle frame")
         if self.tempogram_min_bpm >= self.tempo_max_bpm:
@@ -109,14 +166,21 @@ class Pooling(_Section, frozen=True):
     """Which statistics over time make a column each."""
 
     statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var", "max")
+    joint: tuple[FrameFeature, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(set(self.statistics)) < len(self.statistics):
-            raise ValueError("statistics names one of them twice")
+        for name in ("statistics", "joint"):
+            if twice := _twice(getattr(self, name)):
+                raise ValueError(f"{name} names {twice} twice")
 
 
-class ExtractionConfig(_Section, frozen=True, kw_only=True):
-    """All that decides what the features of a file are; it travels with every table."""
+def _twice(names: tuple[str, ...]) -> str | None:
+    """Return the first name that stands there more than once."""
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
+
+
+class View(_Section, frozen=True, kw_only=True):
+    """One way of looking at a file: what decides the features of one chain of stages."""
 
     separation: Separation = "hpss"
     excerpt: Excerpt = Excerpt()
@@ -139,6 +203,12 @@ class ExtractionConfig(_Section, frozen=True, kw_only=True):
                 "features.contrast_min_hz is below the width of a bin, "
                 f"{rate / spectra.n_fft:.1f} Hz: the lowest band is empty"
             )
+        waveforms = {"harmonic.waveform", "percussive.waveform"}.intersection(self.features.select)
+        if waveforms and spectra.hop_length > spectra.n_fft / 2:
+            raise ValueError(
+                f"features.select names {min(waveforms)}, for which spectra.hop_length has to be "
+                f"half of n_fft = {spectra.n_fft} at most"
+            )
         if self.features.tempogram_seconds * rate / spectra.hop_length < 4:
             raise ValueError("features.tempogram_seconds is shorter than four hops")
         frames = self.excerpt.seconds * self.audio.sample_rate_hz / self.spectra.hop_length
@@ -149,6 +219,36 @@ class ExtractionConfig(_Section, frozen=True, kw_only=True):
             )
 
     @property
+    def separates(self) -> bool:
+        """Whether a feature needs the harmonic or the percussive part."""
+        of_parts = any(not name.startswith("mix.") for name in self.features.select)
+        return of_parts and self.separation != "none"
+
+
+class ExtractionConfig(View, frozen=True, kw_only=True):
+    """All that decides what the features of a file are; it travels with every table.
+
+    Either one view, by the fields of ``View``, or several, whose features stand side by side.
+    """
+
+    views: tuple[View, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.views:
+            return
+        for name in View.__struct_fields__:
+            if getattr(self, name) != getattr(View(), name):
+                raise ValueError(f"{name} beside views: it belongs into each of the views")
+        if twice := _twice(tuple(name for view in self.views for name in view.features.select)):
+            raise ValueError(f"views: features.select names {twice} in two of them")
+
+    @property
+    def each_view(self) -> tuple[View, ...]:
+        """The views, or this configuration as the only one."""
+        return self.views or (self,)
+
+    @property
     def extraction(self) -> "ExtractionConfig":
         """The part that decides the features, without how they are learned from."""
         return ExtractionConfig(
@@ -156,8 +256,13 @@ class ExtractionConfig(_Section, frozen=True, kw_only=True):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as plain values, as they stand in a TOML or JSON file."""
-        plain: dict[str, Any] = msgspec.to_builtins(self)
+        """Return the configuration as plain values, as they stand in a TOML or JSON file.
+
+        Beside views, the fields of a single one say nothing, and are left out.
+        """
+        plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
+        for name in View.__struct_fields__ if self.views else ("views",):
+            del plain[name]
         return plain
 
     @property
@@ -217,19 +322,28 @@ class GradientBoosting(_Classifier, frozen=True, tag="gradient-boosting"):
 
     learning_rate: Positive = 0.1
     max_iter: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    max_leaf_nodes: Annotated[int, Meta(ge=2)] = 15
+    max_leaf_nodes: Annotated[int, Meta(ge=2, le=1_000_000)] = 15
     l2_regularization: NotNegative = 1.0
+
+
+class Ensemble(_Classifier, frozen=True, tag="ensemble"):
+    """Vote of a support vector machine, discriminant analysis and extremely random trees."""
+
+    C: Positive = 1.0
+    n_estimators: Annotated[int, Meta(ge=1, le=10_000)] = 300
+    max_features: Annotated[float, Meta(gt=0, le=1)] = 0.2
+    min_samples_leaf: Count = 1
 
 
 class Mlp(_Classifier, frozen=True, tag="mlp"):
     """Multi-layer perceptron with one hidden layer or more."""
 
-    hidden_layer_sizes: tuple[Count, ...] = (128,)
+    hidden_layer_sizes: Annotated[tuple[Count, ...], Meta(max_length=16)] = (128,)
     alpha: NotNegative = 1.0
     max_iter: Count = 500
 
 
-ClassifierConfig = Svm | Logistic | Lda | Knn | RandomForest | GradientBoosting | Mlp
+ClassifierConfig = Svm | Logistic | Lda | Knn | RandomForest | GradientBoosting | Mlp | Ensemble
 CLASSIFIERS: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag) for kind in ClassifierConfig.__args__
 )
@@ -246,7 +360,8 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     """The whole configuration: what the features are, and how a classifier learns from them."""
 
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
-    pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["off"] = 0.99
+    scaling: Scaling = "log"
+    pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["auto", "off"] = "auto"
     classifier: ClassifierConfig = Svm()
     evaluation: Evaluation = Evaluation()
 
@@ -274,9 +389,11 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     ----------
     source : str or Path
         Name of a preset (``"default"``, ``"wide"``) or path of a TOML file. What the file does
-        not name keeps its default value.
+        not name keeps its default value. A view in it may begin with ``preset = "…"``, of which
+        it takes what it does not name itself.
     overrides : iterable of str
-        ``key=value`` pairs that win over the file, as in ``classifier.C=10``.
+        ``key=value`` pairs that win over the file, as in ``classifier.C=10``. What views have
+        each for themselves changes in all of them.
 
     Returns
     -------
@@ -296,8 +413,31 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     3.0
     """
     path = _config_path(source)
-    config = config_from_dict(_read_toml(path), str(source))
-    return override(config, overrides)
+    tree = _read_toml(path)
+    if isinstance(tree.get("views"), list):
+        tree["views"] = [_complete_view(view, str(source)) for view in tree["views"]]
+    return override(config_from_dict(tree, str(source)), overrides)
+
+
+def _complete_view(view: Any, source: str) -> Any:
+    """Fill in what a view does not name from the preset that it begins with."""
+    if not isinstance(view, dict) or "preset" not in view:
+        return view
+    name = view.pop("preset")
+    if name not in preset_names():
+        raise ConfigError(
+            f"{source}: views: no preset {name!r}; there are {', '.join(preset_names())}"
+        )
+    preset = _read_toml(_config_path(name))
+    if "views" in preset:
+        raise ConfigError(f"{source}: views: preset {name!r} has views itself")
+    merged = {key: preset[key] for key in View.__struct_fields__ if key in preset}
+    for key, value in view.items():
+        section = merged.get(key)
+        if isinstance(section, dict) and isinstance(value, dict):
+            value = {**section, **value}
+        merged[key] = value
+    return merged
 
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
@@ -308,7 +448,9 @@ def override(config: Config, overrides: Iterable[str]) -> Config:
     tree = config.to_dict()
     for text in overrides:
         key, value = _parse_override(text)
-        _assign(tree, key, value, text)
+        of_each_view = key[0] in View.__struct_fields__ and config.views
+        for branch in tree["views"] if of_each_view else [tree]:
+            _assign(branch, key, value, text)
     return config_from_dict(tree, "--set")
 
 
@@ -336,6 +478,8 @@ def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(str(error), tree)}") from None
+    except UnicodeEncodeError:  # JSON can hold half of a character
+        raise ConfigError(f"{source}: holds what is no text") from None
 
 
 def _explain(message: str, tree: Mapping[str, Any]) -> str:
@@ -344,7 +488,7 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
-        return f"unknown key {'.'.join([*keys, unknown[1]])}"
+        return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
     value: Any = tree
     for key in keys:
         value = value[int(key) if isinstance(value, list | tuple) else key]
@@ -353,11 +497,17 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
         reason = reason.replace(f"`{jargon}`", word)
     if keys == ["classifier", "name"]:
         reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
-    elif "enum value" in reason and keys[0] in _CHOICES:
-        reason = f"can be {', '.join(_CHOICES[keys[0]])}"
+    elif "enum value" in reason and (key := next((k for k in keys if k in _CHOICES), None)):
+        reason = f"can be {', '.join(_CHOICES[key])}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
-    return f"{'.'.join(keys)} = {value!r}: {reason}"
+    return f"{'.'.join(keys)} = {_shown(value)}: {shortened(reason, 300)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number of hundreds of digits"  # more than 4,300 are none that Python prints
+    return shortened(repr(value))
 
 
 # msgspec's words for types, and those of a person who writes TOML.
@@ -383,22 +533,28 @@ def _config_path(source: str | Path) -> Path:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    max_bytes = 1_000_000
+    # tomllib needs memory by the square of the parts of a dotted key.
+    max_bytes, max_dots = 100_000, 200
     try:
         if path.stat().st_size > max_bytes:
             raise ConfigError(f"{path}: over {max_bytes:,} bytes; that is no configuration file")
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        if any(line.count(".") > max_dots for line in text.splitlines()):
+            raise ConfigError(f"{path}: over {max_dots} dots in a line; no key is so long")
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{path}: cannot be read as TOML: nested too deeply") from None
+    except (OSError, ValueError) as error:  # not UTF-8, no TOML, a number of too many digits
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip() or "\n" in text:
-        raise ConfigError(f"--set {text}: expected KEY=VALUE, as in classifier.C=10")
+        raise ConfigError(f"--set {shortened(text)}: expected KEY=VALUE, as in classifier.C=10")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         parsed = value.strip()  # a bare word, as in classifier.gamma=scale
     return key.strip().split("."), parsed
 
@@ -408,7 +564,7 @@ def _assign(tree: dict[str, Any], keys: list[str], value: Any, text: str) -> Non
     for parent in parents:
         branch = tree.get(parent)
         if not isinstance(branch, dict):
-            raise ConfigError(f"--set {text}: unknown key {'.'.join(keys)}")
+            raise ConfigError(f"--set {shortened(text)}: unknown key")
         tree = branch
     # Another classifier starts from its own defaults, not from the last one's hyperparameters.
     if keys == ["classifier", "name"] and tree.get("name") != value:

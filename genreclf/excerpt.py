@@ -1,16 +1,19 @@
 """Which seconds of a track are listened to."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from genreclf.audio import AudioInfo, Samples, decode, resample
-from genreclf.config import ExtractionConfig
+from genreclf.audio import AudioInfo, Samples, decode
+from genreclf.config import Excerpt as ExcerptSettings
+from genreclf.config import View
 from genreclf.errors import AudioError
+from genreclf.resampling import resample
 
-__all__ = ["Excerpt", "centre_span", "load_excerpt"]
+__all__ = ["Excerpt", "centre_span", "load_excerpt", "load_excerpts"]
 
 
 # Less than half a step of 20-bit audio between the lowest and the highest sample.
@@ -45,13 +48,13 @@ class Excerpt:
         """Seconds of audio, without padding."""
         return float(self.audio.stop - self.audio.start) / self.sample_rate_hz
 
-    def audio_frames(self, hop_length: int) -> slice:
-        """Return the frames of a centred analysis whose middle lies in the audio."""
-        first = -(-self.audio.start // hop_length)
-        return slice(first, self.audio.stop // hop_length + 1)
+    @property
+    def unpadded(self) -> Samples:
+        """The samples that hold audio, (n,): all that any feature reads."""
+        return self.samples[self.audio]
 
 
-def load_excerpt(path: Path, config: ExtractionConfig) -> Excerpt:
+def load_excerpt(path: Path, config: View) -> Excerpt:
     """Decode the centre of a track, mono, at the configured sample rate.
 
     Raises
@@ -60,39 +63,57 @@ def load_excerpt(path: Path, config: ExtractionConfig) -> Excerpt:
         If the file cannot be decoded, holds less than ``excerpt.min_seconds`` of audio, or
         nothing but silence (a constant) where it is listened to.
     """
-    seconds, rate = config.excerpt.seconds, config.audio.sample_rate_hz
-    native, info, start = decode(path, lambda n, rate_hz: centre_span(n, rate_hz, seconds))
-    held = len(native) / info.sample_rate_hz
-    if held < config.excerpt.min_seconds:
+    return load_excerpts(path, [config])[0]
+
+
+def load_excerpts(path: Path, views: Sequence[View]) -> list[Excerpt]:
+    """As ``load_excerpt`` for each view, but decode once."""
+
+    def needed(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
+        spans = [centre_span(n_frames, sample_rate_hz, view.excerpt) for view in views]
+        return min(start for start, _ in spans), max(stop for _, stop in spans)
+
+    decoded, info, first = decode(path, needed)
+    excerpts = []
+    for view in views:
+        start, stop = centre_span(info.n_frames, info.sample_rate_hz, view.excerpt)
+        native = decoded[start - first : stop - first]
+        _check(path, native, info.sample_rate_hz, view.excerpt)
+        rate = view.audio.sample_rate_hz
+        samples, audio = _pad_centre(
+            resample(native, info.sample_rate_hz, rate, view.audio.resampler),
+            round(view.excerpt.seconds * rate),
+        )
+        excerpts.append(Excerpt(samples, audio, rate, start / info.sample_rate_hz, info))
+    return excerpts
+
+
+def _check(path: Path, native: Samples, sample_rate_hz: int, settings: ExcerptSettings) -> None:
+    held = len(native) / sample_rate_hz
+    if held < settings.min_seconds:
         raise AudioError(
             f"{path}: holds {math.floor(100 * held) / 100:.2f} s of audio; "
-            f"at least {config.excerpt.min_seconds:g} s are needed (excerpt.min_seconds)"
+            f"at least {settings.min_seconds:g} s are needed (excerpt.min_seconds)"
         )
     if np.ptp(native) < SILENCE:
         raise AudioError(f"{path}: holds only silence; there is nothing to classify")
-    samples, audio = _pad_centre(
-        resample(native, info.sample_rate_hz, rate),
-        round(seconds * rate),
-        config.spectra.hop_length,
-    )
-    return Excerpt(samples, audio, rate, start / info.sample_rate_hz, info)
 
 
-def centre_span(n_frames: int, sample_rate_hz: int, seconds: float) -> tuple[int, int]:
-    """Return start and stop of the middle ``seconds``, or all of a shorter track."""
-    wanted = min(n_frames, round(seconds * sample_rate_hz))
-    start = (n_frames - wanted) // 2
+def centre_span(n_frames: int, sample_rate_hz: int, settings: ExcerptSettings) -> tuple[int, int]:
+    """Return start and stop of the middle ``seconds``, or all of a shorter track.
+
+    ``earlier_seconds`` move them towards the beginning of the track, as far as it goes.
+    """
+    wanted = min(n_frames, round(settings.seconds * sample_rate_hz))
+    earlier = round(settings.earlier_seconds * sample_rate_hz)
+    start = max(0, (n_frames - wanted) // 2 - earlier)
     return start, start + wanted
 
 
-def _pad_centre(samples: Samples, size: int, hop_length: int) -> tuple[Samples, slice]:
-    """Put zeros on both sides up to ``size``.
-
-    Whole hops of them come first, so that the frames of a short track fall where they would
-    fall without padding.
-    """
+def _pad_centre(samples: Samples, size: int) -> tuple[Samples, slice]:
+    """Put zeros on both sides up to ``size``."""
     samples = samples[:size]  # resampling may round up by one
     missing = size - len(samples)
-    before = missing // 2 // hop_length * hop_length
+    before = missing // 2
     padded = np.pad(samples, (before, missing - before))
     return padded, slice(before, before + len(samples))

@@ -5,19 +5,22 @@ rounding; the tests hold them against it. Sources stand with each function.
 """
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import get_args
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
-from genreclf.config import ExtractionConfig, Features
+from genreclf.config import Feature, Features, OnsetAggregate, PadMode, TrackFeature, View
 from genreclf.excerpt import Excerpt
-from genreclf.separation import Parts
+from genreclf.separation import Parts, waveform
 from genreclf.spectra import (
     Array,
     Spectrum,
+    centred_frames,
     fft_frequencies,
     frame,
     hann_window,
@@ -29,6 +32,7 @@ __all__ = [
     "chroma",
     "compute_features",
     "delta",
+    "difference",
     "feature_rows",
     "mfcc",
     "onset_rate",
@@ -44,6 +48,7 @@ __all__ = [
     "tempogram_summary",
     "tonnetz",
     "tuning",
+    "waveform_rms",
     "zero_crossing_rate",
 ]
 
@@ -53,85 +58,113 @@ TONNETZ_AXES = ("fifth.x", "fifth.y", "minor_third.x", "minor_third.y", "major_t
 TEMPOGRAM_SUMMARY = ("peak1", "peak2", "peak_ratio", "tempo_ratio")
 
 # Features of the whole excerpt, (d, 1): they become columns as they are, without pooling.
-TRACK_LEVEL = frozenset(
-    {
-        "percussive.tempo",
-        "percussive.tempogram",
-        "percussive.pulse_clarity",
-        "percussive.onset_rate",
-    }
-)
+TRACK_LEVEL: frozenset[str] = frozenset(get_args(TrackFeature))
 
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-def compute_features(parts: Parts, excerpt: Excerpt, config: ExtractionConfig) -> dict[str, Array]:
-    """Compute all features of an excerpt.
+class _Analysis:
+    """A spectrum, and what several features of it begin with, each computed at first use."""
+
+    def __init__(self, spectrum: Spectrum, settings: Features) -> None:
+        self.spectrum = spectrum
+        self._settings = settings
+
+    @cached_property
+    def chroma(self) -> Array:
+        return chroma(self.spectrum)
+
+    @cached_property
+    def onsets(self) -> Array:
+        return onset_strength(self.spectrum, self._settings.onset_aggregate)
+
+    @cached_property
+    def tempogram(self) -> Array:
+        return mean_tempogram(self.onsets, self.spectrum.frame_rate_hz, self._settings)
+
+    @cached_property
+    def mfcc(self) -> Array:
+        return mfcc(self.spectrum, self._settings.n_mfcc)
+
+    @cached_property
+    def centroid(self) -> Array:
+        return spectral_centroid(self.spectrum)
+
+    def tempo(self) -> Array:
+        return tempo(self.tempogram, self.spectrum.frame_rate_hz, self._settings)
+
+    def mfcc_delta(self, order: int) -> Array:
+        if self._settings.delta == "difference":
+            return difference(self.mfcc, order)
+        return delta(self.mfcc, self._settings.delta_frames, order)
+
+
+def compute_features(parts: Parts, excerpt: Excerpt, config: View) -> dict[str, Array]:
+    """Compute the selected features of an excerpt.
 
     Returns
     -------
     dict of str to (d, t) float32
-        In the order of the columns; keys as ``feature_rows`` gives them.
+        In the order of ``features.select``, which is that of the columns; rows as
+        ``feature_rows`` names them.
     """
-    settings = config.features
-    harmonic, percussive, mix = parts
-    pitch_classes = chroma(harmonic)
-    onsets = onset_strength(percussive)
-    autocorrelation = mean_tempogram(onsets, mix.frame_rate_hz, settings)
-    cepstrum = mfcc(mix, settings.n_mfcc)
-    centroid = spectral_centroid(mix)
+    recipes = _recipes(parts, excerpt, config)
+    return {name: recipes[name]() for name in config.features.select}
+
+
+def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Callable[[], Array]]:
+    settings, pad_mode = config.features, config.spectra.pad_mode
+    mix, rate = parts.mix, parts.mix.frame_rate_hz
+    harmonic, percussive, whole = (_Analysis(part, settings) for part in parts)
     return {
-        "harmonic.chroma": pitch_classes,
-        "harmonic.tonnetz": tonnetz(pitch_classes),
-        "percussive.onset_strength": onsets,
-        "percussive.tempo": tempo(autocorrelation, mix.frame_rate_hz, settings),
-        "percussive.tempogram": tempogram_summary(autocorrelation, mix.frame_rate_hz, settings),
-        "percussive.pulse_clarity": pulse_clarity(onsets, mix.frame_rate_hz, settings),
-        "percussive.onset_rate": onset_rate(onsets, mix.frame_rate_hz),
-        "mix.mfcc": cepstrum,
-        "mix.mfcc_delta": delta(cepstrum, settings.delta_frames, order=1),
-        "mix.mfcc_delta2": delta(cepstrum, settings.delta_frames, order=2),
-        "mix.centroid": centroid,
-        "mix.bandwidth": spectral_bandwidth(mix, centroid),
-        "mix.rolloff": spectral_rolloff(mix, settings.rolloff_fraction),
-        "mix.flatness": spectral_flatness(mix),
-        "mix.contrast": spectral_contrast(
+        "harmonic.chroma": lambda: harmonic.chroma,
+        "harmonic.tonnetz": lambda: tonnetz(harmonic.chroma),
+        "harmonic.waveform": lambda: waveform(parts.harmonic, mix, excerpt, pad_mode),
+        "percussive.onset_strength": lambda: percussive.onsets,
+        "percussive.tempo": percussive.tempo,
+        "percussive.tempogram": lambda: tempogram_summary(percussive.tempogram, rate, settings),
+        "percussive.pulse_clarity": lambda: pulse_clarity(percussive.onsets, rate, settings),
+        "percussive.onset_rate": lambda: onset_rate(percussive.onsets, rate),
+        "percussive.waveform": lambda: waveform(parts.percussive, mix, excerpt, pad_mode),
+        "mix.chroma": lambda: whole.chroma,
+        "mix.tempo": whole.tempo,
+        "mix.mfcc": lambda: whole.mfcc,
+        "mix.mfcc_delta": lambda: whole.mfcc_delta(order=1),
+        "mix.mfcc_delta2": lambda: whole.mfcc_delta(order=2),
+        "mix.centroid": lambda: whole.centroid,
+        "mix.bandwidth": lambda: spectral_bandwidth(mix, whole.centroid),
+        "mix.rolloff": lambda: spectral_rolloff(mix, settings.rolloff_fraction),
+        "mix.flatness": lambda: spectral_flatness(mix),
+        "mix.contrast": lambda: spectral_contrast(
             mix, settings.contrast_min_hz, settings.contrast_quantile
         ),
-        "mix.rms": rms(mix),
-        "mix.zero_crossing_rate": zero_crossing_rate(excerpt, mix.n_fft, mix.hop_length),
+        "mix.rms": lambda: (
+            rms(mix)
+            if settings.rms == "spectrum"
+            else waveform_rms(excerpt, mix.n_fft, mix.hop_length, pad_mode)
+        ),
+        "mix.zero_crossing_rate": lambda: zero_crossing_rate(excerpt, mix.n_fft, mix.hop_length),
     }
 
 
-def feature_rows(config: ExtractionConfig) -> dict[str, tuple[str, ...]]:
-    """Name the rows of every feature, in the order of ``compute_features``.
+def feature_rows(config: View) -> dict[str, tuple[str, ...]]:
+    """Name the rows of every selected feature, in the order of ``compute_features``.
 
     A feature of one row has one empty name.
     """
     coefficients = _numbers(config.features.n_mfcc)
-    bands = _numbers(
-        _octave_bands(config.features.contrast_min_hz, config.audio.sample_rate_hz) + 1
-    )
-    one = ("",)
-    return {
+    bands = _octave_bands(config.features.contrast_min_hz, config.audio.sample_rate_hz) + 1
+    several = {
         "harmonic.chroma": PITCH_CLASSES,
         "harmonic.tonnetz": TONNETZ_AXES,
-        "percussive.onset_strength": one,
-        "percussive.tempo": one,
         "percussive.tempogram": TEMPOGRAM_SUMMARY,
-        "percussive.pulse_clarity": one,
-        "percussive.onset_rate": one,
+        "mix.chroma": PITCH_CLASSES,
         "mix.mfcc": coefficients,
         "mix.mfcc_delta": coefficients,
         "mix.mfcc_delta2": coefficients,
-        "mix.centroid": one,
-        "mix.bandwidth": one,
-        "mix.rolloff": one,
-        "mix.flatness": one,
-        "mix.contrast": bands,
-        "mix.rms": one,
-        "mix.zero_crossing_rate": one,
+        "mix.contrast": _numbers(bands),
     }
+    return {name: several.get(name, ("",)) for name in config.features.select}
 
 
 def _numbers(n: int) -> tuple[str, ...]:
@@ -225,14 +258,16 @@ def _chroma_filterbank(sample_rate_hz: int, n_fft: int, deviation: float) -> Arr
 # --- rhythm ----------------------------------------------------------------------------------
 
 
-def onset_strength(spectrum: Spectrum) -> Array:
-    """Mean rise of the mel bands in dB from frame to frame, (1, t).
+def onset_strength(spectrum: Spectrum, aggregate: OnsetAggregate = "mean") -> Array:
+    """Mean or median rise of the mel bands in dB from frame to frame, (1, t).
 
     Spectral flux (Böck & Widmer 2013, without the maximum filter); as
-    ``librosa.onset.onset_strength(S=mel_db)``, with its shift by half a window.
+    ``librosa.onset.onset_strength(S=mel_db)``, with its shift by half a window. The median,
+    which librosa tracks beats with, heeds only what begins in half of the bands at once.
     """
     levels = spectrum.mel_db
-    rise = np.maximum(0, np.diff(levels, axis=1)).mean(axis=0)
+    rises = np.maximum(0, np.diff(levels, axis=1))
+    rise = rises.mean(axis=0) if aggregate == "mean" else np.median(rises, axis=0)
     delay = 1 + spectrum.n_fft // (2 * spectrum.hop_length)
     return np.pad(rise, (delay, 0))[None, : levels.shape[1]]
 
@@ -385,6 +420,16 @@ def delta(rows: Array, width: int, order: int) -> Array:
     return result
 
 
+def difference(rows: Array, order: int) -> Array:
+    """Difference between neighbouring frames, ``order`` times over, (d, t - order).
+
+    As ``numpy.diff``. An excerpt too short for any has one of 0.
+    """
+    if rows.shape[1] <= order:
+        return np.zeros_like(rows[:, :1])
+    return np.diff(rows, order, axis=1)
+
+
 def spectral_centroid(spectrum: Spectrum) -> Array:
     """Mean frequency in Hz, weighted by magnitude, (1, t); 0 in silence."""
     hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft).astype(np.float32)
@@ -462,13 +507,22 @@ def rms(spectrum: Spectrum) -> Array:
     return np.sqrt(2 * energy) / np.float32(spectrum.n_fft)
 
 
+def waveform_rms(excerpt: Excerpt, frame_length: int, hop_length: int, pad_mode: PadMode) -> Array:
+    """Root mean square of each frame's samples, (1, t).
+
+    As ``librosa.feature.rms(y=samples)``: without a window, a sine of amplitude 1 gives 0.71.
+    """
+    frames = centred_frames(excerpt.unpadded, frame_length, hop_length, pad_mode)
+    return np.sqrt(np.mean(np.square(frames), axis=1))[None]
+
+
 def zero_crossing_rate(excerpt: Excerpt, frame_length: int, hop_length: int) -> Array:
     """Share of samples at which the sign of the waveform changes, (1, t).
 
     As ``librosa.feature.zero_crossing_rate``: values within 1e-10 of zero count as positive.
     """
     half = frame_length // 2
-    samples = excerpt.samples[excerpt.audio]
+    samples = excerpt.unpadded
     negative = np.pad(samples, (half, frame_length - half), mode="edge") < -1e-10
     crossings = np.concatenate(([0], np.cumsum(negative[1:] != negative[:-1])))
     starts = np.arange(0, len(samples) + 1, hop_length)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf.config import ExtractionConfig
+from genreclf.config import ExtractionConfig, View
 from genreclf.features import TRACK_LEVEL, feature_rows
 from genreclf.spectra import Array
 
@@ -42,23 +42,30 @@ def pool(frames: Mapping[str, Array], config: ExtractionConfig) -> Array:
     Parameters
     ----------
     frames : mapping of str to (d, t) float32
-        As ``compute_features`` gives them.
+        As ``compute_features`` gives them, those of all views together.
 
     Returns
     -------
     (n_features,) float32
-        In the order of ``feature_names``: for each feature, one statistic after the other,
-        each over all rows. Population variance; kurtosis is the excess over a normal
+        In the order of ``feature_names``: view after view, for each feature one statistic after
+        the other, each over all rows, or one for all rows where they are joined
+        (``pooling.joint``). Population variance; kurtosis is the excess over a normal
         distribution's. Computed in double precision.
     """
     columns: list[Array | Doubles] = []
-    for name, rows in frames.items():
-        if name in TRACK_LEVEL:
-            columns.append(rows[:, 0])
-        else:
-            doubles = rows.astype(np.float64)
-            columns += [STATISTICS[statistic](doubles) for statistic in config.pooling.statistics]
+    for view in config.each_view:
+        for name in view.features.select:
+            columns += _columns(frames[name], name, view)
     return np.concatenate(columns).astype(np.float32)
+
+
+def _columns(rows: Array, name: str, view: View) -> list[Array | Doubles]:
+    if name in TRACK_LEVEL:
+        return [rows[:, 0]]
+    doubles = rows.astype(np.float64)
+    if name in view.pooling.joint:
+        doubles = doubles.reshape(1, -1)
+    return [STATISTICS[statistic](doubles) for statistic in view.pooling.statistics]
 
 
 def feature_names(config: ExtractionConfig) -> list[str]:
@@ -71,8 +78,10 @@ def feature_names(config: ExtractionConfig) -> list[str]:
     ['harmonic.chroma.C.mean', 'harmonic.chroma.C#.mean']
     """
     names = []
-    for feature, rows in feature_rows(config).items():
-        suffixes = [""] if feature in TRACK_LEVEL else config.pooling.statistics
-        for suffix in suffixes:
-            names += [".".join(filter(None, (feature, row, suffix))) for row in rows]
+    for view in config.each_view:
+        for feature, rows in feature_rows(view).items():
+            suffixes = ("",) if feature in TRACK_LEVEL else view.pooling.statistics
+            stems = ("",) if feature in view.pooling.joint else rows
+            for suffix in suffixes:
+                names += [".".join(filter(None, (feature, stem, suffix))) for stem in stems]
     return names

@@ -4,27 +4,29 @@ Slow, and needed for one thing: to hold ours against them, in the tests, in the 
 ``genreclf inspect --compare-librosa``. Needs the ``librosa`` extra.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genreclf.audio import PREROLL_SECONDS, describe
-from genreclf.config import ExtractionConfig
+from genreclf.config import ExtractionConfig, Features, View
 from genreclf.errors import ConfigError
 from genreclf.excerpt import centre_span
+from genreclf.resampling import resample
 from genreclf.spectra import Array
 
 __all__ = ["compare_with_librosa", "librosa_features"]
 
 
 def librosa_features(path: Path, config: ExtractionConfig) -> dict[str, Array]:
-    """Compute every feature that librosa has.
+    """Compute every selected feature that librosa has.
 
     Returns
     -------
     dict of str to (d, t) array
-        Under the keys of ``compute_features``.
+        Under the keys of ``compute_features``, those of all views together.
 
     Raises
     ------
@@ -32,49 +34,98 @@ def librosa_features(path: Path, config: ExtractionConfig) -> dict[str, Array]:
         If librosa is not installed.
     """
     librosa = _librosa()
-    rate, n_fft = config.audio.sample_rate_hz, config.spectra.n_fft
-    hop, settings = config.spectra.hop_length, config.features
+    features: dict[str, Array] = {}
+    for view in config.each_view:
+        recipes = _recipes(librosa, _load(librosa, path, view), view)
+        features |= {name: recipes[name]() for name in view.features.select if name in recipes}
+    return features
+
+
+def _recipes(librosa: Any, y: Array, view: View) -> dict[str, Callable[[], Array]]:
+    rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
+    hop, settings = view.spectra.hop_length, view.features
     framing = {"n_fft": n_fft, "hop_length": hop}
-    y = _load(librosa, path, config)
-    harmonic, percussive = _parts(librosa, np.abs(librosa.stft(y, **framing)), config)
-    chroma = librosa.feature.chroma_stft(S=harmonic**2, sr=rate, **framing)
-    mel = librosa.feature.melspectrogram(
-        S=percussive**2, sr=rate, n_fft=n_fft, n_mels=config.spectra.n_mels
-    )
-    onsets = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=rate, **framing)
-    detected = librosa.onset.onset_detect(onset_envelope=onsets, sr=rate, hop_length=hop)
-    tempo = librosa.feature.tempo(
-        onset_envelope=onsets, sr=rate, hop_length=hop, start_bpm=settings.tempo_prior_bpm,
-        ac_size=settings.tempogram_seconds, max_tempo=settings.tempo_max_bpm,
-    )  # fmt: skip
-    mfcc = librosa.feature.mfcc(
-        y=y, sr=rate, n_mfcc=settings.n_mfcc, n_mels=config.spectra.n_mels, **framing
-    )
-    bands = int(np.ceil(np.log2(rate / 2 / settings.contrast_min_hz)))
-    of_mix = {"y": y, "sr": rate, **framing}
+    padded = {**framing, "pad_mode": view.spectra.pad_mode}
+    of_mix = {"y": y, "sr": rate, **padded}
     framed = {"frame_length": n_fft, "hop_length": hop}
+    stft = librosa.stft(y, **padded)
+    magnitude = np.abs(stft)
+    harmonic, percussive = _parts(librosa, magnitude, view)
+    chroma = librosa.feature.chroma_stft(S=harmonic**2, sr=rate, **framing)
+    onsets = _onsets(librosa, percussive, view)
+    mfcc = librosa.feature.mfcc(**of_mix, n_mfcc=settings.n_mfcc, n_mels=view.spectra.n_mels)
     return {
-        "harmonic.chroma": chroma,
-        "harmonic.tonnetz": librosa.feature.tonnetz(chroma=chroma),
-        "percussive.onset_strength": onsets[None],
-        "percussive.tempo": tempo[None],
-        "percussive.onset_rate": np.array([[len(detected) * rate / hop / len(onsets)]]),
-        "mix.mfcc": mfcc,
-        "mix.mfcc_delta": librosa.feature.delta(mfcc, width=settings.delta_frames),
-        "mix.mfcc_delta2": librosa.feature.delta(mfcc, width=settings.delta_frames, order=2),
-        "mix.centroid": librosa.feature.spectral_centroid(**of_mix),
-        "mix.bandwidth": librosa.feature.spectral_bandwidth(**of_mix),
-        "mix.rolloff": librosa.feature.spectral_rolloff(
+        "harmonic.chroma": lambda: chroma,
+        "harmonic.tonnetz": lambda: librosa.feature.tonnetz(chroma=chroma),
+        "harmonic.waveform": lambda: _waveform(librosa, harmonic, stft, len(y), framing),
+        "percussive.onset_strength": lambda: onsets[None],
+        "percussive.tempo": lambda: _tempo(librosa, onsets, view),
+        "percussive.onset_rate": lambda: _onset_rate(librosa, onsets, rate, hop),
+        "percussive.waveform": lambda: _waveform(librosa, percussive, stft, len(y), framing),
+        "mix.chroma": lambda: librosa.feature.chroma_stft(S=magnitude**2, sr=rate, **framing),
+        "mix.tempo": lambda: _tempo(librosa, _onsets(librosa, magnitude, view), view),
+        "mix.mfcc": lambda: mfcc,
+        "mix.mfcc_delta": lambda: _delta(librosa, mfcc, settings, 1),
+        "mix.mfcc_delta2": lambda: _delta(librosa, mfcc, settings, 2),
+        "mix.centroid": lambda: librosa.feature.spectral_centroid(**of_mix),
+        "mix.bandwidth": lambda: librosa.feature.spectral_bandwidth(**of_mix),
+        "mix.rolloff": lambda: librosa.feature.spectral_rolloff(
             **of_mix, roll_percent=settings.rolloff_fraction
         ),
-        "mix.flatness": librosa.feature.spectral_flatness(y=y, **framing),
-        "mix.contrast": librosa.feature.spectral_contrast(
-            **of_mix, n_bands=bands, fmin=settings.contrast_min_hz,
-            quantile=settings.contrast_quantile,
+        "mix.flatness": lambda: librosa.feature.spectral_flatness(y=y, **padded),
+        "mix.contrast": lambda: librosa.feature.spectral_contrast(
+            **of_mix, n_bands=int(np.ceil(np.log2(rate / 2 / settings.contrast_min_hz))),
+            fmin=settings.contrast_min_hz, quantile=settings.contrast_quantile,
         ),
-        "mix.rms": librosa.feature.rms(S=np.abs(librosa.stft(y, **framing)), **framed),
-        "mix.zero_crossing_rate": librosa.feature.zero_crossing_rate(y, **framed),
+        "mix.rms": lambda: (
+            librosa.feature.rms(S=magnitude, **framed)
+            if settings.rms == "spectrum"
+            else librosa.feature.rms(y=y, **framed, pad_mode=view.spectra.pad_mode)
+        ),
+        "mix.zero_crossing_rate": lambda: librosa.feature.zero_crossing_rate(y, **framed),
     }  # fmt: skip
+
+
+def _onsets(librosa: Any, magnitude: Array, view: View) -> Array:
+    spectra, rate = view.spectra, view.audio.sample_rate_hz
+    mel = librosa.feature.melspectrogram(
+        S=magnitude**2, sr=rate, n_fft=spectra.n_fft, n_mels=spectra.n_mels
+    )
+    onsets: Array = librosa.onset.onset_strength(
+        S=librosa.power_to_db(mel), sr=rate, n_fft=spectra.n_fft, hop_length=spectra.hop_length,
+        aggregate=getattr(np, view.features.onset_aggregate),
+    )  # fmt: skip
+    return onsets
+
+
+def _tempo(librosa: Any, onsets: Array, view: View) -> Array:
+    tempo: Array = librosa.feature.tempo(
+        onset_envelope=onsets, sr=view.audio.sample_rate_hz, hop_length=view.spectra.hop_length,
+        start_bpm=view.features.tempo_prior_bpm, ac_size=view.features.tempogram_seconds,
+        max_tempo=view.features.tempo_max_bpm,
+    )  # fmt: skip
+    return tempo[None]
+
+
+def _onset_rate(librosa: Any, onsets: Array, rate: int, hop: int) -> Array:
+    detected = librosa.onset.onset_detect(onset_envelope=onsets, sr=rate, hop_length=hop)
+    return np.array([[len(detected) * rate / hop / len(onsets)]])
+
+
+def _delta(librosa: Any, mfcc: Array, settings: Features, order: int) -> Array:
+    if settings.delta == "difference":
+        return np.diff(mfcc, order)
+    delta: Array = librosa.feature.delta(mfcc, width=settings.delta_frames, order=order)
+    return delta
+
+
+def _waveform(
+    librosa: Any, part: Array, stft: Any, n_samples: int, framing: dict[str, int]
+) -> Array:
+    """As ``librosa.effects.hpss`` once did: to the middle of the last frame, and then zeros."""
+    y = librosa.istft(part * np.exp(1j * np.angle(stft)), **framing)
+    waveform: Array = librosa.util.fix_length(y, size=n_samples)
+    return waveform[None]
 
 
 def compare_with_librosa(
@@ -106,26 +157,26 @@ def _librosa() -> Any:
     return librosa
 
 
-def _load(librosa: Any, path: Path, config: ExtractionConfig) -> Array:
+def _load(librosa: Any, path: Path, view: View) -> Array:
     """Load the centre, starting a little earlier: see ``PREROLL_SECONDS``."""
     info = describe(path)
-    start, stop = centre_span(info.n_frames, info.sample_rate_hz, config.excerpt.seconds)
+    start, stop = centre_span(info.n_frames, info.sample_rate_hz, view.excerpt)
     early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
     # librosa cuts to whole samples: half a sample more keeps it from losing one.
     offset = (start - early + 0.5) / info.sample_rate_hz
     duration = (stop - start + early + 0.5) / info.sample_rate_hz
     y, native = librosa.load(path, sr=None, offset=offset, duration=duration)
-    rate = config.audio.sample_rate_hz
+    y, rate = y[early:], view.audio.sample_rate_hz
+    if view.audio.resampler != "soxr_hq":  # librosa has it no more: all but the resampling is its
+        return resample(y, native, rate, view.audio.resampler)
     # Rounding in librosa's length can add a sample.
-    return librosa.resample(y[early:], orig_sr=native, target_sr=rate)[
-        : round(config.excerpt.seconds * rate)
-    ]
+    return librosa.resample(y, orig_sr=native, target_sr=rate)[: round(view.excerpt.seconds * rate)]
 
 
-def _parts(librosa: Any, magnitude: Array, config: ExtractionConfig) -> Any:
-    if config.separation == "none":
+def _parts(librosa: Any, magnitude: Array, view: View) -> Any:
+    if not view.separates:
         return magnitude, magnitude
-    hpss = config.hpss
+    hpss = view.hpss
     return librosa.decompose.hpss(
         magnitude,
         kernel_size=(hpss.harmonic_kernel_frames, hpss.percussive_kernel_bins),

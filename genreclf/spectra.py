@@ -15,12 +15,13 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from genreclf.audio import Samples
-from genreclf.config import ExtractionConfig
+from genreclf.config import PadMode, View
 from genreclf.errors import ConfigError
 from genreclf.excerpt import Excerpt
 
 __all__ = [
     "Spectrum",
+    "centred_frames",
     "fft_frequencies",
     "mel_filterbank",
     "mix_spectrum",
@@ -76,20 +77,21 @@ class Spectrum:
         return self.magnitude / total
 
 
-def mix_spectrum(excerpt: Excerpt, config: ExtractionConfig) -> Spectrum:
-    """Transform the frames of an excerpt that hold audio.
+def mix_spectrum(excerpt: Excerpt, config: View) -> Spectrum:
+    """Transform what an excerpt holds of audio.
 
-    Frames of padding never get further, so that no statistic, median filter or difference
-    reads the zeros that a short track is padded with.
+    Padding never gets further, so that no statistic, median filter or difference reads the
+    zeros that a short track is padded with.
     """
     spectra = config.spectra
-    frames = excerpt.audio_frames(spectra.hop_length)
-    magnitude = stft_magnitude(excerpt.samples, spectra.n_fft, spectra.hop_length, frames)
+    magnitude = stft_magnitude(
+        excerpt.unpadded, spectra.n_fft, spectra.hop_length, spectra.pad_mode
+    )
     return Spectrum(magnitude, excerpt.sample_rate_hz, spectra.hop_length, spectra.n_mels)
 
 
 def stft_magnitude(
-    samples: Samples, n_fft: int, hop_length: int, frames: slice = slice(None)
+    samples: Samples, n_fft: int, hop_length: int, pad_mode: PadMode = "constant"
 ) -> Array:
     """Magnitude of the short-time Fourier transform, as ``abs(librosa.stft(samples))``.
 
@@ -99,25 +101,32 @@ def stft_magnitude(
     n_fft : int
         Window length; a periodic Hann window.
     hop_length : int
-        Samples between frames. Frame ``t`` is centred on sample ``t * hop_length``; beyond the
-        ends the signal is zero.
-    frames : slice
-        Which of the ``1 + n // hop_length`` frames to compute.
+        Samples between frames. Frame ``t`` is centred on sample ``t * hop_length``.
+    pad_mode : "constant" or "reflect"
+        Beyond the ends the signal is zero, or goes on as its mirror image, as it was librosa's
+        default until 2023.
 
     Returns
     -------
-    (1 + n_fft / 2, t) float32
+    (1 + n_fft / 2, 1 + n // hop_length) float32
         Transformed in double precision, as librosa does: spectral contrast looks at bins so
         quiet that rounding in single precision would drown them.
     """
     window = hann_window(n_fft)
-    windows = frame(np.pad(samples, n_fft // 2), n_fft, hop_length)[frames]
+    windows = centred_frames(samples, n_fft, hop_length, pad_mode)
     magnitude = np.empty((1 + n_fft // 2, len(windows)), dtype=np.float32)
     block = max(1, 2**15 // n_fft)  # a quarter megabyte of transform stays in the cache
     for start in range(0, len(windows), block):
         part = scipy.fft.rfft(windows[start : start + block] * window, axis=-1)
         magnitude[:, start : start + block] = np.abs(part).T
     return magnitude
+
+
+def centred_frames(
+    samples: Samples, frame_length: int, hop_length: int, pad_mode: PadMode
+) -> Samples:
+    """View a signal as frames around every ``hop_length``-th sample, (t, frame_length)."""
+    return frame(np.pad(samples, frame_length // 2, mode=pad_mode), frame_length, hop_length)
 
 
 def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:

@@ -7,10 +7,13 @@ import pytest
 import soundfile
 from conftest import noise, sine
 
-from genreclf.audio import Samples, resample
+from genreclf.audio import Samples
+from genreclf.config import Excerpt as Settings
 from genreclf.config import ExtractionConfig, load_config
 from genreclf.errors import AudioError
-from genreclf.excerpt import centre_span, load_excerpt
+from genreclf.excerpt import centre_span, load_excerpt, load_excerpts
+from genreclf.resampling import resample
+from genreclf.spectra import mix_spectrum
 
 Writer = Callable[..., Path]
 DEFAULT = ExtractionConfig()
@@ -72,7 +75,7 @@ def test_default_excerpt_has_349_440_samples_and_1366_frames(
 ) -> None:
     excerpt = load_excerpt(write_audio("a.wav", sine(440, seconds, rate), rate), DEFAULT)
     assert excerpt.samples.shape == (SIZE,)
-    assert excerpt.audio_frames(HOP) == slice(0, 1366)
+    assert mix_spectrum(excerpt, DEFAULT).magnitude.shape == (513, 1366)
     assert excerpt.audio == slice(0, SIZE)
     assert excerpt.seconds == pytest.approx(29.12)
 
@@ -81,14 +84,53 @@ def test_wide_excerpt_has_642_096_samples_and_1255_frames(write_audio: Writer) -
     config = load_config("wide")
     excerpt = load_excerpt(write_audio("a.wav", sine(440, 30, 44_100), 44_100), config)
     assert excerpt.samples.shape == (642_096,)
-    assert excerpt.audio_frames(config.spectra.hop_length) == slice(0, 1255)
+    assert mix_spectrum(excerpt, config).magnitude.shape == (1025, 1255)
 
 
 @pytest.mark.parametrize("n_frames", [1, 7, 100, 799, 800, 801, 1000, 1001, 12_345])
 def test_centre_span_leaves_out_as_much_before_as_after(n_frames: int) -> None:
-    start, stop = centre_span(n_frames, 100, 8)
+    start, stop = centre_span(n_frames, 100, Settings(seconds=8))
     assert stop - start == min(n_frames, 800)
     assert 0 <= (n_frames - stop) - start <= 1
+
+
+@pytest.mark.parametrize("n_frames", [1, 700, 800, 801, 900, 1000, 1001, 12_345])
+@pytest.mark.parametrize("earlier", [0.01, 1, 3, 100])
+def test_an_earlier_span_is_moved_as_far_as_the_track_goes(n_frames: int, earlier: float) -> None:
+    centred, _ = centre_span(n_frames, 100, Settings(seconds=8))
+    start, stop = centre_span(n_frames, 100, Settings(seconds=8, earlier_seconds=earlier))
+    assert start == max(0, centred - round(100 * earlier))
+    assert stop - start == min(n_frames, 800)
+
+
+@pytest.mark.parametrize("n_samples", [660_000, 661_794, 675_808])
+def test_gtzans_clips_are_heard_as_published(write_audio: Writer, n_samples: int) -> None:
+    clip = noise(31, 22_050)[:n_samples]
+    path = write_audio("clip.wav", clip, 22_050)
+    whole = load_excerpt(path, load_config("gtzan57"))
+    np.testing.assert_allclose(whole.unpadded, clip, atol=2**-15)
+    first = load_excerpt(path, load_config("gtzan-mfcc"))
+    assert (first.start_seconds, first.seconds) == (0, 29)
+
+
+@pytest.mark.parametrize("seconds", [2, 10, 30.5, 40])
+def test_views_of_one_file_hear_what_each_would_alone(write_audio: Writer, seconds: float) -> None:
+    path = write_audio("a.flac", noise(seconds, 16_000), 16_000)
+    views = [load_config(preset) for preset in ("default", "gtzan-mfcc", "gtzan57")]
+    views.append(load_config(overrides=["excerpt.seconds=1", "excerpt.earlier_seconds=20"]))
+    for excerpt, view in zip(load_excerpts(path, views), views, strict=True):
+        alone = load_excerpt(path, view)
+        np.testing.assert_array_equal(excerpt.samples, alone.samples)
+        assert (excerpt.audio, excerpt.start_seconds) == (alone.audio, alone.start_seconds)
+
+
+def test_silence_is_refused_where_a_view_listens(write_audio: Writer) -> None:
+    signal = np.concatenate([noise(5, RATE), silence(30, RATE)])
+    path = write_audio("a.wav", signal, RATE)
+    views = [load_config(), load_config(overrides=["excerpt.seconds=10"])]
+    load_excerpts(path, views[:1])
+    with pytest.raises(AudioError, match="only silence"):
+        load_excerpts(path, views)
 
 
 # --- tracks shorter than the excerpt ---------------------------------------------------------
@@ -112,19 +154,6 @@ def test_short_track_is_padded_on_both_sides(
     assert not excerpt.samples[excerpt.audio.stop :].any()
     assert excerpt.start_seconds == 0
     assert excerpt.seconds == len(signal) / rate
-
-
-@pytest.mark.parametrize("hop", [100, 256, 512])
-@pytest.mark.parametrize("n", [12_000, 12_287, 12_288, 60_000, 100_001, 349_000])
-def test_audio_frames_are_those_of_the_unpadded_track(
-    write_audio: Writer, n: int, hop: int
-) -> None:
-    config = load_config(overrides=[f"spectra.hop_length={hop}"])
-    excerpt = load_excerpt(write_audio("a.wav", noise(n / RATE, RATE), RATE), config)
-    frames = excerpt.audio_frames(hop)
-    assert frames.stop - frames.start == 1 + n // hop
-    assert frames.start * hop == excerpt.audio.start
-    assert (frames.stop - 1) * hop <= excerpt.audio.stop < frames.stop * hop
 
 
 def test_short_track_is_resampled_before_it_is_padded(short_song: Path) -> None:

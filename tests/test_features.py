@@ -1,24 +1,35 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import librosa
 import numpy as np
 import pytest
 import scipy.signal
+import soundfile
 from conftest import clicks, music, noise, sine
 
 from genreclf.audio import AudioInfo, Samples
-from genreclf.config import ExtractionConfig, Features, load_config
+from genreclf.config import (
+    ExtractionConfig,
+    Features,
+    FrameFeature,
+    PadMode,
+    TrackFeature,
+    load_config,
+)
 from genreclf.errors import ConfigError
 from genreclf.excerpt import Excerpt
+from genreclf.extraction import extract_frames
 from genreclf.features import (
     PITCH_CLASSES,
     TRACK_LEVEL,
     chroma,
     compute_features,
     delta,
+    difference,
     feature_rows,
     mean_tempogram,
     mfcc,
@@ -35,13 +46,19 @@ from genreclf.features import (
     tempogram_summary,
     tonnetz,
     tuning,
+    waveform_rms,
     zero_crossing_rate,
 )
+from genreclf.reference import librosa_features
 from genreclf.separation import Parts, separate
 from genreclf.spectra import Array, Spectrum, mix_spectrum
 
 SETTINGS = Features()
 PRESETS = ["default", "wide"]
+# Each feature, in each of the ways in which it can be defined.
+EVERYTHING = f"features.select={list(get_args(FrameFeature) + get_args(TrackFeature))}"
+OTHERWISE = ["spectra.pad_mode=reflect", "features.delta=difference", "features.rms=waveform",
+             "features.onset_aggregate=median", EVERYTHING]  # fmt: skip
 TEMPI = [60, 90, 120, 140, 150, 174]
 C_MAJOR_HZ = (261.626, 329.628, 391.995)
 
@@ -274,6 +291,74 @@ def test_delta_of_a_parabola_is_its_derivative(order: int) -> None:
     inside = delta(rows, 9, order)[:, 4:-4]
     expected = [t[4:-4], np.full(42, 3)] if order == 1 else [np.ones(42), np.zeros(42)]
     np.testing.assert_allclose(inside, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("n_frames", [4, 5, 100])
+def test_differences_are_between_neighbours(order: int, n_frames: int) -> None:
+    rows = np.random.default_rng(0).standard_normal((4, n_frames)).astype(np.float32)
+    expected = rows
+    for _ in range(order):
+        expected = expected[:, 1:] - expected[:, :-1]
+    np.testing.assert_array_equal(difference(rows, order), expected)
+
+
+def test_differences_of_too_few_frames_are_zero() -> None:
+    np.testing.assert_array_equal(difference(np.ones((3, 2), np.float32), 2), np.zeros((3, 1)))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", ["music", "noise"])  # in the others, rounding fills empty bins
+def test_otherwise_defined_features_equal_librosas(preset: str, kind: str, tmp_path: Path) -> None:
+    config = load_config(preset, [*OTHERWISE, "excerpt.seconds=6"])
+    rate = config.audio.sample_rate_hz
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SIGNALS[kind](6, rate), rate, subtype="FLOAT")
+    frames = extract_frames(path, config)[1]
+    expected = librosa_features(path, config)
+    assert frames.keys() - expected.keys() == {"percussive.tempogram", "percussive.pulse_clarity"}
+    for name, rows in expected.items():
+        tolerance = 1e-5 * np.abs(rows).max()
+        np.testing.assert_allclose(frames[name], rows, rtol=1e-4, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", SIGNALS)
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+def test_rms_of_the_waveform_equals_librosas(preset: str, kind: str, pad_mode: PadMode) -> None:
+    config = load_config(preset)
+    n_fft, hop = config.spectra.n_fft, config.spectra.hop_length
+    samples = SIGNALS[kind](3, config.audio.sample_rate_hz)
+    expected = librosa.feature.rms(y=samples, frame_length=n_fft, hop_length=hop, pad_mode=pad_mode)
+    found = waveform_rms(excerpt_of(samples, config.audio.sample_rate_hz), n_fft, hop, pad_mode)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_median_onset_strength_and_its_tempo_are_those_of_librosas_beat_tracker(
+    preset: str, kind: str
+) -> None:
+    overrides = ['features.select=["mix.tempo"]', "features.onset_aggregate=median"]
+    config = load_config(preset, overrides)
+    rate, hop = config.audio.sample_rate_hz, config.spectra.hop_length
+    samples = SIGNALS[kind](6, rate)
+    framing: dict[str, Any] = {"n_fft": config.spectra.n_fft, "hop_length": hop}
+    onsets = librosa.onset.onset_strength(y=samples, sr=rate, aggregate=np.median, **framing)
+    analysis = analyse(excerpt_of(samples, rate), config)
+    found = onset_strength(analysis.parts.mix, "median")[0]
+    np.testing.assert_allclose(found, onsets, rtol=1e-4, atol=1e-5)
+    tempo, _ = librosa.beat.beat_track(onset_envelope=onsets, sr=rate, hop_length=hop)
+    assert analysis.frames["mix.tempo"].item() == pytest.approx(np.atleast_1d(tempo)[0], rel=1e-6)
+
+
+def test_chroma_and_tempo_of_the_mix_are_those_without_separation() -> None:
+    excerpt = excerpt_of(music(6, 12_000), 12_000)
+    apart = analyse(excerpt, load_config(overrides=[EVERYTHING])).frames
+    whole = analyse(excerpt, load_config(overrides=["separation=none"])).frames
+    for name, of_all in [("mix.chroma", "harmonic.chroma"), ("mix.tempo", "percussive.tempo")]:
+        np.testing.assert_array_equal(apart[name], whole[of_all])
+        assert not np.array_equal(apart["harmonic.chroma"], whole["harmonic.chroma"])
 
 
 @pytest.mark.parametrize("fraction", [0.1, 0.5, 0.85, 0.99])
@@ -598,10 +683,13 @@ def test_mfcc_of_a_louder_signal_differ_in_the_first_only() -> None:
         load_config(),
         load_config("wide"),
         load_config(overrides=["separation=none"]),
+        load_config("gtzan57"),
+        load_config(overrides=[EVERYTHING]),
+        load_config(overrides=['features.select=["mix.rms", "percussive.tempo", "mix.mfcc"]']),
         load_config(overrides=["features.n_mfcc=3", "features.contrast_min_hz=1000"]),
         load_config(overrides=["audio.sample_rate_hz=8000", "spectra.n_mels=40"]),
     ],
-    ids=["default", "wide", "none", "few", "8 kHz"],
+    ids=["default", "wide", "none", "gtzan57", "everything", "selected", "few", "8 kHz"],
 )
 @pytest.mark.parametrize("seconds", [1.0, 3.21])
 def test_keys_and_shapes_are_those_of_feature_rows(
@@ -613,7 +701,8 @@ def test_keys_and_shapes_are_those_of_feature_rows(
     n_frames = 1 + round(seconds * rate) // config.spectra.hop_length
     assert list(frames) == list(feature_rows(config))
     for name, rows in feature_rows(config).items():
-        assert frames[name].shape == (len(rows), 1 if name in TRACK_LEVEL else n_frames), name
+        length = round(seconds * rate) if "waveform" in name else n_frames
+        assert frames[name].shape == (len(rows), 1 if name in TRACK_LEVEL else length), name
         assert frames[name].dtype == np.float32, name
         assert np.isfinite(frames[name]).all(), name
 
@@ -636,11 +725,12 @@ SPECIAL: dict[str, Callable[[int], Samples]] = {
 @pytest.mark.parametrize("separation", ["hpss", "none"])
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_features_of_special_signals_are_finite(preset: str, separation: str, kind: str) -> None:
-    config = load_config(preset, [f"separation={separation}"])
-    rate = config.audio.sample_rate_hz
-    frames = analyse(excerpt_of(SPECIAL[kind](rate), rate), config).frames
-    for name, rows in frames.items():
-        assert np.isfinite(rows).all(), name
+    for overrides in ([EVERYTHING], OTHERWISE):
+        config = load_config(preset, [f"separation={separation}", *overrides])
+        rate = config.audio.sample_rate_hz
+        frames = analyse(excerpt_of(SPECIAL[kind](rate), rate), config).frames
+        for name, rows in frames.items():
+            assert np.isfinite(rows).all(), name
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -658,7 +748,7 @@ def test_silence_has_no_features_to_speak_of(preset: str, seconds: int) -> None:
     np.testing.assert_allclose(frames["mix.flatness"], 1, rtol=1e-3)  # as librosa has it
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", [*PRESETS, "gtzan57"])
 @pytest.mark.parametrize("n", [12_345, 30_000])
 def test_padding_changes_no_feature(preset: str, n: int) -> None:
     config = load_config(preset)

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import scipy.stats
 from conftest import music
 
 from genreclf.audio import AudioInfo
-from genreclf.config import ExtractionConfig, load_config
+from genreclf.config import ExtractionConfig, FrameFeature, TrackFeature, load_config
 from genreclf.excerpt import Excerpt
 from genreclf.features import TRACK_LEVEL, compute_features, feature_rows
 from genreclf.pooling import STATISTICS, feature_names, pool
@@ -31,9 +31,16 @@ CONFIGS = {
     "default": load_config(),
     "wide": load_config("wide"),
     "none": load_config(overrides=["separation=none"]),
+    "gtzan57": load_config("gtzan57"),
+    "gtzan-mfcc": load_config("gtzan-mfcc"),
     "all statistics": load_config(overrides=[ALL_OVERRIDE]),
     "one statistic": load_config(overrides=['pooling.statistics=["median"]', "features.n_mfcc=5"]),
 }
+
+
+EVERYTHING = load_config(
+    overrides=[f"features.select={list(get_args(FrameFeature) + get_args(TrackFeature))}"]
+)
 
 
 def made_up_frames(config: ExtractionConfig, n_frames: int = 20, seed: int = 0) -> dict[str, Array]:
@@ -43,6 +50,22 @@ def made_up_frames(config: ExtractionConfig, n_frames: int = 20, seed: int = 0) 
         name: random.gamma(2, size=(len(rows), 1 if name in TRACK_LEVEL else n_frames)).astype("f4")
         for name, rows in feature_rows(config).items()
     }
+
+
+@pytest.mark.parametrize("statistic", ["mean", "var", "max"])
+def test_joined_rows_have_one_statistic_over_all_of_them(statistic: str) -> None:
+    config = load_config(overrides=['pooling.joint=["harmonic.chroma", "mix.mfcc"]'])
+    frames = made_up_frames(config)
+    vector = dict(zip(feature_names(config), pool(frames, config), strict=True))
+    for name in ("harmonic.chroma", "mix.mfcc"):
+        assert {f"{name}.mean", f"{name}.var", f"{name}.max"} == {
+            column for column in vector if column.startswith(f"{name}.")
+        }
+        expected = ORACLES[statistic](frames[name].reshape(1, -1).astype(np.float64)).item()
+        assert vector[f"{name}.{statistic}"] == pytest.approx(expected, rel=1e-6)
+    apart = load_config()
+    others = dict(zip(feature_names(apart), pool(frames, apart), strict=True))
+    assert {n: v for n, v in vector.items() if n in others}.items() <= others.items()
 
 
 # --- statistics ------------------------------------------------------------------------------
@@ -97,6 +120,8 @@ def test_every_column_is_the_statistic_that_its_name_says(name: str) -> None:
     frames = made_up_frames(config)
     vector = dict(zip(feature_names(config), pool(frames, config), strict=True))
     for feature, rows in feature_rows(config).items():
+        if feature in config.pooling.joint:
+            frames[feature], rows = frames[feature].reshape(1, -1), ("",)
         for i, row in enumerate(rows):
             stem = f"{feature}.{row}" if row else feature
             if feature in TRACK_LEVEL:
@@ -191,7 +216,7 @@ def test_order_of_statistics_follows_the_config(order: tuple[str, ...]) -> None:
 
 
 def test_track_level_features_are_features() -> None:
-    assert feature_rows(load_config()).keys() >= TRACK_LEVEL
+    assert set(get_args(FrameFeature)) | TRACK_LEVEL == set(feature_rows(EVERYTHING))
 
 
 def test_pooling_in_double_precision_keeps_small_variances() -> None:

@@ -7,10 +7,12 @@ import pytest
 import scipy.ndimage
 from conftest import clicks, music, noise, sine
 
-from genreclf.config import Hpss, load_config
+from genreclf.audio import AudioInfo, Samples
+from genreclf.config import Hpss, PadMode, load_config
+from genreclf.excerpt import Excerpt
 from genreclf.medians import running_median
-from genreclf.separation import hpss, separate
-from genreclf.spectra import Array, Spectrum, stft_magnitude
+from genreclf.separation import hpss, separate, waveform
+from genreclf.spectra import Array, Spectrum, mix_spectrum, stft_magnitude
 
 RATE = 12_000
 MARGINS = [(1, 1), (2, 3), (1, 2)]
@@ -260,3 +262,76 @@ def test_settings_of_the_config_reach_the_filter() -> None:
     tolerance = 3e-7 * mix.magnitude.max()
     np.testing.assert_allclose(parts.harmonic.magnitude, expected[0], rtol=1e-5, atol=tolerance)
     np.testing.assert_allclose(parts.percussive.magnitude, expected[1], rtol=1e-5, atol=tolerance)
+
+
+# --- back to samples -------------------------------------------------------------------------
+
+
+def excerpt_of(samples: Samples) -> Excerpt:
+    info = AudioInfo(len(samples), RATE, 1, "WAV", "PCM_16")
+    return Excerpt(samples, slice(0, len(samples)), RATE, 0.0, info)
+
+
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+@pytest.mark.parametrize("margins", MARGINS)
+@pytest.mark.parametrize(("n_fft", "hop"), [(1024, 256), (2048, 512), (510, 200), (512, 256)])
+def test_waveforms_equal_librosas(
+    pad_mode: PadMode, margins: tuple[float, float], n_fft: int, hop: int
+) -> None:
+    samples = music(3.01, RATE)
+    config = load_config(
+        overrides=[
+            f"spectra.n_fft={n_fft}", f"spectra.hop_length={hop}", f"spectra.pad_mode={pad_mode}",
+            f"hpss.harmonic_margin={margins[0]}", f"hpss.percussive_margin={margins[1]}",
+            "spectra.n_mels=32",
+        ]
+    )  # fmt: skip
+    excerpt = excerpt_of(samples)
+    mix = mix_spectrum(excerpt, config)
+    harmonic, percussive, _ = separate(mix, config)
+    stft = librosa.stft(samples, n_fft=n_fft, hop_length=hop, pad_mode=pad_mode)
+    expected = librosa.decompose.hpss(stft, margin=margins)
+    for part, spectrum in zip((harmonic, percussive), expected, strict=True):
+        # As its first versions did: to the middle of the last frame, and then nothing.
+        inverse = librosa.istft(spectrum, n_fft=n_fft, hop_length=hop)
+        inverse = librosa.util.fix_length(inverse, size=len(samples))
+        found = waveform(part, mix, excerpt, pad_mode)
+        assert found.shape == (1, len(samples))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found[0], inverse, atol=2e-6)
+
+
+def test_waveforms_are_those_of_librosas_effects_up_to_the_last_hop() -> None:
+    samples = music(3.01, RATE)
+    config = load_config("wide", [f"audio.sample_rate_hz={RATE}", "features.contrast_min_hz=100"])
+    mix = mix_spectrum(excerpt_of(samples), config)
+    harmonic, percussive, _ = separate(mix, config)
+    end = len(samples) // 512 * 512
+    expected = librosa.effects.hpss(samples)
+    for part, theirs in zip((harmonic, percussive), expected, strict=True):
+        found = waveform(part, mix, excerpt_of(samples), "constant")[0]
+        np.testing.assert_allclose(found[:end], theirs[:end], atol=2e-6)
+        assert not found[end:].any()
+
+
+def test_waveforms_of_both_parts_add_up_to_the_sound() -> None:
+    samples = music(2, RATE)
+    config = load_config()
+    mix = mix_spectrum(excerpt_of(samples), config)
+    harmonic, percussive, _ = separate(mix, config)
+    tones = waveform(harmonic, mix, excerpt_of(samples), "constant")
+    hits = waveform(percussive, mix, excerpt_of(samples), "constant")
+    end = len(samples) // 256 * 256
+    np.testing.assert_allclose((tones + hits)[0, :end], samples[:end], atol=1e-6)
+
+
+def test_waveform_of_silence_is_silence() -> None:
+    samples = np.zeros(RATE, np.float32)
+    mix = mix_spectrum(excerpt_of(samples), load_config())
+    assert not waveform(mix, mix, excerpt_of(samples), "reflect").any()
+
+
+def test_nothing_is_separated_that_no_feature_needs() -> None:
+    mix = mix_spectrum(excerpt_of(music(2, RATE)), load_config())
+    parts = separate(mix, load_config(overrides=['features.select=["mix.mfcc"]']))
+    assert parts.harmonic is parts.percussive is mix

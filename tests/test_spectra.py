@@ -8,7 +8,7 @@ import scipy.signal
 from conftest import music, noise, sine
 
 from genreclf.audio import AudioInfo, Samples
-from genreclf.config import load_config
+from genreclf.config import PadMode, load_config
 from genreclf.errors import ConfigError
 from genreclf.excerpt import Excerpt, load_excerpt
 from genreclf.spectra import (
@@ -35,27 +35,23 @@ def spectrum_of(samples: Samples, rate: int = 12_000, n_fft: int = 1024) -> Spec
 
 @pytest.mark.parametrize(("n_fft", "hop_length"), STFTS)
 @pytest.mark.parametrize("make", [music, noise])
-def test_stft_magnitude_equals_librosa(make: Any, n_fft: int, hop_length: int) -> None:
+@pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
+def test_stft_magnitude_equals_librosa(
+    make: Any, n_fft: int, hop_length: int, pad_mode: PadMode
+) -> None:
     samples = make(5, 12_000)
-    expected = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length))
-    magnitude = stft_magnitude(samples, n_fft, hop_length)
+    expected = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length, pad_mode=pad_mode))
+    magnitude = stft_magnitude(samples, n_fft, hop_length, pad_mode)
     assert magnitude.dtype == np.float32
     assert magnitude.shape == (1 + n_fft // 2, 1 + len(samples) // hop_length)
-    np.testing.assert_allclose(magnitude, expected, rtol=2e-6, atol=1e-9)
+    # The frames at mirrored ends librosa transforms in single precision.
+    atol = 1e-9 if pad_mode == "constant" else 1e-5
+    np.testing.assert_allclose(magnitude, expected, rtol=2e-6, atol=atol)
 
 
 @pytest.mark.parametrize("n", [1, 255, 256, 257, 700, 1023, 1025, 5000])
 def test_stft_magnitude_has_a_frame_for_each_hop(n: int) -> None:
     assert stft_magnitude(noise(n / 1000, 1000), 1024, 256).shape == (513, 1 + n // 256)
-
-
-@pytest.mark.parametrize(("n_fft", "hop_length"), STFTS)
-@pytest.mark.parametrize("frames", [slice(0, 1), slice(3, 11), slice(10, None), slice(0, 10**6)])
-def test_frames_of_the_stft_are_a_slice_of_all(n_fft: int, hop_length: int, frames: slice) -> None:
-    samples = music(3, 12_000)
-    everything = stft_magnitude(samples, n_fft, hop_length)
-    part = stft_magnitude(samples, n_fft, hop_length, frames)
-    np.testing.assert_array_equal(part, everything[:, frames])
 
 
 def test_stft_of_a_sine_peaks_at_its_bin_with_a_quarter_of_the_window() -> None:
@@ -83,7 +79,7 @@ def test_fft_frequencies_equal_librosa(rate: int, n_fft: int) -> None:
     np.testing.assert_allclose(fft_frequencies(rate, n_fft), expected)
 
 
-@pytest.mark.parametrize("preset", ["default", "wide"])
+@pytest.mark.parametrize("preset", ["default", "wide", "gtzan57"])
 @pytest.mark.parametrize("seconds", [1, 2.345, 29.1])
 def test_mix_spectrum_of_a_short_track_is_the_stft_of_the_unpadded_track(
     tmp_path: Path, write_audio: Any, preset: str, seconds: float
@@ -93,7 +89,11 @@ def test_mix_spectrum_of_a_short_track_is_the_stft_of_the_unpadded_track(
     excerpt = load_excerpt(path, config)
     mix = mix_spectrum(excerpt, config)
     unpadded = excerpt.samples[excerpt.audio]
-    expected = np.abs(librosa.stft(unpadded, n_fft=mix.n_fft, hop_length=mix.hop_length))
+    expected = np.abs(
+        librosa.stft(
+            unpadded, n_fft=mix.n_fft, hop_length=mix.hop_length, pad_mode=config.spectra.pad_mode
+        )
+    )
     np.testing.assert_allclose(mix.magnitude, expected, rtol=1e-5, atol=1e-8)
 
 
