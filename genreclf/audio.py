@@ -1,25 +1,28 @@
-"""Decoding: only the seconds asked for, any format that libsndfile knows, resampled."""
+"""Decoding: only the seconds asked for, any format that libsndfile or FFmpeg know."""
 
+import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
-from genreclf.mpeg import with_true_length
+from genreclf.libav import LibavError, LibavFile, is_for_libav, libav_version
+from genreclf.mpeg import with_true_length, without_what_precedes
 
-__all__ = ["AudioInfo", "Samples", "decode", "describe", "resample"]
+__all__ = ["AudioInfo", "Samples", "decode", "decoder_versions", "describe"]
 
 Samples = NDArray[np.float32]
+_File: TypeAlias = soundfile.SoundFile | LibavFile
 
 # A stream may end a little before its header says without being damaged: encoders pad, and
 # the lengths of some variable-rate files are estimates.
@@ -28,6 +31,12 @@ MISSING_SECONDS_ALLOWED = 0.1
 # Full scale is 1; float files and decoders may go somewhat beyond. What is a hundred times as loud
 # comes from damage.
 LOUDEST_PEAK = 100.0
+
+# From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
+SAMPLE_RATES_HZ = (1000, 3_000_000)
+
+# What libsndfile says of an Ogg stream without an end is the largest number that there is.
+UNKNOWN_LENGTH = 2**48
 
 # After a seek into an mp3, libmpg123 lacks the bits that earlier frames keep in store for the
 # next ones, and the first frames come out wrong: decoding starts this much early. It has to be
@@ -59,7 +68,7 @@ def describe(path: Path) -> AudioInfo:
     AudioError
         If it is no audio file that can be decoded.
     """
-    with _open(path) as file:
+    with _open(path) as (file, _):
         return _info(path, file)
 
 
@@ -89,11 +98,12 @@ def decode(
         If the file cannot be decoded, holds no audio, breaks off before the part is complete,
         or holds values that are not finite or absurdly large.
     """
-    with _open(path) as file:
+    with _open(path) as (file, told):
         info = _info(path, file)
         start, stop = span(info.n_frames, info.sample_rate_hz)
         early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
-        channels = _read(file, start - early, early + stop - start)[early:]
+        with io.BytesIO(told) if told else path.open("rb") as content:
+            channels = _read_at(file, content, start - early, early + stop - start)[early:]
         if stop - start - len(channels) > MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
             held = start + len(channels) if len(channels) else _count_frames(path, stop)
             raise AudioError(
@@ -112,7 +122,24 @@ def decode(
     return samples, info, start
 
 
-def _read(file: soundfile.SoundFile, start: int, n_frames: int) -> Samples:
+def decoder_versions() -> str:
+    """Name the libraries on which the last digits of samples depend."""
+    return f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
+
+
+def _read_at(file: _File, content: BinaryIO, start: int, n_frames: int) -> Samples:
+    """As ``_read``, by a shorter way to the middle of a long mp3."""
+    part = without_what_precedes(content, start, start + n_frames) if file.format == "MP3" else None
+    if part is not None:
+        stream, n_dropped = part
+        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(io.BytesIO(stream)) as mp3:
+            samples = _read(mp3, start - n_dropped, n_frames)
+            if len(samples) == n_frames:
+                return samples
+    return _read(file, start, n_frames)
+
+
+def _read(file: _File, start: int, n_frames: int) -> Samples:
     """Read (n, channels) samples, fewer where the stream breaks off."""
     try:
         file.seek(start)
@@ -122,34 +149,21 @@ def _read(file: soundfile.SoundFile, start: int, n_frames: int) -> Samples:
 
 
 def _count_frames(path: Path, at_most: int) -> int:
-    """Count what can be decoded of a damaged stream; ten minutes of it will do."""
-    with _open(path) as file:
+    """Count what can be decoded of a stream; ten minutes of it will do."""
+    with _open(path) as (file, _):
         # In one read, since an mp3 decoder that is made to seek beyond the end invents silence.
         at_most = min(at_most, 600 * file.samplerate)
         held = len(_read(file, 0, at_most))
     if held == 0:
-        with _open(path) as file:  # other decoders give nothing of a read that fails in the end
+        with _open(path) as (file, _):  # others give nothing of a read that fails in the end
             while held < at_most and (block := len(_read(file, held, 4096))):
                 held += block
     return held
 
 
-def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """Change the sample rate with soxr's high-quality recipe, as ``librosa.resample`` does.
-
-    The result has ``ceil(len(samples) * to_hz / from_hz)`` samples.
-    """
-    if from_hz == to_hz:
-        return samples
-    resampled: Samples = soxr.resample(samples, from_hz, to_hz, quality="soxr_hq")
-    n = -(-len(samples) * to_hz // from_hz)
-    if len(resampled) < n:
-        return np.pad(resampled, (0, n - len(resampled)))
-    return resampled[:n]
-
-
 @contextmanager
-def _open(path: Path) -> Iterator[soundfile.SoundFile]:
+def _open(path: Path) -> Iterator[tuple[_File, bytes | None]]:
+    """Open a file, or what ``with_true_length`` makes of it, which is given too."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -164,12 +178,23 @@ def _open(path: Path) -> Iterator[soundfile.SoundFile]:
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
     with _CODECS_MUTED:
-        try:
-            file = soundfile.SoundFile(with_true_length(path) or _native_name(path))
-        except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
-            raise AudioError(f"{path}: no audio could be decoded ({_reason(error)})") from None
+        file, told = _decoder(path)
         with file:
-            yield file
+            yield file, told
+
+
+def _decoder(path: Path) -> tuple[_File, bytes | None]:
+    try:
+        told = with_true_length(path)
+        return soundfile.SoundFile(io.BytesIO(told) if told else _native_name(path)), told
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
+        reason = _reason(error)
+    if not is_for_libav(path):
+        raise AudioError(f"{path}: no audio could be decoded ({reason})")
+    try:
+        return LibavFile(path), None
+    except LibavError as error:
+        raise AudioError(f"{path}: {error}") from None
 
 
 def _native_name(path: Path) -> str | bytes:
@@ -218,19 +243,25 @@ def _redirect_standard_error() -> int:
 _CODECS_MUTED = _CodecsMuted()
 
 
-def _info(path: Path, file: soundfile.SoundFile) -> AudioInfo:
+def _info(path: Path, file: _File) -> AudioInfo:
     if file.frames <= 0:
         raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
-    return AudioInfo(
-        _declared_frames(file), file.samplerate, file.channels, file.format, file.subtype
-    )
+    low, high = SAMPLE_RATES_HZ
+    if not low <= file.samplerate <= high:
+        raise AudioError(
+            f"{path}: {file.samplerate} samples a second, which no music has; the file is damaged"
+        )
+    n_frames = _declared_frames(file)
+    if n_frames >= UNKNOWN_LENGTH:
+        n_frames = _count_frames(path, n_frames)
+    return AudioInfo(n_frames, file.samplerate, file.channels, file.format, file.subtype)
 
 
 # The chunk that holds the audio in WAV, AU, AIFF; W64 is told as a whole only.
 _SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
 
 
-def _declared_frames(file: soundfile.SoundFile) -> int:
+def _declared_frames(file: _File) -> int:
     """Return the length that the header declares, also where the file ends before it.
 
     libsndfile shortens the length of uncompressed audio to what is there, and tells of it in its

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genreclf.errors import TableError
 
-__all__ = ["AUDIO_SUFFIXES", "Sources", "Track", "find_tracks"]
+__all__ = ["AUDIO_SUFFIXES", "CODEC_SUFFIXES", "Sources", "Track", "find_tracks"]
 
 # What libsndfile decodes, by the suffixes in use. Kept as a list of our own, because asking
 # soundfile would cost its import in every command that looks for files.
@@ -18,6 +18,14 @@ AUDIO_SUFFIXES = frozenset(
         *(".mat5", ".mp1", ".mp2", ".mp3", ".mpc2k", ".nist", ".oga", ".ogg", ".opus", ".paf"),
         *(".pvf", ".rf64", ".sd2", ".sds", ".sf", ".snd", ".sph", ".svx", ".voc", ".w64"),
         *(".wav", ".wave", ".wavex", ".wve", ".xi"),
+    )
+)
+# What takes the extra ``codecs``. Films are not searched for, but decoded if named.
+CODEC_SUFFIXES = frozenset(
+    (
+        *(".aac", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4a", ".m4b", ".m4r"),
+        *(".mka", ".mlp", ".mp+", ".mpc", ".oma", ".ra", ".shn", ".tak", ".thd", ".tta", ".weba"),
+        *(".wma", ".wv"),
     )
 )
 
@@ -99,7 +107,7 @@ def _search(folder: Path) -> tuple[list[Path], int]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)
-            if path.suffix.lower() in AUDIO_SUFFIXES and not name.startswith("."):
+            if path.suffix.lower() in AUDIO_SUFFIXES | CODEC_SUFFIXES and not name.startswith("."):
                 files.append(path)
             else:
                 passed_over += 1

@@ -1,4 +1,5 @@
 import os
+import re
 import struct
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,11 +8,15 @@ from threading import Event
 import librosa
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 from conftest import music, noise, sine
+from numpy.typing import NDArray
 
-from genreclf.audio import Samples, decode, describe, resample
+from genreclf.audio import Samples, decode, describe
+from genreclf.config import Resampler
 from genreclf.errors import AudioError
+from genreclf.resampling import resample
 
 LOSSLESS = {
     "wav": ("WAV", "PCM_16"),
@@ -173,6 +178,8 @@ def test_describe_reads_the_header(tmp_path: Path, kind: str) -> None:
 
 # --- resampling ------------------------------------------------------------------------------
 
+RESAMPLERS: dict[Resampler, float] = {"soxr_hq": 1e-3, "kaiser_best": 3e-3}
+
 
 @pytest.mark.parametrize("to_hz", [12_000, 22_050])
 @pytest.mark.parametrize(
@@ -196,6 +203,42 @@ def test_resample_gives_ceil_of_the_ratio_for_a_few_samples(
     assert len(resample(sine(440, 1, 8000)[:n], from_hz, to_hz)) == -(-n * to_hz // from_hz)
 
 
+def windowed_sinc(up: int, down: int) -> NDArray[np.float64]:
+    """ "kaiser_best" at ``up`` times the sample rate, as scipy designs it."""
+    step = np.floor(512 * min(1, up / down)) / 512  # the truncation in resampy before 0.4
+    half = int(64 * up / step)
+    cutoff = 0.9475937167399596 * step / up
+    return scipy.signal.firwin(2 * half + 1, cutoff, window=("kaiser", 14.769656459379492))
+
+
+@pytest.mark.parametrize(
+    ("from_hz", "to_hz"),
+    [(22_050, 12_000), (44_100, 12_000), (48_000, 12_000), (44_100, 22_050), (8000, 12_000)],
+)
+@pytest.mark.parametrize("n", [50_000, 44_101, 300])
+def test_kaiser_best_equals_scipys_polyphase_filter(from_hz: int, to_hz: int, n: int) -> None:
+    signal = music(8, 8000)[:n]
+    divisor = np.gcd(from_hz, to_hz)
+    up, down = to_hz // divisor, from_hz // divisor
+    window = windowed_sinc(up, down)
+    expected = scipy.signal.resample_poly(signal.astype(np.float64), up, down, window=window)
+    resampled = resample(signal, from_hz, to_hz, "kaiser_best")
+    assert len(resampled) == -(-n * to_hz // from_hz)
+    assert resampled.dtype == np.float32
+    whole = n * to_hz // from_hz  # like resampy, no sample beyond the last whole one
+    # firwin scales to a gain of 1, which resampy misses by as much as its steps are truncated.
+    gain = min(1, up / down) / (np.floor(512 * min(1, up / down)) / 512)
+    np.testing.assert_allclose(resampled[:whole], gain * expected[:whole], atol=2e-5)
+
+
+def test_resamplers_differ_in_the_highest_twelfth_of_the_band_only() -> None:
+    for hz, alike in [(500, True), (4900, True), (5700, False)]:
+        signal = sine(hz, 2, 22_050)
+        ours = resample(signal, 22_050, 12_000)[2000:-2000]
+        theirs = resample(signal, 22_050, 12_000, "kaiser_best")[2000:-2000]
+        assert np.allclose(ours, theirs, atol=3e-3) is alike
+
+
 def test_resample_to_the_same_rate_changes_nothing() -> None:
     signal = noise(1, 12_000)
     np.testing.assert_array_equal(resample(signal, 12_000, 12_000), signal)
@@ -203,8 +246,9 @@ def test_resample_to_the_same_rate_changes_nothing() -> None:
 
 def test_resample_keeps_a_tone_and_drops_what_is_above_nyquist() -> None:
     signal = sine(1000, 2, 44_100) + sine(9000, 2, 44_100)
-    middle = resample(signal, 44_100, 12_000)[2000:-2000]
-    np.testing.assert_allclose(middle, sine(1000, 2, 12_000)[2000:-2000], atol=1e-3)
+    for resampler, tolerance in RESAMPLERS.items():
+        middle = resample(signal, 44_100, 12_000, resampler)[2000:-2000]
+        np.testing.assert_allclose(middle, sine(1000, 2, 12_000)[2000:-2000], atol=tolerance)
 
 
 # --- what cannot be decoded ------------------------------------------------------------------
@@ -363,6 +407,59 @@ def test_wav_of_a_stream_with_unknown_length_is_decoded(tmp_path: Path) -> None:
     content[4:8] = content[40:44] = b"\xff" * 4
     path.write_bytes(content)
     np.testing.assert_allclose(decode(path, whole)[0], signal, atol=2**-15)
+
+
+def with_last_position(ogg: bytes, position: int) -> bytes:
+    """Change what the last page of an Ogg stream says of its position."""
+    at = ogg.rindex(b"OggS")
+    page = bytearray(ogg[at:])
+    struct.pack_into("<q", page, 6, position)
+    struct.pack_into("<I", page, 22, 0)
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C1_1DB7 if checksum >> 31 else 0)) & 0xFFFF_FFFF
+    struct.pack_into("<I", page, 22, checksum)
+    return ogg[:at] + page
+
+
+@pytest.mark.parametrize("claimed", [2**63 - 1, 2**50])
+def test_ogg_that_claims_an_endless_length_is_counted(tmp_path: Path, claimed: int) -> None:
+    path = write(tmp_path / "a.ogg", music(5, 22050), 22050, "ogg")
+    expected, info, _ = decode(path, whole)
+    path.write_bytes(with_last_position(path.read_bytes(), claimed))
+    assert soundfile.info(path).frames > 2**48
+    assert abs(describe(path).n_frames - info.n_frames) < 2048
+    samples, _, _ = decode(path, lambda n, rate: (n // 2, n // 2 + rate))
+    start = describe(path).n_frames // 2
+    np.testing.assert_allclose(samples, expected[start : start + 22050], atol=1e-5)
+
+
+def test_ogg_that_claims_too_much_breaks_off(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ogg", music(5, 22050), 22050, "ogg")
+    path.write_bytes(with_last_position(path.read_bytes(), 100 * 22050))
+    assert re.search(r"breaks off after [45]\.\d s of 100\.0 s", message_of(path))
+
+
+@pytest.mark.parametrize("n_zeros", [1, 1000, 60_000])
+def test_mp3_after_zeros(tmp_path: Path, n_zeros: int) -> None:
+    path = write(tmp_path / "a.mp3", music(3, 22050), 22050, "mp3")
+    expected, info, _ = decode(path, whole)
+    path.write_bytes(bytes(n_zeros) + path.read_bytes())
+    samples, theirs, _ = decode(path, whole)
+    assert abs(theirs.n_frames - info.n_frames) <= 3 * 1152
+    lag = min(range(2500), key=lambda n: np.abs(samples[n:][:9999] - expected[:9999]).max())
+    np.testing.assert_allclose(samples[lag:][:9999], expected[:9999], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 2**31 - 1])
+def test_sample_rates_that_no_music_has(tmp_path: Path, rate: int) -> None:
+    path = write(tmp_path / "a.wav", noise(5, 8000), 8000, "wav")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 24, rate)
+    path.write_bytes(content)
+    assert f"{rate} samples a second" in message_of(path)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -1,0 +1,226 @@
+"""Formats beyond libsndfile's, by way of PyAV (the extra ``codecs``): AAC, ALAC, WMA and others.
+
+Only where libsndfile cannot, since FFmpeg lands some 25 ms off after a seek into an mp3.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genreclf.sources import CODEC_SUFFIXES
+
+if TYPE_CHECKING:
+    from av import AudioFrame, AudioStream
+    from av.container import InputContainer
+
+__all__ = ["LibavError", "LibavFile", "is_for_libav", "libav_version"]
+
+Samples = NDArray[np.float32]
+
+# FFmpeg's names. No others are tried: some, like playlists, would open further files.
+_CONTAINERS = (
+    *("aac", "ac3", "amr", "amrnb", "amrwb", "ape", "asf", "dsf", "dts", "eac3", "iff"),
+    *("matroska", "mlp", "mov", "mpc", "mpc8", "oma", "rm", "shn", "tak", "truehd", "tta", "wv"),
+)
+# A stream without a container does not tell its length; FFmpeg guesses it from the bit rate.
+_BARE_STREAMS = frozenset(
+    ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
+)
+# First bytes that tell whatever the name is: (offset, bytes).
+_MARKS = (
+    *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
+    *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
+    *((0, b"DSD "), (0, b"FRM8"), (0, b".RMF"), (0, b"#!AMR"), (0, b"ajkg")),
+)
+# Between time stamps and counted samples; beyond it, part of the stream is missing.
+_LARGEST_GAP_SECONDS = 0.1
+
+
+class LibavError(RuntimeError):
+    """A file that FFmpeg does not decode; the message is the reason."""
+
+
+def libav_version() -> str:
+    """Name the version of PyAV, whose wheels bring FFmpeg."""
+    try:
+        return f"av {version('av')}"
+    except PackageNotFoundError:
+        return "no av"
+
+
+def is_for_libav(path: Path) -> bool:
+    """Tell whether a file has a suffix or first bytes of these formats."""
+    if path.suffix.lower() in CODEC_SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        head = file.read(16)
+    return any(head.startswith(mark, offset) for offset, mark in _MARKS)
+
+
+class LibavFile:
+    """An audio file, with as much of ``soundfile.SoundFile`` as decoding needs.
+
+    Each ``read`` decodes with a fresh decoder from shortly before the samples asked for, so that
+    it gives the same whatever was read before.
+
+    Raises
+    ------
+    LibavError
+        If it holds no audio that can be decoded, or the extra is not installed.
+    """
+
+    extra_info = ""
+
+    def __init__(self, path: Path) -> None:
+        if find_spec("av") is None:
+            raise LibavError("needs the extra for more formats: pip install 'genreclf[codecs]'")
+        self._path = path
+        self._at = 0
+        with self._opened() as (container, stream):
+            first = next(self._decoded(container, stream), None)
+            if first is None or not (first.samples and first.sample_rate and stream.time_base):
+                raise LibavError("no audio could be decoded (nothing in it is known)")
+            self.format = container.format.name.partition(",")[0].upper()
+            self.subtype = stream.codec_context.name.upper()
+            self.samplerate = first.sample_rate
+            self.channels = first.layout.nb_channels
+            self._first = first.samples
+            self._start = first.pts or 0
+            # What time stamps grow by from sample to sample.
+            self._step = 1 / (stream.time_base * self.samplerate)
+            seconds = Fraction(container.duration or 0, 10**6)
+            if stream.duration:
+                seconds = stream.duration * stream.time_base
+            self.frames = round(seconds * self.samplerate)
+        if self.format.lower() in _BARE_STREAMS:
+            self._count(first.samples)
+
+    def __enter__(self) -> "LibavFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing: files are open while they are read only."""
+
+    def seek(self, frames: int) -> int:
+        """Go to a sample."""
+        self._at = frames
+        return frames
+
+    def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> Samples:
+        """Read (n, channels) samples, fewer than asked for where the stream breaks off."""
+        blocks = [np.empty((0, self.channels), np.float32)]
+        missing = frames
+        for position, block in self._blocks(self._at):
+            blocks.append(block[max(self._at - position, 0) :][:missing])
+            missing -= len(blocks[-1])
+            if missing <= 0:
+                break
+        self._at += frames - missing
+        return np.concatenate(blocks)
+
+    def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
+        """Yield samples with their position, beginning at or before ``at``."""
+        with self._opened() as (container, stream):
+            frames = self._decoded(container, stream, at)
+            position = 0
+            if at:
+                next(frames, None)  # may lack the padding that decoders drop when they begin
+                second = next(frames, None)
+                position = self._position(second) if second else self.frames
+                if second is None or position > at:
+                    yield from self._blocks(0)  # where time stamps do not lead, counting does
+                    return
+                frames = chain([second], frames)
+            for frame in frames:
+                if self._is_elsewhere(frame, position):
+                    return
+                yield position, _samples(frame)
+                position += frame.samples
+
+    def _position(self, frame: "AudioFrame") -> int:
+        """Return at which sample a frame begins; the end where its time stamp cannot tell."""
+        if frame.pts is None:
+            return self.frames
+        told = (frame.pts - self._start) / self._step
+        if self._step >= 1:
+            return round(told)
+        # Coarser time stamps are enough where all frames but the first are of one length.
+        index = round((told - self._first) / frame.samples)
+        counted = self._first + index * frame.samples
+        return counted if abs(counted - told) <= 1 / self._step else self.frames
+
+    def _is_elsewhere(self, frame: "AudioFrame", position: int) -> bool:
+        """Tell a frame that does not follow the one before, or is of another kind."""
+        if (frame.sample_rate, frame.layout.nb_channels) != (self.samplerate, self.channels):
+            return True
+        if frame.pts is None:
+            return False
+        gap = (frame.pts - self._start) / self._step - position
+        return abs(gap) > _LARGEST_GAP_SECONDS * self.samplerate
+
+    def _count(self, samples: int) -> None:
+        """Find the length of a stream whose packets hold ``samples`` each, by counting them."""
+        from av import FFmpegError
+
+        durations = []
+        with self._opened() as (container, stream), suppress(FFmpegError, OSError):
+            for packet in container.demux(stream):
+                if packet.size:
+                    durations.append(packet.duration)  # noqa: PERF401  (what precedes damage counts)
+        self.frames = len(durations) * samples
+        if durations and durations[0]:
+            self._step = Fraction(durations[0], samples)  # rounded, as all time stamps are
+
+    def _decoded(
+        self, container: "InputContainer", stream: "AudioStream", at: int = 0
+    ) -> "Iterator[AudioFrame]":
+        """Decode from a sample on, until the end or the first damage."""
+        from av import FFmpegError
+
+        try:
+            if at:
+                early = 2 * self._first + self.samplerate // 4
+                target = self._start + int(max(at - early, 0) * self._step)
+                container.seek(target, stream=stream)
+            yield from container.decode(stream)
+        except (FFmpegError, OSError):  # the latter from the file, if it is told to go before 0
+            return
+
+    @contextmanager
+    def _opened(self) -> "Iterator[tuple[InputContainer, AudioStream]]":
+        import av
+
+        options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""}
+        # Not by its name, in which FFmpeg might see the name of a protocol.
+        with self._path.open("rb") as file:
+            try:
+                container = av.open(file, "r", options=options, metadata_errors="replace")
+            except (av.FFmpegError, OSError, ValueError) as error:
+                reason = (getattr(error, "strerror", None) or str(error)).lower()
+                raise LibavError(f"no audio could be decoded ({reason})") from None
+            with container:
+                if not container.streams.audio:
+                    raise LibavError("no audio could be decoded (it holds none)")
+                stream = container.streams.audio[0]
+                stream.codec_context.thread_count = 1  # files are what is done at a time
+                yield container, stream
+
+
+def _samples(frame: "AudioFrame") -> Samples:
+    """Return (n, channels) samples, full scale being 1."""
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(frame.samples, -1)
+    samples = values.astype(np.float32)
+    if values.dtype.kind == "u":  # eight bits, silence in the middle
+        samples -= np.float32(128)
+    if values.dtype.kind in "iu":
+        samples /= np.float32(2 ** (8 * values.dtype.itemsize - 1))
+    return samples
