@@ -1,18 +1,21 @@
 """The chain from a file to its features; then the same for many tracks."""
 
+import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from genreclf.cache import Cache, prepare_cache
 from genreclf.config import Config, ExtractionConfig
 from genreclf.errors import AudioError
-from genreclf.excerpt import Excerpt, load_excerpt
+from genreclf.excerpt import Excerpt, load_excerpts
 from genreclf.features import compute_features
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
@@ -64,16 +67,21 @@ def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[
     Returns
     -------
     excerpt : Excerpt
+        That of the first view.
     frames : dict of str to (d, t) float32
+        Of all views; no two have a feature of the same name.
     """
+    frames: dict[str, Array] = {}
     with _blas().limit(limits=1, user_api="blas"):
-        excerpt = load_excerpt(path, config)
-        mix = mix_spectrum(excerpt, config)
-        parts = separate(mix, config)
-        return excerpt, compute_features(parts, excerpt, config)
+        excerpts = load_excerpts(path, config.each_view)
+        for excerpt, view in zip(excerpts, config.each_view, strict=True):
+            mix = mix_spectrum(excerpt, view)
+            parts = separate(mix, view)
+            frames |= compute_features(parts, excerpt, view)
+    return excerpts[0], frames
 
 
-@cache
+@lru_cache
 def _blas() -> ThreadpoolController:
     # Looking for the libraries takes longer than limiting their threads: once a process.
     return ThreadpoolController()
@@ -81,11 +89,15 @@ def _blas() -> ThreadpoolController:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A track whose features are there: computed now, or kept from before."""
+    """A track whose features are there.
+
+    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed.
+    """
 
     track: Track
     values: Array
     kept: bool = False
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,7 @@ def extract_tracks(
     tracks: Iterable[Track],
     config: ExtractionConfig,
     workers: Workers | None = None,
+    cache: Path | None = None,
 ) -> Generator[Outcome]:
     """Compute the features of many tracks, in their order.
 
@@ -114,26 +127,72 @@ def extract_tracks(
     workers : Workers, optional
         Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
+    cache : Path, optional
+        File that keeps features from run to run; see ``cache_file``.
 
     Yields
     ------
     Row or Failure
         One a track.
+
+    Warns
+    -----
+    UserWarning
+        In the end, once for each warning that was met in workers, with the number of files.
     """
-    outcome_of = partial(_outcome, config=config)
+    if cache is not None and not prepare_cache(cache):
+        cache = None
     if workers is None:
-        yield from map(outcome_of, tracks)
-        return
-    for track, result in workers.map(outcome_of, tracks):
+        return _outcomes_here(tracks, config, cache)
+    outcome_of = partial(_outcome_in_worker, config=config, cache=cache)
+    return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
+
+
+def _outcomes_here(
+    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None
+) -> Generator[Outcome]:
+    with nullcontext() if cache is None else Cache(cache, config) as opened:
+        yield from (_outcome(track, config, opened) for track in tracks)
+
+
+def _outcomes_there(
+    results: Iterable[tuple[Track, tuple[Outcome, list[str]] | WorkerError]],
+) -> Generator[Outcome]:
+    told: Counter[str] = Counter()
+    for track, result in results:
         if isinstance(result, WorkerError):
             yield Failure(track, "worker", f"{track.path}: {result.reason}")
         else:
-            yield result
+            outcome, texts = result
+            told.update(texts)
+            yield outcome
+    for text, n in told.items():
+        warnings.warn(f"{text} ({n} files)" if n > 1 else text, stacklevel=2)
 
 
-def _outcome(track: Track, config: ExtractionConfig) -> Outcome:
+def _outcome_in_worker(
+    track: Track, config: ExtractionConfig, cache: Path | None
+) -> tuple[Outcome, list[str]]:
+    """Return the outcome and what was warned of, which nobody would see, or see too often."""
+    with warnings.catch_warnings(record=True) as caught:
+        opened = None if cache is None else _opened(cache, config)
+        outcome = _outcome(track, config, opened)
+    return outcome, sorted({str(warning.message) for warning in caught})
+
+
+@lru_cache(maxsize=1)
+def _opened(cache: Path, config: ExtractionConfig) -> Cache:
+    # Once a worker process, and closed when that ends.
+    return Cache(cache, config)
+
+
+def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
+    compute = partial(extract_one, config=config)
     try:
-        values = extract_one(track.path, config)
+        if cache is None:
+            values, cached = compute(track.path), False
+        else:
+            values, cached = cache.through(track.path, compute)
     except AudioError as error:
         return Failure(track, "audio", str(error))
     except Exception as error:  # a bug of ours must not cost the other files
@@ -144,7 +203,7 @@ def _outcome(track: Track, config: ExtractionConfig) -> Outcome:
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
-    return Row(track, values)
+    return Row(track, values, cached=cached)
 
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":

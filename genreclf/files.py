@@ -1,12 +1,15 @@
-"""Writing files so that they appear whole or not at all."""
+"""Writing files so that they appear whole or not at all, and by one process at a time."""
 
+import errno
 import os
 import secrets
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["written_whole"]
+__all__ = ["locked", "written_whole"]
 
 
 @contextmanager
@@ -26,5 +29,64 @@ def written_whole(path: Path) -> Iterator[Path]:
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk names no file
+            error.filename = str(path)
+        raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same lock out.
+
+    The lock is one of the operating system on the open file, and ends with the process, however
+    that ends. The file is made where there is none, and removed in the end if it is empty.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has the lock.
+    """
+    file = _open_and_lock(path)
+    try:
+        yield
+    finally:
+        if path.stat().st_size == 0:
+            if sys.platform == "win32":  # which removes no open file
+                file.close()
+            with suppress(OSError):
+                path.unlink()
+        file.close()
+
+
+def _open_and_lock(path: Path) -> BinaryIO:
+    while True:
+        file = path.open("ab")
+        try:
+            _lock(file)
+            # Who had the lock before may have removed the file that was opened here.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: BinaryIO) -> None:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(2**30)  # a byte that is not there: Windows lets nobody read a locked one
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+            raise BlockingIOError(error.errno, "locked by another process", file.name) from None
+        # A file system without locks: nothing better is to be had there.

@@ -3,19 +3,23 @@
 import base64
 import json
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
 from genreclf.config import ExtractionConfig
+from genreclf.errors import TableError
 from genreclf.extraction import Outcome, Row, extract_tracks
+from genreclf.files import locked
+from genreclf.pooling import feature_names
 from genreclf.sources import Track
 from genreclf.spectra import Array
 from genreclf.workers import Workers
 
-__all__ = ["extract_resumably", "journal_path"]
+__all__ = ["extract_resumably", "finish", "journal_path", "only_run"]
 
 
 def journal_path(output: Path) -> Path:
@@ -23,30 +27,55 @@ def journal_path(output: Path) -> Path:
     return output.with_name(output.name + ".partial")
 
 
+@contextmanager
+def only_run(output: Path) -> Iterator[None]:
+    """Hold the journal of a table, which two runs at a time would mix up.
+
+    Raises
+    ------
+    TableError
+        If another run holds it.
+    """
+    try:
+        with locked(journal_path(output)):
+            yield
+    except BlockingIOError:
+        raise TableError(
+            f"{output}: another run is at work on this table; wait for it to end, or write to "
+            "another file"
+        ) from None
+
+
+def finish(output: Path) -> None:
+    """Forget the rows of a table that is written; the empty journal goes with the lock."""
+    os.truncate(journal_path(output), 0)
+
+
 def extract_resumably(
     tracks: Sequence[Track],
     config: ExtractionConfig,
     output: Path,
     workers: Workers | None = None,
+    cache: Path | None = None,
 ) -> Generator[Outcome]:
     """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.
 
     The journal holds one JSON object a line, each on the disk before its row is given out. A
     line cut off by a crash is ignored. A row counts only for the same configuration and for a
-    file of unchanged size and modification time. Delete the journal (``journal_path(output)``)
-    once the table is written.
+    file of unchanged size and modification time. Call ``finish`` once the table is written, and
+    do all of it within ``only_run``.
 
     Yields
     ------
     Row or Failure
         First the rows of an earlier run, then the others; failures are tried anew.
     """
-    fingerprint = config.fingerprint
+    fingerprint, n_features = config.fingerprint, len(feature_names(config))
     kept = _read(journal_path(output))
     finished = {
         track: kept[identity]
         for track in tracks
-        if (identity := _identity(track, fingerprint)) in kept
+        if (identity := _identity(track, fingerprint)) in kept and len(kept[identity]) == n_features
     }
     for track, values in finished.items():
         yield Row(track, values, kept=True)
@@ -54,8 +83,8 @@ def extract_resumably(
     if not missing:
         return
     with journal_path(output).open("a", encoding="ascii") as journal:
-        for outcome in extract_tracks(missing, config, workers):
-            if isinstance(outcome, Row):
+        for outcome in extract_tracks(missing, config, workers, cache):
+            if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
                 _append(journal, _identity(outcome.track, fingerprint), outcome.values)
             yield outcome
 

@@ -1,22 +1,32 @@
 """Running one function over many items in worker processes, of which any may die."""
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
+from threading import Thread
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
+
+from genreclf.errors import GenreclfError
 
 __all__ = ["WorkerError", "Workers"]
 
 # What every worker is for. By name, since it stands after this module in the chain.
 PRELOADED = "genreclf.extraction"
+
+POOL_CHECK_SECONDS = 2
+
+_NO_WORKERS = "worker processes cannot be started; a limit on memory or processes may be too low"
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,7 +70,7 @@ class Workers:
             initializer=_initialise_worker,
         )
         with _interrupts_ignored():
-            self._pool.schedule(_nothing)  # pebble starts its processes with the first task
+            self._schedule(_nothing)  # pebble starts its processes with the first task
 
     def __enter__(self) -> "Workers":
         return self
@@ -73,6 +83,8 @@ class Workers:
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[tuple[Item, Result | WorkerError]]:
         """Apply a function to items and give the results in the items' order.
+
+        Work begins at once, not when the first result is asked for.
 
         Parameters
         ----------
@@ -87,14 +99,32 @@ class Workers:
         """
         items = iter(items)
         waiting: deque[tuple[Item, Any]] = deque()
-        timeout = self.seconds_an_item
-        while True:
+
+        def top_up() -> None:
             for item in islice(items, 4 * self.jobs - len(waiting)):
-                waiting.append((item, self._pool.schedule(function, (item,), timeout=timeout)))
-            if not waiting:
-                return
-            item, future = waiting.popleft()
-            yield item, _result(future, timeout)
+                future = self._schedule(function, item, timeout=self.seconds_an_item)
+                waiting.append((item, future))
+
+        def results() -> Generator[tuple[Item, Result | WorkerError]]:
+            while waiting:
+                item, future = waiting.popleft()
+                while not wait([future], timeout=POOL_CHECK_SECONDS).done:
+                    if not self._pool.active:  # a pool that failed as a whole keeps nobody posted
+                        raise GenreclfError(_NO_WORKERS)
+                result = _result(future, self.seconds_an_item)
+                top_up()
+                yield item, result
+
+        top_up()
+        return results()
+
+    def _schedule(
+        self, function: Callable[..., object], *arguments: object, timeout: float | None = None
+    ) -> Any:
+        try:
+            return self._pool.schedule(function, arguments, timeout=timeout)
+        except (OSError, RuntimeError):  # a broken pipe, for one: not that of our output
+            raise GenreclfError(_NO_WORKERS) from None
 
 
 def _result(future: Any, seconds_an_item: float | None) -> Any:
@@ -104,6 +134,8 @@ def _result(future: Any, seconds_an_item: float | None) -> Any:
         if error.args != ("Task timeout", seconds_an_item):  # the function's own
             raise
         return WorkerError(f"took longer than {seconds_an_item:g} s")
+    except BrokenProcessPool:
+        raise GenreclfError(_NO_WORKERS) from None
     except ProcessExpired as error:
         return WorkerError(f"the worker process died ({_cause(error.exitcode)})")
 
@@ -133,6 +165,20 @@ def _nothing() -> None:
 
 
 def _initialise_worker() -> None:
+    # Results go through a pipe of pebble's; libsndfile prints what it thinks of damaged SDS files
+    # to standard output, where only the results of commands belong.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    Thread(target=_end_with_parent, daemon=True).start()
     import_module(PRELOADED)
     # Ctrl-C reaches the whole process group; it is the parent's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with_parent() -> None:
+    """Leave no process behind a killed parent: one that hangs in a codec would never notice."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,9 +1,12 @@
+import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from genreclf.files import written_whole
+from genreclf.files import locked, written_whole
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -98,3 +101,89 @@ def test_a_link_goes_on_to_point_at_the_file(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert (tmp_path / "there/real.csv").read_text() == "new"
     assert list((tmp_path / "there").iterdir()) == [tmp_path / "there/real.csv"]
+
+
+def hold(path: Path) -> "subprocess.Popen[str]":
+    """Start a process that holds the lock until it is told to end or is killed."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from genreclf.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    print('held', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def assert_locked(path: Path) -> None:
+    with pytest.raises(BlockingIOError), locked(path):
+        pass
+
+
+def test_a_lock_keeps_others_out_until_it_is_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with hold(path) as process:
+        assert_locked(path)
+        assert_locked(path)
+        process.communicate("")
+    assert not path.exists()
+    with locked(path):
+        assert_locked(path)
+    with locked(path):
+        pass
+
+
+def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+    with hold(tmp_path / "lock") as process:
+        process.kill()
+    with locked(tmp_path / "lock"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path: Path) -> None:
+    # As when the first of three runs ends while the second one waits: the third must see the
+    # lock of the second.
+    path = tmp_path / "lock"
+    removed: list[int] = []
+    really_open = Path.open
+
+    def removed_meanwhile(self: Path, mode: str):
+        file = really_open(self, mode)
+        if not removed:
+            removed.append(os.fstat(file.fileno()).st_ino)
+            self.unlink()
+        return file
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "open", removed_meanwhile)
+        lock = locked(path)
+        lock.__enter__()
+    assert removed
+    assert_locked(path)
+    lock.__exit__(None, None, None)
+
+
+def test_a_locked_file_keeps_its_content_and_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.write_text("kept, ")
+    with locked(path), path.open("a") as file:
+        file.write("and added")
+    assert path.read_text() == "kept, and added"
+    with locked(path):
+        os.truncate(path, 0)
+    assert not path.exists()
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.txt"), written_whole(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []

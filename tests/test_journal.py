@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -194,3 +195,16 @@ def test_all_tracks_come_once(tracks: list[Track], output: Path) -> None:
     assert {row.track for row in rows} == set(tracks)
     assert len(rows) == len(tracks)
     assert all(np.isfinite(row.values).all() for row in rows)
+
+
+def test_a_row_of_another_length_is_computed_anew(
+    tracks: list[Track], output: Path, computed: list[str]
+) -> None:
+    run(tracks, output)
+    path = journal_path(output)
+    first, *others = [line for line in path.read_text().split("\n") if line]
+    identity, _ = json.loads(first)
+    path.write_text("\n".join([json.dumps([identity, "AACAPw=="]), *others]))
+    computed.clear()
+    assert_like_uninterrupted(run(tracks, output), tracks)
+    assert computed == [tracks[0].path.name]

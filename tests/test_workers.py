@@ -2,7 +2,11 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from worker_functions import (
@@ -11,6 +15,7 @@ from worker_functions import (
     hang_at_two,
     later_if_even,
     own_timeout,
+    print_from_c,
     process_id,
     square,
 )
@@ -21,6 +26,12 @@ from genreclf.workers import WorkerError, Workers
 def map_in_workers(function, items, jobs, seconds_an_item=None):
     with Workers(jobs, seconds_an_item) as workers:
         yield from workers.map(function, items)
+
+
+def environment() -> dict[str, str]:
+    """Let a script elsewhere import what the tests import."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def alive(process: int) -> bool:
@@ -109,6 +120,61 @@ def test_stopping_early_ends_work_under_way() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_processes_that_cannot_be_started(tmp_path: Path) -> None:
+    code = (
+        "import multiprocessing\n"
+        "from genreclf.errors import GenreclfError\n"
+        "from genreclf.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    multiprocessing.set_executable('/nonexistent')\n"
+        "    try:\n"
+        "        with Workers(1) as workers:\n"
+        "            print(list(workers.map(str, range(20))))\n"
+        "    except GenreclfError as error:\n"
+        "        print(error)\n"
+    )
+    (tmp_path / "main.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "main.py"], cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, timeout=60,
+    )  # fmt: skip
+    assert "worker processes cannot be started" in done.stdout
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    code = (
+        "from worker_functions import announce_and_hang\n"
+        "from genreclf.workers import Workers\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(1) as workers:\n"
+        "        list(workers.map(announce_and_hang, ['process']))\n"
+    )
+    (tmp_path / "main.py").write_text(code)
+    parent = subprocess.Popen(
+        [sys.executable, "main.py"], cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL
+    )
+    announced = tmp_path / "process"
+    while not announced.exists():
+        assert parent.poll() is None
+        time.sleep(0.02)
+    worker = int(announced.read_text())
+    assert alive(worker)
+    parent.kill()
+    parent.wait()
+    for _ in range(500):
+        if not alive(worker):
+            break
+        time.sleep(0.02)
+    assert not alive(worker)
+
+
 def test_a_timeout_of_the_function_is_not_taken_for_ours() -> None:
     with pytest.raises(TimeoutError, match="Connection timed out"):
         list(map_in_workers(own_timeout, [1], 1, seconds_an_item=60))
+
+
+def test_what_c_libraries_print_is_kept_out_of_the_results(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert list(map_in_workers(print_from_c, ["Error A : 3C"], 1)) == [("Error A : 3C",) * 2]
+    assert capfd.readouterr().out == ""

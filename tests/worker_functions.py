@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 
 def square(number: int) -> int:
@@ -43,3 +44,18 @@ def own_timeout(number: int) -> int:
 
 def process_id(_: int) -> int:
     return os.getpid()
+
+
+def announce_and_hang(name: str) -> None:
+    """Write this process's id to a file, and never come back; as a codec may."""
+    aside = Path(name + ".new")
+    aside.write_text(str(os.getpid()))
+    aside.rename(name)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    time.sleep(600)
+
+
+def print_from_c(text: str) -> str:
+    """Write to standard output as a C library does, past sys.stdout."""
+    os.write(1, text.encode())
+    return text

@@ -1,0 +1,489 @@
+"""The cache: never another file's features, never another configuration's, never fatal."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from conftest import music, noise
+
+from genreclf import cache as module
+from genreclf import config as config_module
+from genreclf.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
+from genreclf.cli import cli
+from genreclf.config import load_config
+from genreclf.errors import AudioError
+from genreclf.extraction import extract_tracks
+from genreclf.pooling import feature_names
+from genreclf.sources import Track
+
+QUICK = load_config(overrides=["excerpt.seconds=2", "separation=none"])
+SMALL = ["--set", "excerpt.seconds=2", "--set", "separation=none", "--jobs", "1"]
+
+
+class Computation:
+    """Stands for the real one; counts its calls, and gives other numbers each time."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, path: Path) -> np.ndarray:
+        self.calls += 1
+        random = np.random.default_rng(self.calls)
+        return random.standard_normal(len(feature_names(QUICK))).astype(np.float32)
+
+
+@pytest.fixture
+def compute() -> Computation:
+    return Computation()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(b"content" * 1000)
+    return path
+
+
+def through(path: Path, compute: Callable[[Path], np.ndarray], config=QUICK):
+    with Cache(cache_file(), config) as cache:
+        return cache.through(path, compute)
+
+
+def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Computation) -> None:
+    first, cached = through(file, compute)
+    assert not cached
+    again, cached = through(file, compute)
+    assert cached
+    assert compute.calls == 1
+    assert again.dtype == np.float32
+    assert again.tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize("name", ["renamed.mp3", "moved/elsewhere/song.mp3", "LOUD.MP3"])
+def test_a_renamed_or_moved_file_is_recognised(
+    file: Path, compute: Computation, tmp_path: Path, name: str
+) -> None:
+    through(file, compute)
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    assert through(file.rename(tmp_path / name), compute)[1]
+
+
+def test_another_content_under_the_same_name_is_computed(file: Path, compute: Computation) -> None:
+    first, _ = through(file, compute)
+    # Same size and same time of change, as a careful editor of tags leaves them.
+    before = file.stat()
+    file.write_bytes(b"CONTENT" * 1000)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    again, cached = through(file, compute)
+    assert not cached
+    assert not np.array_equal(first, again)
+
+
+def test_the_suffix_is_part_of_what_a_file_is(file: Path, compute: Computation) -> None:
+    through(file, compute)
+    assert not through(file.rename(file.with_suffix(".au")), compute)[1]
+
+
+def test_another_configuration_is_never_served(file: Path, compute: Computation) -> None:
+    through(file, compute)
+    for override in ("spectra.hop_length=512", "excerpt.seconds=3", "separation=hpss"):
+        other = load_config(overrides=["excerpt.seconds=2", "separation=none", override])
+        assert not through(file, compute, other)[1]
+    assert through(file, compute)[1]
+
+
+def test_what_is_not_extraction_changes_nothing(file: Path, compute: Computation) -> None:
+    through(file, compute)
+    learning = load_config(overrides=["excerpt.seconds=2", "separation=none", "seed=4"])
+    assert through(file, compute, learning)[1]
+
+
+def test_another_version_of_the_features_is_never_served(
+    file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(file, compute)
+    monkeypatch.setattr(config_module, "FEATURES_VERSION", config_module.FEATURES_VERSION + 1)
+    assert not through(file, compute)[1]
+
+
+def test_another_decoder_is_never_served(
+    file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    through(file, compute)
+    monkeypatch.setattr(module, "decoder_versions", lambda: "libsndfile 99")
+    assert not through(file, compute)[1]
+
+
+def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> None:
+    def fail(path: Path) -> np.ndarray:
+        raise AudioError(f"{path}: broken")
+
+    for _ in range(2):
+        with pytest.raises(AudioError, match="broken"):
+            through(file, fail)
+    assert not through(file, compute)[1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_kept(file: Path, compute: Computation, bad: float) -> None:
+    values = compute(file)
+    values[3] = bad
+    through(file, lambda path: values)
+    assert not through(file, compute)[1]
+
+
+def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
+    file: Path, compute: Computation
+) -> None:
+    def change_and_compute(path: Path) -> np.ndarray:
+        path.write_bytes(b"another content")
+        return compute(path)
+
+    content = file.read_bytes()
+    through(file, change_and_compute)
+    file.write_bytes(content)
+    assert not through(file, compute)[1]
+
+
+def test_what_is_no_plain_file_is_left_to_the_decoder(tmp_path: Path, compute: Computation) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")  # reading it would hang
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "loop.wav").symlink_to("loop.wav")
+    names = ["pipe.wav", "empty.wav", "loop.wav", "missing.wav", "a\0b.wav", "."]
+    for n, name in enumerate(names, start=1):
+        assert not through(tmp_path / name, compute)[1]
+        assert compute.calls == n
+
+
+def test_a_file_that_takes_longer_to_read_than_to_compute_is_left_alone(
+    file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_FILE", file.stat().st_size - 1)
+    through(file, compute)
+    assert not through(file, compute)[1]
+
+
+def test_names_that_are_no_text(tmp_path: Path, compute: Computation) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin-\xe9.m\xff"))
+    path.write_bytes(b"content")
+    through(path, compute)
+    assert through(path, compute)[1]
+
+
+# --- which files are read --------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files whose content was digested."""
+    paths: list[Path] = []
+    digest = module._content
+
+    def counted(path: Path) -> bytes | None:
+        paths.append(path)
+        return digest(path)
+
+    monkeypatch.setattr(module, "_content", counted)
+    return paths
+
+
+def test_a_file_that_was_seen_before_is_not_read(
+    file: Path, compute: Computation, read: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED_SECONDS", -1)
+    through(file, compute)
+    assert through(file, compute)[1]
+    assert read == [file]
+    file.write_bytes(b"CONTENT" * 1000)
+    through(file, compute)
+    assert read == [file, file]
+
+
+def test_a_file_that_changed_just_now_is_read(
+    file: Path, compute: Computation, read: list[Path]
+) -> None:
+    through(file, compute)
+    assert through(file, compute)[1]
+    assert read == [file, file]
+
+
+# --- size ------------------------------------------------------------------------------------
+
+
+def write_songs(folder: Path, n: int) -> list[Path]:
+    paths = [folder / f"{i}.mp3" for i in range(n)]
+    for i, path in enumerate(paths):
+        path.write_bytes(b"song %d" % i)
+    return paths
+
+
+def test_the_least_recently_used_go_first(
+    tmp_path: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 200_000)
+    now = 1_000_000_000
+    monkeypatch.setattr(module.time, "time", lambda: now)
+    songs = write_songs(tmp_path, 300)  # of over a kilobyte each
+    with Cache(cache_file(), QUICK) as cache:
+        cache.through(songs[0], compute)
+        for song in songs:
+            now += 7200
+            cache.through(song, compute)
+            assert cache.through(songs[0], compute)[1]  # in use all the time
+        assert cache.through(songs[-1], compute)[1]
+        assert not cache.through(songs[1], compute)[1]
+    assert 20 < cache_info().n_tracks < 200
+    assert cache_file().stat().st_size <= 200_000
+
+
+def test_info_and_clear(tmp_path: Path, compute: Computation) -> None:
+    assert cache_info() == (cache_file(), 0, 0)
+    assert clear_cache() == (cache_file(), 0, 0)
+    songs = write_songs(tmp_path, 3)
+    with Cache(cache_file(), QUICK) as cache:
+        for song in songs:
+            cache.through(song, compute)
+        held = clear_cache()  # under a run that uses it
+        assert held.n_tracks == 3
+        assert held.n_bytes > 3000
+        assert cache_info().n_tracks == 0
+        assert not cache.through(songs[0], compute)[1]
+        assert cache.through(songs[0], compute)[1]
+    assert cache_info().n_tracks == 1
+
+
+# --- trouble ---------------------------------------------------------------------------------
+
+
+def fill(folder: Path, compute: Computation) -> list[Path]:
+    songs = write_songs(folder, 40)
+    with Cache(cache_file(), QUICK) as cache:
+        for song in songs:
+            cache.through(song, compute)
+    return songs
+
+
+DAMAGE = {
+    "text": lambda content: b"these are words\n" * 1000,
+    "zeros": lambda content: bytes(len(content)),
+    "truncated": lambda content: content[: len(content) // 3],
+    "first page only": lambda content: content[:4096],
+    "middle overwritten": lambda content: content[:4096] + b"\xff" * 30_000 + content[34_096:],
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_cache_is_dropped_with_one_line(
+    tmp_path: Path, compute: Computation, kind: str
+) -> None:
+    songs = fill(tmp_path, compute)
+    cache_file().write_bytes(DAMAGE[kind](cache_file().read_bytes()))
+    calls = compute.calls
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        prepare_cache(cache_file())
+        with Cache(cache_file(), QUICK) as cache:
+            results = [cache.through(song, compute) for song in songs]
+    assert len(results) == 40
+    assert compute.calls > calls
+    [warning] = caught
+    assert str(warning.message) == f"the cache {cache_file()} is damaged and was dropped"
+    for song in songs:
+        through(song, compute)
+    assert all(through(song, compute)[1] for song in songs)
+
+
+def test_an_empty_file_becomes_a_cache(file: Path, compute: Computation) -> None:
+    cache_file().touch()
+    through(file, compute)
+    assert through(file, compute)[1]
+
+
+def test_a_flipped_bit_is_not_served(file: Path, compute: Computation) -> None:
+    values, _ = through(file, compute)
+    content = cache_file().read_bytes()
+    vector = values.tobytes()
+    at = content.index(vector[100:140])
+    damaged = bytearray(content)
+    damaged[at] ^= 1
+    cache_file().write_bytes(damaged)
+    again, cached = through(file, compute)
+    assert not cached
+    assert through(file, compute)[0].tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DROP TABLE pairs", "PRAGMA user_version = 99", "ALTER TABLE pairs RENAME used TO unused"],
+)
+def test_tables_of_something_else(file: Path, compute: Computation, statement: str) -> None:
+    through(file, compute)
+    with sqlite3.connect(cache_file()) as connection:
+        connection.execute(statement)
+    connection.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert not through(file, compute)[1]
+    through(file, compute)
+    assert through(file, compute)[1]
+
+
+def test_values_of_another_type_are_not_served(file: Path, compute: Computation) -> None:
+    through(file, compute)
+    with sqlite3.connect(cache_file()) as connection:
+        connection.execute("UPDATE pairs SET value = 'text', used = 'never'")
+    connection.close()
+    assert not through(file, compute)[1]
+
+
+def test_a_place_that_cannot_be_written(
+    file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENRECLF_CACHE", str(file / "below a file"))
+    with pytest.warns(UserWarning, match="not used: (not a directory|file exists)"):
+        assert not prepare_cache(cache_file())
+    track = Track(file)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        [outcome] = extract_tracks([track], QUICK, cache=cache_file())
+    assert len(caught) == 1
+    assert outcome.track == track
+
+
+def test_a_cache_that_others_keep_locked_costs_no_file(
+    file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
+    through(file, compute)
+    other = sqlite3.connect(cache_file(), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert through(file, compute)[1]  # reading goes on
+    file.write_bytes(b"new")
+    with pytest.warns(UserWarning, match="locked"):
+        through(file, compute)
+    other.close()
+
+
+def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
+    songs = write_songs(tmp_path, 150)
+    code = (
+        "import sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from genreclf.cache import Cache, cache_file, prepare_cache\n"
+        "from genreclf.config import load_config\n"
+        "from genreclf.pooling import feature_names\n"
+        "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"
+        "n = len(feature_names(config))\n"
+        "assert prepare_cache(cache_file())\n"
+        "with Cache(cache_file(), config) as cache:\n"
+        "    for i in range(150):\n"
+        "        path = Path(sys.argv[1], f'{i}.mp3')\n"
+        "        values, _ = cache.through(path, lambda _: np.full(n, i, np.float32))\n"
+        "        assert (values == i).all()\n"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
+    runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for run in runs:
+        _, stderr = run.communicate(timeout=60)
+        assert (run.returncode, stderr) == (0, "")
+    for i, song in enumerate(songs):
+        values, cached = through(song, compute)
+        assert cached
+        assert (values == i).all()
+
+
+# --- the commands ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def library(tmp_path: Path, write_audio: Callable[..., Path]) -> Path:
+    for i in range(4):
+        write_audio(f"library/{'ab'[i % 2]}/{i}.wav", music(2, 12000, seed=i), 12000, tmp_path)
+    return tmp_path / "library"
+
+
+def run(*arguments: object) -> str:
+    """Run a command that succeeds, and return what it says."""
+    done = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_only_what_is_new_is_computed_and_the_table_is_the_same(
+    library: Path, tmp_path: Path, write_audio: Callable[..., Path]
+) -> None:
+    assert "cache" not in run("extract", library, *SMALL, "-o", tmp_path / "1.csv")
+    (library / "b/1.wav").rename(library / "a/renamed.wav")
+    for i in (10, 11):
+        write_audio(f"b/{i}.wav", noise(2, 12000, seed=i), 12000, library)
+    said = run("extract", library, *SMALL, "-o", tmp_path / "2.csv")
+    assert "6 tracks (4 from the cache), 0 failed" in said
+    said = run("extract", library, *SMALL, "-o", tmp_path / "3.csv", "--no-cache")
+    assert "6 tracks, 0 failed" in said
+    assert (tmp_path / "2.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
+
+
+def test_no_cache_keeps_nothing(library: Path, tmp_path: Path, cache_folder: Path) -> None:
+    run("extract", library, *SMALL, "-o", tmp_path / "t.csv", "--no-cache")
+    assert list(cache_folder.iterdir()) == []
+
+
+def test_predict_uses_it_too(library: Path, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    run("extract", library, *SMALL, "-o", table, "--no-cache")
+    run("train", table, "--set", "evaluation.folds=2", "-o", tmp_path / "m.joblib")
+    options = ["--model", tmp_path / "m.joblib", "--format", "jsonl", "--jobs", "1"]
+    computed = run("predict", library, *options)
+    assert cache_info().n_tracks == 4
+    assert run("predict", library, *options) == computed
+
+
+def test_the_cache_command(library: Path, tmp_path: Path) -> None:
+    run("extract", library, *SMALL, "-o", tmp_path / "t.csv")
+    assert run("cache", "info").startswith(f"{cache_file()}: 4 tracks, 0.")
+    assert "4 tracks" in run("cache", "clear")
+    assert "0 tracks" in run("cache", "info")
+
+
+@pytest.mark.parametrize("folder", ["~/.cache/genreclf", None])
+def test_without_a_home_there_is_no_cache(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str | None
+) -> None:
+    def user_cache_dir(*_: object, **__: object) -> str:
+        if folder is None:
+            raise RuntimeError("could not determine the home directory")
+        return folder
+
+    monkeypatch.delenv("GENRECLF_CACHE")
+    monkeypatch.setattr("platformdirs.user_cache_dir", user_cache_dir)
+    monkeypatch.chdir(tmp_path)
+    assert "no home folder" in run("extract", library, *SMALL, "-o", "t.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"library", "t.csv"}
+
+
+def test_the_platforms_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("GENRECLF_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # Linux; elsewhere another one
+    assert cache_file().name == "features.sqlite"
+    assert cache_file().parent.is_absolute()
+    if sys.platform == "linux":
+        assert cache_file() == tmp_path / "genreclf" / "features.sqlite"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_damaged_cache_on_the_command_line(library: Path, tmp_path: Path) -> None:
+    cache_file().write_bytes(b"no database" * 500)
+    said = run("extract", library, *SMALL, "-o", tmp_path / "t.csv")
+    assert said.count("dropped") == 1
+    assert "4 tracks, 0 failed" in said
+    assert "4 from the cache" in run("extract", library, *SMALL, "-o", tmp_path / "t.csv")
+    cache_file().write_bytes(b"no database" * 500)
+    run("cache", "clear")
+    assert "0 tracks" in run("cache", "info")
