@@ -1,5 +1,6 @@
 """Names to scikit-learn pipelines, with probabilities that are calibrated."""
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,10 +8,16 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    VotingClassifier,
+)
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -20,10 +27,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.calibration import TemperatureScaled
 from genreclf.config import (
     Config,
+    Ensemble,
     GradientBoosting,
     Knn,
     Lda,
@@ -33,12 +43,28 @@ from genreclf.config import (
     Svm,
 )
 from genreclf.errors import ConfigError, TableError
+from genreclf.scaling import LogScaler
 from genreclf.splits import Fold, cross_validation, known_genres_only
 from genreclf.table import FeatureTable
 
-__all__ = ["EvenLda", "fit_pipeline", "make_pipeline", "tune"]
+__all__ = ["EvenLda", "SoftVote", "fit_pipeline", "make_pipeline", "training_seconds", "tune"]
 
 INNER_FOLDS = 5
+_TREES = (RandomForest, GradientBoosting, Ensemble)
+
+# What ``fit_pipeline`` takes, with default hyperparameters, for 10,000 tracks of 300 columns and
+# ten genres: seconds of one core, and the power of the number of tracks that they grow with. From
+# ``benchmarks/scale.py training``.
+_TRAINING: Mapping[str, tuple[float, float]] = {
+    "lda": (1.1, 1),
+    "logistic": (1, 1),
+    "knn": (1.1, 1.5),
+    "svm": (11, 1.8),
+    "mlp": (9, 0.6),  # the more tracks, the fewer passes over them
+    "random-forest": (93, 1.1),
+    "gradient-boosting": (80, 0.5),
+    "ensemble": (130, 1.1),
+}
 
 
 def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
@@ -66,6 +92,28 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     with _learning(table, config):
         pipeline.fit(table.values, table.labels, classify__groups=groups)
     return pipeline
+
+
+def training_seconds(table: FeatureTable, config: Config, *, search: bool = False) -> float:
+    """Foretell roughly how long one training takes, in seconds of one core.
+
+    A rule of thumb from one measurement, for a person who may want to choose another classifier:
+    proportional to the columns, and to a power of the tracks.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    config : Config
+    search : bool
+        Tune first.
+    """
+    seconds, power = _TRAINING[config.classifier.name]
+    once = seconds * (len(table) / 10_000) ** power * len(table.names) / 300
+    if not search:
+        return once
+    n_candidates = math.prod(map(len, _search_space(config, len(table.names)).values()))
+    # Calibration takes about as long as the fit itself.
+    return once * (1 + n_candidates * INNER_FOLDS / 2)
 
 
 @contextmanager
@@ -97,15 +145,22 @@ def make_pipeline(config: Config, n_tracks: int, *, calibrated: bool = True) -> 
     classifier = _make_classifier(config, n_tracks)
     if calibrated:
         classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
-    pca = PCA(config.pca, svd_solver="full") if config.pca != "off" else "passthrough"
     return Pipeline(
         [
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("standardise", StandardScaler()),
-            ("pca", pca),
+            ("standardise", LogScaler() if config.scaling == "log" else StandardScaler()),
+            ("pca", _make_pca(config)),
             ("classify", classifier),
         ]
     )
+
+
+def _make_pca(config: Config) -> PCA | str:
+    kept = config.pca
+    if kept == "auto":
+        # Trees ask about one column at a time: of rotated ones each tells a little of everything.
+        kept = "off" if isinstance(config.classifier, _TREES) else 0.99
+    return "passthrough" if kept == "off" else PCA(kept, svd_solver="full")
 
 
 def _make_classifier(config: Config, n_tracks: int) -> Any:
@@ -122,7 +177,7 @@ def _make_classifier(config: Config, n_tracks: int) -> Any:
         case Knn():
             # Half of the tracks are there in every fold.
             few = min(parameters.pop("n_neighbors"), max(1, n_tracks // 2))
-            return KNeighborsClassifier(few, **parameters)
+            return KNeighborsClassifier(few, algorithm="brute", **parameters)
         case RandomForest():
             return RandomForestClassifier(**parameters, class_weight="balanced", random_state=seed)
         case GradientBoosting():
@@ -131,6 +186,8 @@ def _make_classifier(config: Config, n_tracks: int) -> Any:
             )
         case Mlp():
             return MLPClassifier(**parameters, random_state=seed)
+        case Ensemble():
+            return SoftVote(**parameters, random_state=seed)
 
 
 class EvenLda(LinearDiscriminantAnalysis):
@@ -148,6 +205,73 @@ class EvenLda(LinearDiscriminantAnalysis):
         log_priors = np.log(self.priors_)
         self.intercept_ -= log_priors if len(log_priors) > 2 else np.diff(log_priors)
         return self
+
+
+class SoftVote(ClassifierMixin, BaseEstimator):
+    """Mean probabilities of three very different classifiers.
+
+    A support vector machine, discriminant analysis and, counting twice, extremely randomised trees
+    (Geurts, Ernst & Wehenkel 2006).
+
+    Parameters
+    ----------
+    C : float
+        Of the support vector machine.
+    n_estimators, max_features, min_samples_leaf
+        Of the trees.
+    random_state : int
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) array
+    vote_ : VotingClassifier
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        n_estimators: int = 300,
+        max_features: float = 0.2,
+        min_samples_leaf: int = 1,
+        random_state: int = 0,
+    ) -> None:
+        self.C = C
+        self.n_estimators = n_estimators
+        self.max_features = max_features
+        self.min_samples_leaf = min_samples_leaf
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> "SoftVote":
+        """Fit all three."""
+        values, labels = validate_data(self, X, y)
+        check_classification_targets(labels)
+        machine = SVC(C=self.C, class_weight="balanced", decision_function_shape="ovo")
+        trees = ExtraTreesClassifier(
+            self.n_estimators,
+            max_features=self.max_features,
+            min_samples_leaf=self.min_samples_leaf,
+            class_weight="balanced",
+            random_state=self.random_state,
+        )
+        members = [
+            ("svm", TemperatureScaled(machine, INNER_FOLDS, self.random_state)),
+            ("lda", EvenLda(solver="lsqr", shrinkage="auto")),
+            ("trees", trees),
+        ]
+        self.vote_ = VotingClassifier(members, voting="soft", weights=[1, 1, 2])
+        self.vote_.fit(values, labels)
+        self.classes_ = self.vote_.classes_
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """Return the most probable class of each sample."""
+        most_probable = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[most_probable]
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the mean of the three's probabilities, (n_samples, n_classes)."""
+        check_is_fitted(self)
+        return self.vote_.predict_proba(validate_data(self, X, reset=False))
 
 
 def _search_space(config: Config, n_columns: int) -> Mapping[str, list[Any]]:
@@ -169,6 +293,8 @@ def _search_space(config: Config, n_columns: int) -> Mapping[str, list[Any]]:
             return {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 8, 16]}
         case Mlp():
             return {"alpha": [0.01, 0.1, 1.0, 10.0]}
+        case Ensemble():
+            return {"min_samples_leaf": [1, 2, 4], "max_features": [0.1, 0.2, 0.4]}
 
 
 def tune(table: FeatureTable, config: Config) -> Config:

@@ -1,14 +1,44 @@
 """Audio for the tests, synthesised when needed; no binary fixtures."""
 
-from collections.abc import Callable
+import getpass
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from sklearn.utils.estimator_checks import estimator_checks_generator
+from threadpoolctl import threadpool_limits
 
 Samples = NDArray[np.float32]
+
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # Two processes that compile librosa's functions into one cold cache crash: to each its own.
+    cache = Path(tempfile.gettempdir()) / f"genreclf-tests-numba-{getpass.getuser()}-{worker}"
+    os.environ["NUMBA_CACHE_DIR"] = str(cache)
+    threadpool_limits(1)  # the other core is the other worker's
+
+
+def scikit_learns_checks(*estimators: Any) -> pytest.MarkDecorator:
+    """Parametrize with ``estimator, check``: what scikit-learn asks of an estimator.
+
+    Its own decorator does that with an iterator, which pytest warns of.
+    """
+    checks = [pair for estimator in estimators for pair in estimator_checks_generator(estimator)]
+    names = [f"{estimator}-{check.func.__name__}" for estimator, check in checks]
+    return pytest.mark.parametrize(("estimator", "check"), checks, ids=names)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' models out of the user's list of trusted ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRECLF_DATA", str(tmp_path_factory.mktemp("data")))
+        yield
 
 
 def sine(hz: float, seconds: float, rate: int, amplitude: float = 0.5) -> Samples:
@@ -49,6 +79,22 @@ def music(seconds: float, rate: int, seed: int = 0, bpm: float = 100) -> Samples
                 n = min(len(tone), len(signal) - at)
                 signal[at : at + n] += (tone * np.exp(-np.arange(len(tone)) / rate))[:n]
     return (0.5 * signal / np.abs(signal).max()).astype(np.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep fixtures of a wider scope than a test away from the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRECLF_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give each test an empty cache of its own, so that it computes what it tests."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("GENRECLF_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,20 +5,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import scikit_learns_checks
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
-from genreclf.classifiers import EvenLda, TemperatureScaled, fit_pipeline, make_pipeline, tune
+from genreclf.classifiers import (
+    EvenLda,
+    SoftVote,
+    TemperatureScaled,
+    fit_pipeline,
+    make_pipeline,
+    training_seconds,
+    tune,
+)
 from genreclf.config import CLASSIFIERS, Config, config_from_dict, load_config
 from genreclf.errors import GenreclfError
 from genreclf.table import FeatureTable
@@ -28,6 +37,7 @@ SMALLER = {
     "random-forest": ["classifier.n_estimators=20"],
     "gradient-boosting": ["classifier.max_iter=10", "classifier.max_leaf_nodes=4"],
     "mlp": ["classifier.hidden_layer_sizes=[32]", "classifier.max_iter=150"],
+    "ensemble": ["classifier.n_estimators=10"],
 }
 FAST = ("svm", "logistic", "lda", "knn")
 
@@ -111,7 +121,9 @@ def test_a_rare_genre_is_not_drowned(name: str) -> None:
     assert abs(found) < 0.45
 
 
-@parametrize_with_checks([TemperatureScaled(), TemperatureScaled(SVC(), n_folds=3)])
+@scikit_learns_checks(
+    TemperatureScaled(), TemperatureScaled(SVC(), n_folds=3), SoftVote(n_estimators=5)
+)
 def test_scikit_learns_contract(estimator: TemperatureScaled, check: Callable[..., None]) -> None:
     check(estimator)
 
@@ -160,6 +172,39 @@ def test_a_model_that_is_right_already_keeps_a_temperature_of_one() -> None:
     table, _ = overlapping(4000, seed=0)
     fitted = TemperatureScaled(LogisticRegression()).fit(table.values, table.labels)
     assert fitted.temperature_ == pytest.approx(1, abs=0.1)
+
+
+class CountingBayes(GaussianNB):
+    """Counts how often any of its kind is fitted."""
+
+    n_fits = 0
+
+    def fit(self, *arguments: Any) -> "CountingBayes":
+        CountingBayes.n_fits += 1
+        return super().fit(*arguments)
+
+
+@pytest.mark.parametrize(("n_samples", "n_folds"), [(1000, 5), (4000, 3), (10_000, 1)])
+def test_a_large_table_is_calibrated_on_as_many_folds_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch, n_samples: int, n_folds: int
+) -> None:
+    monkeypatch.setattr(CountingBayes, "n_fits", 0)
+    table, _ = overlapping(n_samples, seed=1)
+    fitted = TemperatureScaled(CountingBayes()).fit(table.values, table.labels)
+    assert CountingBayes.n_fits == 1 + n_folds
+    assert fitted.temperature_ == pytest.approx(1, abs=0.15)  # it is right already
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_training_is_foretold_to_grow_with_table_and_search(name: str) -> None:
+    small, config = blobs(20, 3), configured(name)
+    large = small.take(np.tile(np.arange(60), 2000))
+    expected = training_seconds(large, config)
+    assert expected > 30 * training_seconds(small, config)
+    assert training_seconds(large, config, search=True) > 5 * expected
+    if name not in ("lda", "logistic"):  # which are the advice for large tables
+        assert expected > 2 * training_seconds(large, configured("lda"))
+        assert expected > 2 * training_seconds(large, configured("logistic"))
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
