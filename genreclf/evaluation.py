@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genreclf.classifiers import fit_pipeline, tune
 from genreclf.config import Config
+from genreclf.duplicates import Copies, find_copies
 from genreclf.errors import TableError
 from genreclf.splits import (
     Splits,
@@ -22,6 +22,15 @@ from genreclf.splits import (
     published_split,
 )
 from genreclf.table import FeatureTable, Texts
+from genreclf.uncertainty import (
+    ConfidenceBin,
+    Threshold,
+    expected_calibration_error,
+    permutation_p_value,
+    reliability,
+    threshold_for_precision,
+    wilson_interval,
+)
 from genreclf.versions import versions
 
 __all__ = [
@@ -29,9 +38,9 @@ __all__ = [
     "HeldOut",
     "accuracy_interval",
     "choose_splits",
+    "count_trainings",
     "cross_validate",
     "evaluate_model",
-    "wilson_interval",
 ]
 
 Interval = tuple[float, float]
@@ -65,6 +74,12 @@ class HeldOut:
     def accuracy(self) -> float:
         """Share of right predictions."""
         return float(self.correct.mean())
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """Probability of what was predicted, (n,)."""
+        highest: NDArray[np.float64] = self.probabilities.max(axis=1)
+        return highest
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +117,52 @@ class Evaluation:
     @property
     def baseline_accuracy(self) -> float:
         """Accuracy of always answering the genre that is most frequent among these tracks."""
-        return max(scores["n"] for scores in self.per_genre.values()) / len(self.held_out.rows)
+        return max(self._shares())
+
+    @property
+    def chance_accuracy(self) -> float:
+        """Expected accuracy of guessing each genre as often as it occurs among these tracks."""
+        return sum(share**2 for share in self._shares())
+
+    def _shares(self) -> list[float]:
+        return [scores["n"] / len(self.held_out.rows) for scores in self.per_genre.values()]
+
+    def top_accuracy(self, k: int) -> float:
+        """Share of tracks whose genre is among the ``k`` most probable ones."""
+        best = np.argsort(-self.held_out.probabilities, axis=1, kind="stable")[:, :k]
+        named = np.array(self.genres, dtype=object)[best]
+        return float((named == self.held_out.labels[:, None]).any(axis=1).mean())
+
+    @cached_property
+    def reliability(self) -> list[ConfidenceBin]:
+        """How sure the predictions are, and how often right, in bins of confidence."""
+        return reliability(self.held_out.confidence, self.held_out.correct)
+
+    def threshold(self, target_precision: float) -> Threshold:
+        """Find the confidence below which to answer ``unknown``.
+
+        Raises
+        ------
+        TableError
+            If not even the most confident predictions are right often enough.
+        """
+        confidence, correct = self.held_out.confidence, self.held_out.correct
+        found = threshold_for_precision(confidence, correct, target_precision)
+        if found is None:
+            surest = correct[confidence >= np.quantile(confidence, 0.9)].mean()
+            raise TableError(
+                f"no threshold makes {target_precision:.0%} of the answers right: of the surest "
+                f"tenth of these {len(correct)} tracks {surest:.0%} are; take a lower "
+                "--target-precision or more tracks"
+            )
+        return found
+
+    def p_value(self, n_permutations: int) -> float:
+        """Chance of so high an accuracy if the predictions had nothing to do with the genres."""
+        held_out = self.held_out
+        return permutation_p_value(
+            held_out.labels, held_out.predicted, held_out.groups, n_permutations, self.config.seed
+        )
 
     @cached_property
     def confusion(self) -> NDArray[np.int64]:
@@ -139,8 +199,16 @@ class Evaluation:
         """Mean F1 of the genres."""
         return float(np.mean([scores["f1"] for scores in self.per_genre.values()]))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values; the keys are part of the command line's contract."""
+    def to_dict(
+        self, target_precision: float | None = None, n_permutations: int | None = None
+    ) -> dict[str, Any]:
+        """Return everything as plain values; the keys are part of the command line's contract.
+
+        Parameters
+        ----------
+        target_precision, n_permutations : optional
+            Adds ``threshold`` and ``permutation_p_value``.
+        """
         result: dict[str, Any] = {
             "accuracy": self.accuracy,
             "accuracy_ci95": list(self.interval),
@@ -149,6 +217,11 @@ class Evaluation:
             "n_tracks": len(self.held_out.rows),
             "splits": self.splits,
             "baseline_accuracy": self.baseline_accuracy,
+            "chance_accuracy": self.chance_accuracy,
+            "top2_accuracy": self.top_accuracy(2),
+            "top3_accuracy": self.top_accuracy(3),
+            "expected_calibration_error": expected_calibration_error(self.reliability),
+            "reliability": [part.to_dict() for part in self.reliability],
             "per_genre": self.per_genre,
             "genres": self.genres,
             "confusion_matrix": self.confusion.tolist(),
@@ -158,20 +231,56 @@ class Evaluation:
         }
         if self.ungrouped_accuracy is not None:
             result["ungrouped_accuracy"] = self.ungrouped_accuracy
+        if target_precision is not None:
+            result["threshold"] = self.threshold(target_precision).to_dict()
+        if n_permutations is not None:
+            result["permutation_p_value"] = self.p_value(n_permutations)
         return result
 
 
-def choose_splits(table: FeatureTable, config: Config) -> Splits:
+def choose_splits(table: FeatureTable, config: Config, copies: Copies | None = None) -> Splits:
     """Take the published folds or split if the table has one, else cross-validate.
 
-    Groups are kept together whenever there are any.
+    Groups are kept together whenever there are any, and so are copies of one recording; published
+    folds are left as they are.
     """
+    copies = copies or find_copies(table.values).with_paths(table.paths)
     if table.folds is not None:
-        return published_folds(table.folds)
+        return _with_copies_apart(published_folds(table.folds), copies)
     if table.split is not None:
-        return published_split(table.split)
+        return _with_copies_apart(published_split(table.split), copies)
     groups = table.groups if table.has_groups else None
-    return cross_validation(table.labels, groups, config.evaluation.folds, config.seed)
+    together = copies.joined(table.groups) if copies.n_tracks else None
+    n_folds, seed = config.evaluation.folds, config.seed
+    splits = cross_validation(table.labels, groups, n_folds, seed, together)
+    if copies.n_tracks:
+        splits.notes.append(
+            f"{copies.n_tracks} tracks are copies of one another, of {copies.n_recordings} "
+            "recordings, and are kept in one fold each time (genreclf audit names them)"
+        )
+    return splits
+
+
+def _with_copies_apart(splits: Splits, copies: Copies) -> Splits:
+    """Note how many recordings stand on both sides of published folds."""
+    apart: set[int] = set()
+    for train, test in splits.folds:
+        apart |= set(copies.recording[train]) & set(copies.recording[test]) - {-1}
+    if apart:
+        splits.notes.append(
+            f"{len(apart)} recordings have copies both in training and in test, which makes the "
+            "accuracy look better than it is (genreclf audit names them)"
+        )
+    return splits
+
+
+def count_trainings(table: FeatureTable, config: Config) -> int:
+    """Return how many times ``cross_validate`` trains, unless tracks or groups are too few."""
+    if table.split is not None:
+        return 1
+    if table.folds is not None:
+        return len(set(table.folds) - {""})
+    return config.evaluation.folds * (2 if table.has_groups else 1)  # once without the groups
 
 
 def cross_validate(
@@ -208,8 +317,10 @@ def cross_validate(
     """
     config = config or Config()
     table = table.labelled()
-    splits = choose_splits(table, config)
-    held_out = _predict_held_out(table, config, splits, search, on_fold)
+    copies = find_copies(table.values).with_paths(table.paths)
+    splits = choose_splits(table, config, copies)
+    together = replace(table, groups=copies.joined(table.groups))
+    held_out = _predict_held_out(together, config, splits, search, on_fold)
     notes = [*table.notes, *splits.notes, *_unscored_notes(table, splits, held_out)]
     ungrouped = None
     if splits.kind == "grouped":
@@ -350,18 +461,11 @@ def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> In
     hits = np.bincount(group, weights=correct)
     sizes = np.bincount(group)
     random = np.random.default_rng(config.seed)
-    drawn = random.integers(len(sizes), size=(config.evaluation.bootstrap_samples, len(sizes)))
-    accuracies = hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    accuracies = []
+    for _ in range(config.evaluation.bootstrap_samples):
+        drawn = random.integers(len(sizes), size=len(sizes))
+        accuracies.append(hits[drawn].sum() / sizes[drawn].sum())
     low, high = np.percentile(accuracies, (2.5, 97.5))
     if low == high:  # all right or all wrong: what so many groups can tell
         return wilson_interval(held_out.accuracy * len(sizes), len(sizes))
     return float(min(low, independent[0])), float(max(high, independent[1]))
-
-
-def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a proportion (Wilson 1927)."""
-    z = float(norm.ppf(0.5 + confidence / 2))
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return float(max(0, centre - half)), float(min(1, centre + half))

@@ -42,7 +42,13 @@ class Splits:
     notes: list[str] = field(default_factory=list)
 
 
-def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, seed: int) -> Splits:
+def cross_validation(
+    labels: NDArray[Any],
+    groups: Texts | None,
+    n_folds: int,
+    seed: int,
+    copies: Texts | None = None,
+) -> Splits:
     """Shuffle tracks into folds of like proportions of genres, and never split a group.
 
     Parameters
@@ -53,6 +59,9 @@ def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, s
     n_folds : int
         At most; fewer when there are not enough tracks or groups, with a note.
     seed : int
+    copies : (n,) array of str, optional
+        Groups to be held together instead where tracks are copies of one another. Without
+        ``groups``, they do not make the folds grouped ones.
 
     Raises
     ------
@@ -62,25 +71,29 @@ def cross_validation(labels: NDArray[Any], groups: Texts | None, n_folds: int, s
     counts = Counter(labels)
     if len(counts) < 2:
         raise TableError(f"all tracks are {next(iter(counts))!r}; two genres are needed to tell")
+    kind = "stratified" if groups is None else "grouped"
+    together = groups if copies is None else copies
+    n_groups = len(labels)
+    if together is not None:
+        together = own_groups(together)
+        n_groups = len(set(together))
     if groups is None:
         # A genre of one track cannot be tested, and need not cost the others their folds.
-        possible = min([n_folds, *(count for count in counts.values() if count > 1)])
-        kind = "stratified"
+        possible = min([n_folds, n_groups, *(count for count in counts.values() if count > 1)])
     else:
-        groups = own_groups(groups)
-        possible = min(n_folds, len(set(groups)), max(counts.values()))
-        kind = "grouped"
+        possible = min(n_folds, n_groups, max(counts.values()))
     if possible < 2 or max(counts.values()) < 2:
         raise TableError("too few tracks or groups to hold any out: two are needed at least")
     notes = []
     if possible < n_folds:
         several = [genre for genre in counts if counts[genre] > 1]
         fewest = min(several, key=lambda genre: (counts[genre], genre))
-        why = f"{fewest} has {counts[fewest]} tracks" if groups is None else (
-            f"there are {len(set(groups))} groups and at most {max(counts.values())} tracks a genre"
+        genre_decides = groups is None and possible < n_groups
+        why = f"{fewest} has {counts[fewest]} tracks" if genre_decides else (
+            f"there are {n_groups} groups and at most {max(counts.values())} tracks a genre"
         )  # fmt: skip
         notes.append(f"{possible} folds instead of {n_folds}: {why}")
-    return Splits(kind, _best_shuffle(labels, groups, possible, seed), notes)
+    return Splits(kind, _best_shuffle(labels, together, possible, seed), notes)
 
 
 def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]:

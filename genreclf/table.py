@@ -3,12 +3,17 @@
 import csv
 import json
 import os
+import re
+import sys
+import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any
-from zipfile import BadZipFile
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -16,15 +21,19 @@ from numpy.typing import NDArray
 
 from genreclf import __version__
 from genreclf.config import ExtractionConfig, extraction_config_from_dict
-from genreclf.errors import TableError
+from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
+from genreclf.formats import import_pyarrow, table_format
+from genreclf.pooling import feature_names
 
 __all__ = ["Columns", "FeatureTable", "load_table"]
 
-FORMATS = (".csv", ".parquet", ".npz")
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None", "-"]
+# No table of features has as many; what has was made to fill the memory.
+_MOST_COLUMNS = 100_000
+_LONGEST_LINE = 2**24
 
 Texts = NDArray[np.object_]
 
@@ -37,17 +46,25 @@ class Columns:
     ----------
     label, group : str
         Column that holds the genre, and column of what must not straddle folds.
+    group_regex : str or None
+        Regular expression whose first parenthesis (or whole match) in the path is the group.
     folds, split : str or None
         Column of a published assignment to folds, or to train, valid and test.
-    ignore : tuple of str
-        Columns that are no features.
+    features, ignore : tuple of str
+        Names or patterns (``mfcc.*``) of the columns that are features (all, if there is none),
+        and of those that are not.
+    join : tuple of Path
+        Tables that hold more columns of the same tracks.
     """
 
     label: str = "label"
     group: str = "group"
+    group_regex: str | None = None
     folds: str | None = None
     split: str | None = None
+    features: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    join: tuple[Path, ...] = ()
 
     @property
     def never_features(self) -> set[str]:
@@ -58,8 +75,18 @@ class Columns:
     @property
     def asked_for(self) -> set[str]:
         """Columns that must be there, because someone named them."""
-        named = {self.label, self.group, self.folds, self.split, *self.ignore}
+        named = {self.label, self.group, self.folds, self.split}
         return {name for name in named if name} - {"label", "group"}
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Patterns of columns that must match something, because someone gave them."""
+        return (*self.features, *self.ignore)
+
+    def is_feature(self, name: str) -> bool:
+        """Tell whether a column of numbers of that name is a feature."""
+        chosen = not self.features or _matches(name, self.features)
+        return chosen and name not in self.never_features and not _matches(name, self.ignore)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,24 +213,6 @@ class FeatureTable:
             raise TableError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def table_format(path: Path) -> str:
-    """Return the suffix that decides the format of a table file.
-
-    Raises
-    ------
-    TableError
-        If it is none that is known.
-    """
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise TableError(
-            f"{path}: a table's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-        )
-    if suffix == ".parquet":
-        _pyarrow()  # before hours of work go into a table that cannot be written
-    return suffix
-
-
 def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable:
     """Read a feature table, our own or one from elsewhere.
 
@@ -222,23 +231,66 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         If the file is no table, or a column that was asked for is not there.
     """
     path, columns = Path(path), columns or Columns()
+    frame, header = _read(path, columns)
+    notes = []
+    for other in columns.join:
+        joined = _join(frame, _read(other, columns)[0], other)
+        if lost := len(frame) - len(joined):
+            notes.append(f"{lost} of {len(frame)} tracks are not in {other} and are left out")
+        frame, header = joined, None
+    asked_for = [*sorted(columns.asked_for), *columns.patterns]
+    for name in asked_for:
+        if name not in frame and not any(_matches(have, [name]) for have in frame.columns):
+            raise TableError(
+                f"{path}: no column {name}; it has {_shortened(list(map(str, frame.columns)))}"
+            )
+    if frame.empty:
+        raise TableError(f"{path}: the table has no rows")
+    table = _from_frame(frame, header, columns, path)
+    return replace(table, notes=[*notes, *table.notes])
+
+
+def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows of too many fields
+            warnings.filterwarnings("ignore", r"Reading `\.npy`")
             frame, header = readers[table_format(path)](path, columns)
+            _check_columns(frame.columns)
+            return frame, header
+    except TableError:
+        raise
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, pd.errors.ParserWarning) as error:
-        # pandas' and pyarrow's parse errors are ValueErrors.
-        raise TableError(f"{path}: cannot be read as a table: {_first_line(error)}") from None
-    if absent := sorted(columns.asked_for - set(frame.columns)):
-        raise TableError(
-            f"{path}: no column {absent[0]}; it has {_shortened(list(map(str, frame.columns)))}"
-        )
-    if frame.empty:
-        raise TableError(f"{path}: the table has no rows")
-    return _from_frame(frame, header, columns, path)
+    except Exception as error:  # damaged files raise whatever their bytes lead a parser to
+        reason = shortened(_first_line(error), 300)
+        raise TableError(f"{path}: cannot be read as a table: {reason}") from None
+
+
+def _check_columns(names: "pd.Index[Any]") -> None:
+    _check_number(len(names))
+    if names.has_duplicates:
+        raise ValueError(f"column {names[names.duplicated()][0]} is there twice")
+
+
+def _check_number(n_columns: int) -> None:
+    if n_columns > _MOST_COLUMNS:
+        raise ValueError(f"it has {n_columns:,} columns; {_MOST_COLUMNS:,} at most are read")
+
+
+def _join(frame: pd.DataFrame, other: pd.DataFrame, source: Path) -> pd.DataFrame:
+    """Add the columns of another table of the same tracks; what both have must agree."""
+    frame, other = (part.rename(columns={"filename": "path"}) for part in (frame, other))
+    for part in (frame, other):
+        if "path" not in part or part["path"].duplicated().any():
+            raise TableError(f"{source}: joining needs a column path in which no track is twice")
+    joined = frame.merge(other, on="path", how="inner", suffixes=(None, "\0"))
+    for name in frame.columns.intersection(other.columns).drop("path"):
+        ours, theirs = joined[name].astype(object), joined.pop(f"{name}\0").astype(object)
+        if not ((ours == theirs) | (ours.isna() & theirs.isna())).all():
+            raise TableError(f"{source}: column {name} is in both tables with other values")
+    return joined
 
 
 def _from_frame(
@@ -252,16 +304,28 @@ def _from_frame(
     config = None
     if header is not None:
         config = extraction_config_from_dict(header["config"], str(path))
-    with np.errstate(over="ignore"):
+        if added := sorted(set(features) - set(feature_names(config))):
+            notes.append(
+                "taken for a table from elsewhere, since its configuration makes no "
+                f"{_shortened(added)}"
+            )
+            config = None
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is told below, NaN is one
         values = frame[features].to_numpy(dtype=np.float64, na_value=np.nan).astype(np.float32)
     if np.isinf(values).any():
         raise TableError(
             f"{path}: column {features[_first_infinite(values)]} is not finite in single precision"
         )
+    paths = _texts(frame, "path" if "path" in frame else "filename")
+    groups = _texts(frame, columns.group)
+    if columns.group_regex is not None:
+        groups = _groups_of(paths, columns.group_regex)
+    labels = _texts(frame, columns.label)
+    notes += [*_notes_on_paths(paths), *_notes_on_labels(labels)]
     return FeatureTable(
-        paths=_texts(frame, "path" if "path" in frame else "filename"),
-        labels=_texts(frame, columns.label),
-        groups=_texts(frame, columns.group),
+        paths=paths,
+        labels=labels,
+        groups=groups,
         names=features,
         values=values,
         config=config,
@@ -273,14 +337,14 @@ def _from_frame(
 
 def _feature_columns(frame: pd.DataFrame, columns: Columns) -> tuple[list[str], list[str]]:
     """Choose the columns that are features, and say which others were met."""
-    left_out = columns.never_features | set(columns.ignore)
-    rest = [name for name in frame.columns if name not in left_out]
+    rest = [name for name in frame.columns if columns.is_feature(name)]
     assignments = [name for name in rest if name.lower().endswith(("fold", "folds", "split"))]
     texts = [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])]
     notes = []
-    if columns_left := [name for name in rest if name in {*texts, *assignments}]:
+    left_out = {*texts, *assignments}
+    if columns_left := [name for name in rest if name in left_out]:
         notes.append(f"columns taken for no features: {_shortened(columns_left)}")
-    return [name for name in rest if name not in {*texts, *assignments}], notes
+    return [name for name in rest if name not in left_out], notes
 
 
 def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
@@ -290,6 +354,57 @@ def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # folds 1.0, 2.0 and missing are 1, 2 and missing
     return np.array([_text(value) for value in values], dtype=object)
+
+
+def _groups_of(paths: Texts, pattern: str) -> Texts:
+    try:
+        found = [re.search(pattern, path) for path in paths]
+    except re.error as error:
+        raise TableError(f"--group-regex {pattern}: no regular expression: {error}") from None
+    groups = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
+    if not any(groups):
+        raise TableError(
+            f"--group-regex {pattern}: finds no group in any path, the first being {paths[0]}"
+        )
+    return np.array(groups, dtype=object)
+
+
+def _notes_on_paths(paths: Texts) -> list[str]:
+    several = [path for path, n in Counter(paths[paths != ""]).items() if n > 1]
+    if not several:
+        return []
+    return [
+        f"paths in more than one row, which count as copies of one recording: {_shortened(several)}"
+    ]
+
+
+def _notes_on_labels(labels: Texts) -> list[str]:
+    """Name genres that are probably one, spelt in two ways. They are kept apart as they are."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        alike.setdefault(_key(label), []).append(label)
+    shown = [_side_by_side(several) for several in alike.values() if len(several) > 1]
+    if not shown:
+        return []
+    return [
+        "genres that differ in upper case, spaces or the coding of accents only, and are kept "
+        f"apart: {_shortened(shown)}"
+    ]
+
+
+def _key(label: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _side_by_side(labels: list[str]) -> str:
+    composed = {unicodedata.normalize("NFC", label) for label in labels}
+    # In ASCII where they look the same, as an accent may be part of the letter or follow it.
+    spelt = map(repr if len(composed) == len(labels) else ascii, labels)
+    return " and ".join(spelt)
+
+
+def _matches(name: object, patterns: Iterable[str]) -> bool:
+    return any(name == pattern or fnmatchcase(str(name), pattern) for pattern in patterns)
 
 
 def _text(value: Any) -> str:
@@ -314,11 +429,15 @@ def _write_csv(table: FeatureTable, path: Path) -> None:
 
 def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
     with path.open("rb") as file:
-        first = file.readline()
+        first = file.readline(_LONGEST_LINE)
+        if len(first) == _LONGEST_LINE:
+            raise ValueError(f"its first line is over {_LONGEST_LINE:,} bytes")
         if b"\0" in first:
             raise ValueError("it is not text in UTF-8 (is it UTF-16?)")
         header = _parse_header(first[2:]) if first.startswith(b"# {") else None
         start = file.tell() if header is not None else 0
+        file.seek(start)
+        _check_number(1 + file.readline(_LONGEST_LINE).count(b","))  # pandas takes a minute
         file.seek(start)
         names = pd.read_csv(
             file, nrows=0, encoding="utf-8-sig", index_col=False, encoding_errors="surrogateescape"
@@ -344,18 +463,8 @@ def _parse_header(text: str | bytes) -> dict[str, Any] | None:
     return header if isinstance(header, dict) and "config" in header else None
 
 
-def _pyarrow() -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise TableError(
-            "Parquet files need pyarrow, which is not installed: pip install 'genreclf[parquet]'"
-        ) from None
-    return pyarrow
-
-
 def _write_parquet(table: FeatureTable, path: Path) -> None:
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     frame = table.to_frame()
     if any(not _is_utf8(path) for path in table.paths):
         frame["path"] = [os.fsencode(path) for path in table.paths]  # a column of bytes
@@ -370,8 +479,9 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
 
 
 def _read_parquet(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    pyarrow = _pyarrow()
+    pyarrow = import_pyarrow()
     arrow = pyarrow.parquet.read_table(path)
+    arrow.validate(full=True)  # that texts are UTF-8, among others
     header = (arrow.schema.metadata or {}).get(_HEADER.encode())
     frame = arrow.to_pandas()
     frame.columns = [str(name) for name in frame.columns]
@@ -396,11 +506,25 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
 
 
 def _read_npz(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    with ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(2**30, 100 * path.stat().st_size):
+        raise ValueError(f"it unpacks to {unpacked / 2**30:.0f} GiB, a hundred times its size")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        own = pd.DataFrame({name: arrays[name].astype(object) for name in _OWN}, dtype=object)
-        features = pd.DataFrame(arrays["values"], columns=arrays["names"].astype(object))
-        header = str(arrays["header"])
+        own = pd.DataFrame({name: _strings(arrays[name]) for name in _OWN}, dtype=object)
+        features = pd.DataFrame(arrays["values"], columns=_strings(arrays["names"]))
+        header = str(_strings(arrays["header"]))
     return pd.concat([own, features], axis=1), _parse_header(header) if header else None
+
+
+def _strings(array: NDArray[Any]) -> Texts:
+    """Make Python's strings of numpy's, which may hold what is no character, and crash Python."""
+    if array.dtype.kind == "U":
+        codes = np.ascontiguousarray(array).reshape(-1)
+        codes = codes.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+        if codes.max(initial=0) > sys.maxunicode:
+            raise ValueError("it holds what is no text")
+    return array.astype(object)
 
 
 def _first_infinite(values: NDArray[np.float32]) -> int:
@@ -414,4 +538,4 @@ def _first_line(error: Exception) -> str:
 def _shortened(names: Iterable[str], most: int = 8) -> str:
     names = list(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(shortened(name, 200) for name in names[:most]) + more

@@ -23,6 +23,7 @@ from genreclf.evaluation import (
     HeldOut,
     accuracy_interval,
     choose_splits,
+    count_trainings,
     cross_validate,
     evaluate_model,
     versions,
@@ -209,7 +210,8 @@ def test_the_ungrouped_accuracy_is_of_the_same_tracks() -> None:
     # Genre 0 lives in one group: only its ungrouped folds could test it.
     table = blobs(20, 3, spread=6, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i}")
     mixed_up = table.values.copy()
-    mixed_up[table.labels == "genre0"] = mixed_up[table.labels == "genre1"]
+    cloud = mixed_up[table.labels == "genre1"]
+    mixed_up[table.labels == "genre0"] = 2 * cloud.mean(axis=0) - cloud
     result = cross_validate(replace(table, values=mixed_up), configured(name="knn"))
     assert set(result.held_out.labels) == {"genre1", "genre2"}
     seen = result.held_out.rows
@@ -264,6 +266,8 @@ def test_tracks_without_a_label_are_left_out() -> None:
 CONTRACT = {
     "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "n_tracks", "splits",
     "baseline_accuracy", "per_genre", "genres", "confusion_matrix", "config", "versions",
+    "chance_accuracy", "top2_accuracy", "top3_accuracy", "expected_calibration_error",
+    "reliability",
 }  # fmt: skip
 
 
@@ -498,3 +502,21 @@ def test_small_tables_are_measured_or_refused(kind: str, name: str, search: bool
     low, high = result.interval
     assert 0 <= low <= result.accuracy + 1e-12
     assert result.accuracy - 1e-12 <= high <= 1
+
+
+@pytest.mark.parametrize("kind", ["grouped", "stratified", "folds", "split"])
+def test_trainings_are_counted_before_they_are_done(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    table = grouped_noise()
+    if kind != "grouped":
+        table = replace(table, groups=np.full(len(table), "", dtype=object))
+    third = np.array(["train", "test", "other"], dtype=object)[np.arange(len(table)) % 3]
+    if kind in ("folds", "split"):
+        table = replace(table, **{kind: third})
+    done = []
+    monkeypatch.setattr(
+        evaluation, "fit_pipeline", lambda *given: (done.append(kind), fit_pipeline(*given))[1]
+    )
+    cross_validate(table, configured("evaluation.folds=4"))
+    assert len(done) == count_trainings(table, configured("evaluation.folds=4"))

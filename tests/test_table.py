@@ -2,10 +2,13 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -13,10 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from genreclf import __version__
-from genreclf.config import Config, load_config
+from genreclf.config import load_config
 from genreclf.errors import GenreclfError, TableError
+from genreclf.formats import table_format
 from genreclf.pooling import feature_names
-from genreclf.table import Columns, FeatureTable, load_table, table_format
+from genreclf.table import Columns, FeatureTable, load_table
 
 SUFFIXES = [".csv", ".parquet", ".npz"]
 
@@ -141,7 +145,7 @@ def test_the_csv_begins_with_one_comment_that_holds_the_configuration(tmp_path: 
     header = json.loads(comment.removeprefix("# "))
     assert header["genreclf"] == __version__
     assert header["fingerprint"] == load_config("wide").fingerprint
-    assert header["config"]["audio"] == {"sample_rate_hz": 22050}
+    assert header["config"]["audio"] == {"sample_rate_hz": 22050, "resampler": "soxr_hq"}
     assert rows[0] == ["path", "label", "group", *table.names]
     assert len(rows) == 1 + len(table)
 
@@ -471,6 +475,254 @@ def test_a_data_frame_of_a_table() -> None:
 
 
 def test_a_table_carries_the_extraction_only(tmp_path: Path) -> None:
-    table = replace(own_table(3), config=Config(seed=5).extraction)
+    wide = load_config("wide", ["seed=5"])
+    table = replace(own_table(3), config=wide.extraction)
     read = saved(table, tmp_path / "t.csv")
-    assert read.config == Config().extraction
+    assert read.config == load_config("wide").extraction
+
+
+def two_tables(tmp_path: Path) -> tuple[Path, Path]:
+    """The same tracks in another order, in a CSV and a Parquet file."""
+    left = pd.DataFrame(
+        {"path": ["a.mp3", "b.mp3", "c.mp3"], "label": ["x", "y", "x"], "m.0": [1.0, 2.0, 3.0]}
+    )
+    right = pd.DataFrame(
+        {"filename": ["c.mp3", "a.mp3", "b.mp3"], "label": ["x", "x", "y"], "n.0": [30.0, 10, 20]}
+    )
+    left.to_csv(tmp_path / "left.csv", index=False)
+    right.to_parquet(tmp_path / "right.parquet")
+    return tmp_path / "left.csv", tmp_path / "right.parquet"
+
+
+def test_joined_tables_are_one_by_path(tmp_path: Path) -> None:
+    left, right = two_tables(tmp_path)
+    table = load_table(left, Columns(join=(right,)))
+    assert table.names == ["m.0", "n.0"]
+    assert list(table.labels) == ["x", "y", "x"]
+    np.testing.assert_array_equal(table.values, [[1, 10], [2, 20], [3, 30]])
+    assert table.config is None
+
+
+def test_tracks_of_one_table_only_are_left_out_with_a_note(tmp_path: Path) -> None:
+    left, right = two_tables(tmp_path)
+    pd.read_parquet(right).head(2).to_parquet(right)
+    table = load_table(left, Columns(join=(right,)))
+    assert list(table.paths) == ["a.mp3", "c.mp3"]
+    assert table.notes == [f"1 of 3 tracks are not in {right} and are left out"]
+
+
+def test_tables_that_contradict_each_other_are_not_joined(tmp_path: Path) -> None:
+    left, right = two_tables(tmp_path)
+    pd.read_parquet(right).assign(label="z").to_parquet(right)
+    with pytest.raises(TableError, match="column label is in both tables with other values"):
+        load_table(left, Columns(join=(right,)))
+
+
+def test_a_track_that_is_twice_in_a_table_cannot_be_joined(tmp_path: Path) -> None:
+    left, right = two_tables(tmp_path)
+    frame = pd.read_parquet(right)
+    pd.concat([frame, frame]).to_parquet(right)
+    with pytest.raises(TableError, match="no track is twice"):
+        load_table(left, Columns(join=(right,)))
+
+
+def test_own_tables_joined_know_no_configuration(tmp_path: Path) -> None:
+    own_table().save(tmp_path / "own.csv")
+    other = pd.DataFrame({"path": own_table().paths, "more": np.arange(float(len(own_table())))})
+    other.to_csv(tmp_path / "more.csv", index=False)
+    table = load_table(tmp_path / "own.csv", Columns(join=(tmp_path / "more.csv",)))
+    assert table.config is None
+    assert table.names == [*own_table().names, "more"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (Columns(features=("mfcc.*",)), ["mfcc.0", "mfcc.1"]),
+        (Columns(features=("mfcc.*", "tempo")), ["mfcc.0", "mfcc.1", "tempo"]),
+        (Columns(ignore=("mfcc.?",)), ["tempo", "rms[0]"]),
+        (Columns(features=("*",), ignore=("*.1", "tempo")), ["mfcc.0", "rms[0]"]),
+        (Columns(ignore=("rms[0]",)), ["mfcc.0", "mfcc.1", "tempo"]),
+    ],
+)
+def test_features_are_chosen_by_pattern(tmp_path: Path, columns: Columns, names: list[str]) -> None:
+    frame = pd.DataFrame(
+        {"path": ["a"], "label": ["x"], "mfcc.0": [1.0], "mfcc.1": [2.0], "tempo": [3.0],
+         "rms[0]": [4.0]}
+    )  # fmt: skip
+    table = load_table(from_elsewhere(frame, tmp_path / "t.csv"), columns)
+    assert sorted(table.names) == sorted(names)
+
+
+def test_a_pattern_that_matches_nothing_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"path": ["a"], "label": ["x"], "mfcc.0": [1.0]})
+    path = from_elsewhere(frame, tmp_path / "t.csv")
+    with pytest.raises(TableError, match=r"t\.csv: no column chroma.*; it has path, label, mfcc"):
+        load_table(path, Columns(features=("chroma.*",)))
+
+
+@pytest.mark.parametrize(
+    ("regex", "groups"),
+    [
+        (r"^([^/]+)/", ["Abba", "Abba", ""]),
+        (r"(?<=/)\d+", ["1976", "1978", ""]),
+        (r"^(?:Abba)/(\d+)?", ["1976", "1978", ""]),
+    ],
+)
+def test_groups_are_found_in_paths(tmp_path: Path, regex: str, groups: list[str]) -> None:
+    frame = pd.DataFrame(
+        {"path": ["Abba/1976/a.mp3", "Abba/1978/b.mp3", "c.mp3"], "group": ["", "", ""],
+         "label": "x", "f": [1.0, 2.0, 3.0]}
+    )  # fmt: skip
+    table = load_table(from_elsewhere(frame, tmp_path / "t.csv"), Columns(group_regex=regex))
+    assert list(table.groups) == groups
+
+
+@pytest.mark.parametrize(
+    ("regex", "told"), [("(", "no regular expression"), ("nowhere", "finds no group in any path")]
+)
+def test_a_regular_expression_of_no_use(tmp_path: Path, regex: str, told: str) -> None:
+    own_table().save(tmp_path / "t.csv")
+    with pytest.raises(TableError, match=told):
+        load_table(tmp_path / "t.csv", Columns(group_regex=regex))
+
+
+# --- tables of strangers -------------------------------------------------------------------
+
+
+def npz(file: Path, **arrays: bytes) -> Path:
+    """Write an archive of whatever is given as arrays."""
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        for name, content in arrays.items():
+            archive.writestr(f"{name}.npy", content)
+    return file
+
+
+def npy(header: str) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (10000000000000,), }\n",
+        "{'descr': (('<f4',\n",
+        "no header",
+    ],
+)
+def test_arrays_whose_header_lies(tmp_path: Path, header: str) -> None:
+    path = npz(tmp_path / "t.npz", path=npy(header), label=b"no array")
+    with pytest.raises(TableError, match=r"t\.npz: cannot be read as a table: .") as caught:
+        load_table(path)
+    assert str(caught.value).isprintable()
+
+
+def test_an_archive_that_unpacks_to_a_thousand_times_its_size(tmp_path: Path) -> None:
+    path = npz(tmp_path / "bomb.npz", path=bytes(2**20))
+    whole = path.read_bytes()
+    told = (2**20).to_bytes(4, "little")
+    assert whole.count(told) == 2
+    path.write_bytes(whole.replace(told, (2**31).to_bytes(4, "little")))  # 2 MB would do as well
+    with pytest.raises(TableError, match=r"bomb\.npz: .* unpacks to 2 GiB"):
+        load_table(path)
+
+
+def test_more_columns_than_anyone_has(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(map(str, range(100_001))) + "\n")
+    with pytest.raises(TableError, match=r"wide\.csv: .* it has 100,001 columns"):
+        load_table(path)
+
+
+def test_a_first_line_without_an_end(tmp_path: Path) -> None:
+    path = tmp_path / "endless.csv"
+    path.write_bytes(b"," * 2**24)
+    with pytest.raises(TableError, match=r"endless\.csv: .* first line is over 16,777,216 bytes"):
+        load_table(path)
+
+
+def test_a_column_that_is_there_twice(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    table = replace(blobs(2, 2), names=["a", "b", "c", "d", "e", "a"])
+    table.save(path)
+    with pytest.raises(TableError, match=r"t\.npz: .*column a is there twice"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_a_spreadsheet_takes_for_a_formula_comes_back_as_it_is(
+    tmp_path: Path, suffix: str
+) -> None:
+    formulas = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1"]
+    table = replace(blobs(2, 3), paths=texts(formulas), labels=texts(formulas))
+    read = saved(table, tmp_path / f"t{suffix}")
+    assert list(read.paths) == list(read.labels) == formulas
+
+
+def test_columns_in_another_order_are_found_by_name(tmp_path: Path) -> None:
+    table = own_table(5)
+    frame = table.to_frame()
+    reordered = from_elsewhere(frame[frame.columns[::-1]], tmp_path / "t.csv")
+    values = load_table(reordered).columns_of(table.names)
+    np.testing.assert_array_equal(bits(values), bits(table.values))
+
+
+def test_columns_that_others_added_make_a_table_from_elsewhere(tmp_path: Path) -> None:
+    table = own_table(5)
+    more = np.ones((5, 1), np.float32)
+    widened = replace(table, names=[*table.names, "bpm"], values=np.hstack((table.values, more)))
+    read = saved(widened, tmp_path / "t.csv")
+    assert read.config is None
+    assert read.notes == ["taken for a table from elsewhere, since its configuration makes no bpm"]
+
+
+def test_paths_in_several_rows_are_named(tmp_path: Path) -> None:
+    table = replace(blobs(2, 2), paths=texts(["a.mp3", "b.mp3", "a.mp3", ""]))
+    [note] = saved(table, tmp_path / "t.csv").notes
+    assert note.endswith("count as copies of one recording: a.mp3")
+
+
+def test_genres_spelt_in_two_ways_are_named_and_kept_apart(tmp_path: Path) -> None:
+    labels = ["Rock", "rock", "caf\u00e9", "cafe\u0301", "jazz", "hip  hop", "hip hop", "blues"]
+    table = replace(blobs(8, 1), labels=texts(labels))
+    read = saved(table, tmp_path / "t.csv")
+    assert read.genres == sorted(labels)
+    [note] = read.notes
+    assert "'Rock' and 'rock'" in note
+    assert r"'cafe\u0301' and 'caf\xe9'" in note
+    assert "'hip  hop' and 'hip hop'" in note
+    assert "jazz" not in note
+
+
+def test_text_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    label = np.array(["rock"] * 4).view(np.uint32)
+    label[0] = 0x110000
+    with npz_arrays(path, blobs(2, 2)) as arrays:
+        arrays["label"] = label.view("U4")
+    with pytest.raises(TableError, match=r"t\.npz: cannot be read as a table: .* no text"):
+        load_table(path)
+    parquet = tmp_path / "t.parquet"
+    saved(replace(blobs(2, 2), labels=texts(["rock!"] * 4)), parquet)
+    parquet.write_bytes(parquet.read_bytes().replace(b"rock!", b"roc\xff!"))
+    with pytest.raises(TableError, match=r"t\.parquet: cannot be read as a table: .*UTF"):
+        load_table(parquet)
+
+
+@contextmanager
+def npz_arrays(path: Path, table: FeatureTable) -> Iterator[dict[str, Any]]:
+    """Give the arrays of a saved table, to be written back."""
+    table.save(path)
+    with np.load(path) as saved_arrays:
+        arrays = dict(saved_arrays)
+    yield arrays
+    np.savez(path, **arrays)
+
+
+def test_a_signalling_nan_is_a_missing_value(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    with npz_arrays(path, blobs(2, 2)) as arrays:
+        values = arrays["values"].astype(np.float64)
+        values.view(np.uint64)[0, 0] = 0x7FF0_0000_0000_0001
+        arrays["values"] = values
+    assert np.flatnonzero(np.isnan(load_table(path).values)).tolist() == [0]

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
+from test_table import texts
+
+from genreclf.uncertainty import (
+    expected_calibration_error,
+    permutation_p_value,
+    reliability,
+    threshold_for_precision,
+)
+
+Booleans = NDArray[np.bool_]
+Doubles = NDArray[np.float64]
+
+
+def answers(n: int, seed: int = 0) -> tuple[Doubles, Booleans]:
+    """Confidences, each right as often as it says."""
+    random = np.random.default_rng(seed)
+    confidence = random.uniform(0.1, 1, n)
+    return confidence, random.uniform(size=n) < confidence
+
+
+def test_reliability_is_scikit_learns_calibration_curve() -> None:
+    confidence, correct = answers(500)
+    bins = reliability(confidence, correct)
+    right, mean = calibration_curve(correct, confidence, n_bins=10)
+    np.testing.assert_allclose([part.accuracy for part in bins], right)
+    np.testing.assert_allclose([part.confidence for part in bins], mean)
+    assert sum(part.n for part in bins) == 500
+    assert all(part.low < part.confidence <= part.high for part in bins)
+
+
+def test_what_says_how_often_it_is_right_has_no_calibration_error() -> None:
+    confidence, correct = answers(20_000)
+    assert expected_calibration_error(reliability(confidence, correct)) < 0.01
+    too_sure = np.sqrt(confidence)
+    expected = np.mean(too_sure) - np.mean(correct)
+    error = expected_calibration_error(reliability(too_sure, correct))
+    assert error == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+def test_the_ends_of_the_scale_have_their_bins(confidence: float) -> None:
+    (only,) = reliability(np.full(3, confidence), np.ones(3, dtype=bool))
+    assert only.n == 3
+    assert only.low <= confidence <= only.high
+
+
+@pytest.mark.parametrize("target", [0.6, 0.8, 0.95])
+def test_answers_above_the_threshold_are_right_often_enough_on_new_tracks(target: float) -> None:
+    found = threshold_for_precision(*answers(2000), target)
+    assert found is not None
+    confidence, correct = answers(20_000, seed=1)
+    given = confidence >= found.confidence
+    assert correct[given].mean() == pytest.approx(found.precision, abs=0.03)
+    assert correct[given].mean() > target - 0.02
+    assert given.mean() == pytest.approx(found.coverage, abs=0.03)
+    # For confidences that are uniform and true, the mean above t is (1 + t) / 2.
+    assert found.confidence == pytest.approx(max(0.1, 2 * target - 1), abs=0.06)
+
+
+def test_the_threshold_is_the_lowest_that_will_do() -> None:
+    correct = np.array([True] * 18 + [False] * 2 + [True] * 2)
+    confidence = np.linspace(0.9, 0.4, len(correct))
+    found = threshold_for_precision(confidence, correct, 0.8)
+    assert found is not None
+    assert (found.coverage, found.precision) == (1, 20 / 22)
+    stricter = threshold_for_precision(confidence, correct, 0.94)
+    assert stricter is not None
+    assert stricter.confidence == pytest.approx(confidence[17])
+
+
+def test_equal_confidences_are_answered_all_or_none() -> None:
+    correct = np.array([True] * 10 + [False] * 10)
+    assert threshold_for_precision(np.full(20, 0.5), correct, 0.9) is None
+    found = threshold_for_precision(np.full(20, 0.5), correct, 0.35)
+    assert found is not None
+    assert found.coverage == 1
+
+
+def test_a_few_right_answers_promise_nothing() -> None:
+    assert threshold_for_precision(np.linspace(1, 0.9, 5), np.ones(5, dtype=bool), 0.9) is None
+    assert threshold_for_precision(np.linspace(1, 0.9, 9), np.ones(9, dtype=bool), 0.9) is not None
+
+
+def test_p_values_of_guesses_are_uniform() -> None:
+    random = np.random.default_rng(0)
+    p = []
+    for seed in range(100):
+        labels, predicted = (texts([f"g{i}" for i in random.integers(4, size=60)]) for _ in "ab")
+        p.append(permutation_p_value(labels, predicted, texts([""] * 60), 99, seed))
+    assert np.mean(np.array(p) <= 0.1) == pytest.approx(0.1, abs=0.08)
+    assert np.mean(p) == pytest.approx(0.55, abs=0.1)
+
+
+def test_right_answers_are_no_chance() -> None:
+    labels = texts(["a", "b", "c"] * 20)
+    assert permutation_p_value(labels, labels, texts([""] * 60), 199, 0) == 1 / 200
+
+
+def test_tracks_of_one_artist_are_one_piece_of_evidence() -> None:
+    """Of six artists of ten tracks, predicted all or none, much happens by chance."""
+    labels = texts([genre for genre in "aabbcc" for _ in range(10)])
+    predicted = texts([genre for genre in "aabbac" for _ in range(10)])
+    artists = texts([f"artist {i}" for i in range(6) for _ in range(10)])
+    alone = permutation_p_value(labels, predicted, texts([""] * 60), 999, 0)
+    together = permutation_p_value(labels, predicted, artists, 999, 0)
+    assert alone == 0.001
+    assert 0.02 < together < 0.3
