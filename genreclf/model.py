@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import Pipeline
 
-from genreclf.config import Config, config_from_dict
-from genreclf.errors import ModelError, TableError
-from genreclf.extraction import Failure, extract_tracks
-from genreclf.files import written_whole
+from genreclf.card import Card
+from genreclf.config import Config
+from genreclf.errors import ModelError, TableError, shortened
+from genreclf.extraction import Failure, Outcome, extract_tracks
+from genreclf.modelfile import bundled_model, read_card, read_model, write_model
+from genreclf.novelty import NoveltyDetector
+from genreclf.pooling import feature_names
 from genreclf.sources import Track
 from genreclf.table import FeatureTable, Texts
 from genreclf.versions import versions
@@ -26,67 +27,57 @@ from genreclf.workers import Workers
 if TYPE_CHECKING:
     from genreclf.evaluation import Evaluation
 
-__all__ = ["Model", "Prediction"]
+__all__ = ["UNKNOWN", "Model", "Prediction"]
 
-_FORMAT = "genreclf-model"
-_FORMAT_VERSION = 1
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one track; genres by falling probability."""
+    """What a model says of one track.
+
+    Attributes
+    ----------
+    path : str
+    probabilities : dict of str to float
+        By falling probability.
+    novel : bool
+        Whether the track is unlike all that the model was trained on, so that none of its genres
+        may fit.
+    threshold : float
+        Confidence below which the answer is ``unknown``.
+    """
 
     path: str
     probabilities: dict[str, float]
+    novel: bool = False
+    threshold: float = 0.0
 
     @property
     def genre(self) -> str:
-        """The most probable genre."""
-        return next(iter(self.probabilities))
+        """The most probable genre, or ``unknown`` where that is not probable enough."""
+        return UNKNOWN if self.confidence < self.threshold else next(iter(self.probabilities))
 
     @property
     def confidence(self) -> float:
-        """Its probability."""
-        return self.probabilities[self.genre]
+        """Probability of the most probable genre."""
+        return next(iter(self.probabilities.values()))
 
 
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A fitted pipeline and what it was made from.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Model(Card):
+    """A fitted pipeline and what it was made from, as its ``Card`` tells.
 
     Attributes
     ----------
     pipeline : sklearn.pipeline.Pipeline
         Impute, standardise, PCA, calibrated classifier.
-    feature_names : list of str
-        The columns that the pipeline takes, in order.
-    config : Config
-        What the features were made with and how they were learned from.
-    from_audio : bool
-        Whether ``config`` made the features, so that the model can predict from audio; False
-        for a model of a table from elsewhere.
-    counts : dict of str to int
-        Training tracks a genre.
-    versions : dict of str to str
-    evaluation : dict or None
-        As ``Evaluation.to_dict`` gives it.
-    created : str
-        Date and time, ISO 8601, UTC.
+    novelty : NoveltyDetector
+        Tells what is unlike the training tracks.
     """
 
     pipeline: Pipeline
-    feature_names: list[str]
-    config: Config
-    from_audio: bool
-    counts: dict[str, int]
-    versions: dict[str, str]
-    evaluation: dict[str, Any] | None
-    created: str
-
-    @property
-    def genres(self) -> list[str]:
-        """What the model tells apart, in the order of the probabilities' columns."""
-        return [str(genre) for genre in self.pipeline.classes_]
+    novelty: NoveltyDetector
 
     @classmethod
     def fit(
@@ -95,7 +86,7 @@ class Model:
         config: Config | None = None,
         *,
         search: bool = False,
-        evaluation: "Evaluation | None" = None,
+        evaluation: "Evaluation | dict[str, Any] | None" = None,
     ) -> "Model":
         """Train on a table.
 
@@ -107,32 +98,41 @@ class Model:
             How to learn; what the features are is the table's to say.
         search : bool
             Tune the classifier's hyperparameters by cross-validation first.
-        evaluation : Evaluation, optional
-            To be kept with the model.
+        evaluation : Evaluation or dict, optional
+            To be kept with the model; a dictionary as ``Evaluation.to_dict`` gives it. If that has
+            a threshold, the model answers ``unknown`` below it.
 
         Raises
         ------
         TableError
             If there are not two genres to tell apart.
         """
-        from genreclf.classifiers import fit_pipeline, tune  # predicting needs none of it
+        from genreclf.classifiers import fit_pipeline, tune  # predicting needs none of these
+        from genreclf.duplicates import keep_copies_together
 
         config = config or Config()
-        table = table.labelled()
+        table = keep_copies_together(table.labelled())
         if len(table.genres) < 2:
             raise TableError(f"all tracks are {table.genres[0]!r}; two genres are needed to tell")
         if table.config is not None:
             config = config.with_extraction(table.config)
         if search:
             config = tune(table, config)
+        if evaluation is not None and not isinstance(evaluation, dict):
+            evaluation = evaluation.to_dict()
+        pipeline = fit_pipeline(table, config)
+        groups = table.groups if table.has_groups else None
         return cls(
-            pipeline=fit_pipeline(table, config),
+            pipeline=pipeline,
+            novelty=NoveltyDetector(random_state=config.seed).fit(table.values, groups=groups),
+            genres=[str(genre) for genre in pipeline.classes_],
             feature_names=table.names,
             config=config,
             from_audio=table.config is not None,
             counts=dict(sorted(Counter(table.labels).items())),
             versions=versions(),
-            evaluation=evaluation.to_dict() if evaluation else None,
+            evaluation=evaluation,
+            threshold=_threshold(evaluation or {}),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -153,13 +153,13 @@ class Model:
 
     def predict_table(self, table: FeatureTable) -> Iterator[Prediction]:
         """Yield a prediction for each track of a table."""
-        for path, row in zip(table.paths, self.predict_proba(table), strict=True):
-            yield self._prediction(str(path), row)
+        yield from self._predictions([str(path) for path in table.paths], self._values(table))
 
     def predict_files(
         self,
         paths: Iterable[str | Path],
         workers: Workers | None = None,
+        cache: Path | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each audio file, in their order.
 
@@ -167,6 +167,7 @@ class Model:
         ----------
         paths : iterable of str or Path
         workers : Workers, optional
+        cache : Path, optional
             See ``extract_tracks``.
 
         Raises
@@ -174,18 +175,24 @@ class Model:
         ModelError
             If the model was trained on a table from elsewhere.
         """
-        if not self.from_audio:
-            raise ModelError(
-                "this model was trained on a table from elsewhere, so that nobody knows how to "
-                "make its features from audio; predict from such a table with --table"
-            )
+        self.require_audio()
         tracks = (Track(Path(path)) for path in paths)
-        for outcome in extract_tracks(tracks, self.config, workers):
+        yield from self.predict_outcomes(extract_tracks(tracks, self.config, workers, cache))
+
+    def predict_outcomes(self, outcomes: Iterable[Outcome]) -> Iterator[Prediction | Failure]:
+        """Yield a prediction or a failure for each track whose features were to be computed."""
+        place = {name: column for column, name in enumerate(feature_names(self.config))}
+        if unknown := [name for name in self.feature_names if name not in place]:
+            raise ModelError(
+                f"the model's configuration makes no {shortened(unknown[0])}, which its card names"
+            )
+        columns = [place[name] for name in self.feature_names]
+        for outcome in outcomes:
             if isinstance(outcome, Failure):
                 yield outcome
             else:
-                row = self.pipeline.predict_proba(outcome.values[None])[0]
-                yield self._prediction(str(outcome.track.path), row)
+                values = outcome.values[None, columns]
+                yield from self._predictions([str(outcome.track.path)], values)
 
     def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.
@@ -200,48 +207,58 @@ class Model:
         return evaluate_model(self.pipeline, self.genres, self._values(table), table, self.config)
 
     def save(self, path: str | Path) -> None:
-        """Write the model with joblib; whole or not at all.
+        """Write the model; whole or not at all.
+
+        With joblib, or as data that cannot run code where the name ends in ``.skops``. This user's
+        genreclf trusts the file from now on.
 
         Raises
         ------
         ModelError
             If the file cannot be written.
         """
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        content["config"] = self.config.to_dict()
-        payload = {"format": _FORMAT, "format_version": _FORMAT_VERSION, **content}
-        try:
-            with written_whole(Path(path)) as aside:
-                joblib.dump(payload, aside)
-        except OSError as error:
-            raise ModelError(f"{path}: cannot be written: {error.strerror or error}") from None
+        write_model(Path(path), {"pipeline": self.pipeline, "novelty": self.novelty}, self)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Model":
+    def load(cls, path: str | Path, *, trusted: bool = False) -> "Model":
         """Read a model file.
 
-        A joblib file is a pickle: loading it runs whatever code its maker put there. Load only
-        files that you or someone you trust wrote.
+        Parameters
+        ----------
+        path : str or Path
+        trusted : bool
+            Load it although someone else wrote it, and remember that. A joblib file is a pickle:
+            loading it runs whatever code its maker put there.
 
         Raises
         ------
         ModelError
-            If it is not a model of genreclf.
+            If it is not a model of genreclf, or is not trusted.
         """
-        payload = _unpickle(Path(path))
-        if not isinstance(payload, dict) or payload.get("format") != _FORMAT:
+        path = Path(path)
+        card = read_card(path)
+        estimators = read_model(path, trusted=trusted)
+        if not isinstance(estimators, dict) or estimators.keys() != {"pipeline", "novelty"}:
             raise ModelError(f"{path}: not a genreclf model")
-        if payload.get("format_version") != _FORMAT_VERSION:
-            raise ModelError(
-                f"{path}: a model of format {payload.get('format_version')}, but this genreclf "
-                f"reads {_FORMAT_VERSION}; train it anew"
-            )
-        if missing := [name for name in cls.__dataclass_fields__ if name not in payload]:
-            raise ModelError(f"{path}: an incomplete model, without {missing[0]}")
-        content = {name: payload[name] for name in cls.__dataclass_fields__}
-        content["config"] = config_from_dict(content["config"], str(path))
-        _warn_of_versions(Path(path), content["versions"])
-        return cls(**content)
+        model = cls(**vars(card), **estimators)
+        if path.suffix.lower() == ".skops":  # which anyone may have made
+            model._check(path)
+        if path != bundled_model():  # which is tested with every supported version
+            _warn_of_versions(path, card.versions)
+        return model
+
+    def _check(self, path: Path) -> None:
+        """Refuse estimators that do not fit the card, or do not even predict."""
+        zeros = np.zeros((1, len(self.feature_names)), dtype=np.float32)
+        try:
+            [prediction] = self._predictions([""], zeros)
+            fits = list(self.pipeline.classes_) == self.genres
+            fits &= bool(np.isfinite(list(prediction.probabilities.values())).all())
+        except Exception as error:  # whatever a stranger's estimators lead to
+            reason = shortened(str(error) or type(error).__name__, 300)
+            raise ModelError(f"{path}: not a genreclf model, or a damaged one ({reason})") from None
+        if not fits:
+            raise ModelError(f"{path}: its estimators do not fit its card")
 
     def _values(self, table: FeatureTable) -> NDArray[np.float32]:
         if self.from_audio and table.config is not None:
@@ -253,23 +270,22 @@ class Model:
                 )
         return table.columns_of(self.feature_names)
 
-    def _prediction(self, path: str, row: NDArray[np.float64]) -> Prediction:
-        order = np.argsort(-row, kind="stable")
-        return Prediction(path, {self.genres[i]: float(row[i]) for i in order})
+    def _predictions(self, paths: list[str], values: NDArray[np.float32]) -> Iterator[Prediction]:
+        try:
+            with np.errstate(all="ignore"):
+                novel = self.novelty.is_novel(values)
+                predicted = self.pipeline.predict_proba(values)
+        except Exception as error:  # whatever a stranger's estimators lead to
+            reason = shortened(str(error) or type(error).__name__, 300)
+            raise ModelError(f"the model cannot predict, and may be damaged: {reason}") from None
+        for i, row in enumerate(predicted):
+            order = np.argsort(-row, kind="stable")
+            probabilities = {self.genres[j]: float(row[j]) for j in order}
+            yield Prediction(paths[i], probabilities, bool(novel[i]), self.threshold)
 
 
-def _unpickle(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            # Told once, in our own words, instead of once for each part of the pipeline.
-            warnings.simplefilter("ignore", InconsistentVersionWarning)
-            return joblib.load(path)
-    except FileNotFoundError:
-        raise ModelError(f"{path}: no such file; train a model first, or name one") from None
-    except Exception as error:
-        # Damaged pickles raise whatever their bytes lead to.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{path}: not a genreclf model, or a damaged one ({reason})") from None
+def _threshold(evaluation: dict[str, Any]) -> float:
+    return float(evaluation["threshold"]["confidence"]) if "threshold" in evaluation else 0.0
 
 
 def _warn_of_versions(path: Path, written_with: dict[str, str]) -> None:
@@ -277,7 +293,7 @@ def _warn_of_versions(path: Path, written_with: dict[str, str]) -> None:
     differing = [
         f"{package} {written_with[package]} (here {now[package]})"
         for package in ("genreclf", "scikit-learn", "numpy")
-        if _minor(written_with[package]) != _minor(now[package])
+        if package in written_with and _minor(written_with[package]) != _minor(now[package])
     ]
     if differing:
         warnings.warn(
