@@ -12,13 +12,15 @@ from rich.table import Table
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is needed
-    from genreclf.evaluation import Evaluation
+    from genreclf.audit import Audit, Finding
+    from genreclf.card import Card
     from genreclf.excerpt import Excerpt
-    from genreclf.model import Model, Prediction
+    from genreclf.model import Prediction
     from genreclf.table import FeatureTable
 
 __all__ = [
     "audio_report",
+    "audit_report",
     "comparison_report",
     "evaluation_report",
     "genre_counts",
@@ -42,16 +44,15 @@ def printable(text: object) -> str:
     return escape(one_line(text))
 
 
-def evaluation_report(evaluation: "Evaluation", console: Console) -> None:
-    """Print accuracy, what to hold it against, and where it goes wrong."""
-    result = evaluation.to_dict()
+def evaluation_report(result: dict[str, Any], console: Console) -> None:
+    """Print what ``Evaluation.to_dict`` holds: accuracy, what to hold it against, where it errs."""
     for line in summary_lines(result):
         console.print(line, highlight=False)
     console.print()
     console.print(_per_genre_table(result))
     console.print(_confusion_table(result, console.width))
-    for note in evaluation.notes:
-        console.print(f"note: {printable(note)}", markup=False, highlight=False)
+    console.print(_reliability_table(result))
+    _print_notes(result["notes"], console)
 
 
 def summary_lines(result: dict[str, Any]) -> list[str]:
@@ -61,8 +62,11 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     lines = [
         f"accuracy {result['accuracy']:.1%}  (95 % interval {low:.1%} to {high:.1%}; "
         f"{result['n_tracks']} tracks, {how})",
-        f"always answering the most frequent genre: {result['baseline_accuracy']:.1%}",
-        f"balanced accuracy {result['balanced_accuracy']:.1%}, macro F1 {result['macro_f1']:.3f}",
+        f"always answering the most frequent genre: {result['baseline_accuracy']:.1%}; guessing "
+        f"in proportion: {result['chance_accuracy']:.1%}",
+        f"balanced accuracy {result['balanced_accuracy']:.1%}, macro F1 {result['macro_f1']:.3f}; "
+        f"right genre among the first two {result['top2_accuracy']:.1%}, three "
+        f"{result['top3_accuracy']:.1%}",
     ]
     ungrouped = result.get("ungrouped_accuracy")
     if ungrouped is not None:
@@ -72,6 +76,15 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"ignoring groups it would seem {ungrouped:.1%}: {abs(points):.1f} points "
             f"{'more' if points >= 0 else 'less'}; the figure above is the one to expect "
             "on artists or albums not heard before",
+        )
+    if "permutation_p_value" in result:
+        lines.append(f"so high an accuracy by chance: p = {result['permutation_p_value']:.2g}")
+    if "threshold" in result:
+        lines.append(
+            "{coverage:.1%} of the tracks get a confidence of {confidence:.1%} or more, and "
+            "{precision:.1%} of those are right ({target_precision:.0%} asked for)".format(
+                **result["threshold"]
+            )
         )
     return lines
 
@@ -84,6 +97,19 @@ def _per_genre_table(result: dict[str, Any]) -> Table:
             *(f"{scores[name]:.2f}" for name in ("precision", "recall", "f1")),
             str(scores["n"]),
         )
+    return table
+
+
+def _reliability_table(result: dict[str, Any]) -> Table:
+    """Compare what the predictions say of themselves with how often they are right."""
+    error = result["expected_calibration_error"]
+    columns = (_right(name) for name in ("confidence", "tracks", "on average", "right"))
+    table = Table(*columns, title=f"confidence, off by {100 * error:.1f} points on average")
+    for part in result["reliability"]:
+        table.add_row(
+            f"{part['low']:.0%} to {part['high']:.0%}", str(part["n"]),
+            f"{part['confidence']:.0%}", f"{part['accuracy']:.0%}",
+        )  # fmt: skip
     return table
 
 
@@ -126,16 +152,23 @@ def genre_counts(labels: Iterable[str]) -> str:
 
 
 def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
-    """One row a file: the genre, how sure, and the runners-up."""
+    """One row a file: the genre, how sure, the runners-up, and whether it is like nothing known."""
+    any_novel = any(prediction.novel for prediction in predictions)
     table = Table("file", "genre", _right("confidence"))
     if top > 1:
         table.add_column("then")
+    if any_novel:
+        table.add_column("note")
     for prediction in predictions:
-        ranked = list(prediction.probabilities.items())[:top]
-        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[1:])
+        ranked = list(prediction.probabilities.items())
+        # Where the answer is "unknown", what was most probable comes first of the others.
+        first = int(prediction.genre == ranked[0][0])
+        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[first:top])
         cells = [printable(prediction.path), printable(prediction.genre)]
         cells.append(f"{prediction.confidence:.0%}")
-        table.add_row(*cells, *([others] if top > 1 else []))
+        cells += [others] if top > 1 else []
+        cells += ["novel" if prediction.novel else ""] if any_novel else []
+        table.add_row(*cells)
     return table
 
 
@@ -152,11 +185,10 @@ def table_report(table: "FeatureTable", console: Console) -> None:
     _print_facts(facts, console)
     if table.config:
         _print_config(table.config.to_dict(), console)
-    for note in table.notes:
-        console.print(f"note: {printable(note)}", markup=False, highlight=False)
+    _print_notes(table.notes, console)
 
 
-def model_report(model: "Model", console: Console) -> None:
+def model_report(model: "Card", console: Console) -> None:
     """Print what a model is, what it was trained on and how good it is."""
     packages = ", ".join(f"{name} {version}" for name, version in model.versions.items())
     facts = [
@@ -166,16 +198,93 @@ def model_report(model: "Model", console: Console) -> None:
         ("features", f"{len(model.feature_names)}, {model.feature_names[0]} to "
                      f"{model.feature_names[-1]}"),
         ("predicts from", "audio and tables" if model.from_audio else "tables only"),
+        ("answers 'unknown'", f"below {model.threshold:.1%}" if model.threshold else "never"),
         ("versions", packages),
         ("configuration", model.config.fingerprint),
     ]  # fmt: skip
     _print_facts(facts, console)
-    if model.evaluation is None:
-        console.print("never evaluated", highlight=False)
-    else:
-        for line in summary_lines(model.evaluation):
-            console.print(line, highlight=False)
+    for line in _evaluation_lines(model):
+        console.print(line, highlight=False)
     _print_config(model.config.to_dict(), console)
+
+
+def _evaluation_lines(model: "Card") -> list[str]:
+    if model.evaluation is None:
+        return ["never evaluated"]
+    try:
+        return [printable(line) for line in summary_lines(model.evaluation)]
+    except (KeyError, TypeError, ValueError, ArithmeticError):  # a card may come from anyone
+        return ["its evaluation cannot be read"]
+
+
+def audit_report(audit: "Audit", console: Console, most: int) -> None:
+    """Print doubtful labels, and recordings that are there more than once.
+
+    Parameters
+    ----------
+    audit : Audit
+    console : Console
+    most : int
+        Labels, and recordings, to show at most.
+    """
+    doubtful = audit.of_kind("label")
+    if audit.accuracy is not None:
+        console.print(
+            f"{len(doubtful)} of {audit.n_tracks} labels contradict what is predicted for a track "
+            f"that was not heard before (right for {audit.accuracy:.1%} of the tracks: the lower "
+            "that is, the more right labels are doubted)",
+            highlight=False,
+        )
+    if doubtful:
+        console.print(_doubtful_table(doubtful[:most]))
+        _tell_of_more(len(doubtful), most, console)
+    copies = _by_recording(audit.of_kind("exact", "near"))
+    exact = sum(tracks[0].kind == "exact" for tracks in copies)
+    console.print(
+        f"{len(copies)} recordings are there more than once: {exact} with identical features, "
+        f"{len(copies) - exact} with features that differ a little",
+        highlight=False,
+    )
+    if copies:
+        # Those that need a decision first.
+        copies.sort(key=lambda tracks: not tracks[0].labels_differ)
+        console.print(_copies_table(copies[:most]))
+        _tell_of_more(len(copies), most, console)
+    _print_notes(audit.notes, console)
+
+
+def _doubtful_table(findings: "Sequence[Finding]") -> Table:
+    table = Table("file", "label", _right("probability"), "predicted", _right("probability"))
+    for found in findings:
+        table.add_row(
+            printable(found.path), printable(found.label), f"{found.label_confidence:.1%}",
+            printable(found.predicted), f"{found.confidence:.0%}",
+        )  # fmt: skip
+    return table
+
+
+def _by_recording(findings: "Iterable[Finding]") -> "list[list[Finding]]":
+    tracks: dict[int | None, list[Finding]] = {}
+    for found in findings:
+        tracks.setdefault(found.recording, []).append(found)
+    return list(tracks.values())
+
+
+def _copies_table(copies: "Iterable[Sequence[Finding]]") -> Table:
+    table = Table("copies", "file", "label", _right("distance"))
+    for tracks in copies:
+        kind = f"{tracks[0].kind}{', labels differ' if tracks[0].labels_differ else ''}"
+        for i, found in enumerate(tracks):
+            table.add_row(
+                "" if i else kind, printable(found.path), printable(found.label),
+                f"{found.distance:.2f}", end_section=i == len(tracks) - 1,
+            )  # fmt: skip
+    return table
+
+
+def _tell_of_more(n: int, most: int, console: Console) -> None:
+    if n > most:
+        console.print(f"and {n - most} more (--top, --csv and --json show them)", highlight=False)
 
 
 def audio_report(
@@ -207,6 +316,11 @@ def comparison_report(differences: dict[str, float], console: Console) -> None:
     console.print(table)
 
 
+def _print_notes(notes: Iterable[str], console: Console) -> None:
+    for note in notes:
+        console.print(f"note: {one_line(note)}", markup=False, highlight=False)
+
+
 def _print_facts(facts: Sequence[tuple[str, object]], console: Console) -> None:
     grid = Table.grid(padding=(0, 2))
     for name, value in facts:
@@ -214,9 +328,13 @@ def _print_facts(facts: Sequence[tuple[str, object]], console: Console) -> None:
     console.print(grid)
 
 
-def _print_config(tree: dict[str, Any], console: Console) -> None:
+def _print_config(tree: dict[str, Any], console: Console, prefix: str = "") -> None:
     for key, value in tree.items():
-        branch = value.items() if isinstance(value, dict) else [("", value)]
-        for name, leaf in branch:
-            dotted = f"{key}.{name}".rstrip(".")
-            console.print(f"  {dotted} = {json.dumps(leaf)}", markup=False, highlight=False)
+        if key == "views":
+            for i, view in enumerate(value):
+                _print_config(view, console, f"views.{i}.")
+        elif isinstance(value, dict):
+            _print_config(value, console, f"{prefix}{key}.")
+        else:
+            line = f"  {prefix}{key} = {json.dumps(value)}"
+            console.print(line, markup=False, highlight=False)

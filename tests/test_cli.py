@@ -4,11 +4,14 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,10 @@ import soundfile
 from click.testing import CliRunner, Result
 from conftest import music, noise
 
-from genreclf import AudioError, Model, extract_one, load_table
-from genreclf.cli import cli
+from genreclf import AudioError, FeatureTable, Model, extract_one, load_table
+from genreclf.cli import cli, options
+from genreclf.journal import only_run
+from genreclf.modelfile import bundled_model, read_card
 
 
 def run(*arguments: object, stdin: str | None = None, cwd: Path | None = None) -> Result:
@@ -44,6 +49,23 @@ def trained(genre_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert done.exit_code == 0, done.output
     assert "accuracy" in done.stdout
     return folder
+
+
+def test_long_training_is_announced_with_what_is_quicker(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = trained / "features.csv"
+    quiet = run("evaluate", table)
+    assert "will take" not in quiet.stderr
+    monkeypatch.setattr(options, "LONG_SECONDS", 0)
+    announced = run("evaluate", table)
+    assert "note: svm will take about" in announced.stderr
+    assert "12 tracks (10 trainings); --classifier lda or logistic about" in announced.stderr
+    assert announced.stdout == quiet.stdout
+    trained_again = run("train", table, "-o", tmp_path / "m.joblib", "--classifier", "lda",
+                        "--no-evaluate")  # fmt: skip
+    assert "note: lda will take about" in trained_again.stderr
+    assert "12 tracks (1 training)\n" in trained_again.stderr
 
 
 def test_extract_takes_labels_from_folders(trained: Path) -> None:
@@ -167,10 +189,110 @@ def test_model_is_found_in_the_folder_or_by_the_environment(
     genre_folder: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     song = genre_folder / "tonal/0.mp3"
-    assert run("predict", song, cwd=trained).exit_code == 0
-    assert run("predict", song, cwd=tmp_path).exit_code == 1
+    monkeypatch.delenv("GENRECLF_MODEL", raising=False)
+    told = [run("predict", song, cwd=trained).stderr, run("predict", song, cwd=tmp_path).stderr]
     monkeypatch.setenv("GENRECLF_MODEL", str(trained / "model.joblib"))
-    assert run("predict", song, cwd=tmp_path).exit_code == 0
+    told += [run("predict", song, cwd=tmp_path).stderr, run("predict", song, cwd=trained).stderr]
+    assert [text.splitlines()[0].partition(";")[0] for text in told] == [
+        "model: model.joblib in this folder",
+        "model: the bundled one (ten Western genres as of 2001)",
+        f"model: {trained / 'model.joblib'} (GENRECLF_MODEL)",
+        "model: model.joblib in this folder",
+    ]
+    named = run("predict", song, "--model", trained / "model.joblib", cwd=tmp_path)
+    assert named.exit_code == 0
+    assert "model:" not in named.stderr
+
+
+def test_without_any_training_ten_genres_are_known(
+    genre_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GENRECLF_MODEL", raising=False)
+    monkeypatch.setenv("GENRECLF_DATA", str(tmp_path / "a new user"))
+    song = genre_folder / "tonal/0.mp3"
+    done = run("predict", song, "--format", "jsonl", cwd=tmp_path)
+    assert done.exit_code == 0, done.output
+    probabilities = json.loads(done.stdout)["probabilities"]
+    assert sorted(probabilities) == [
+        "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae",
+        "rock",
+    ]  # fmt: skip
+    assert sum(probabilities.values()) == pytest.approx(1)
+
+
+def test_the_bundled_models_card_tells_what_its_file_does() -> None:
+    evaluation = read_card(bundled_model()).evaluation
+    assert evaluation is not None
+    assert evaluation["n_tracks"] == 948
+    text = bundled_model().with_suffix(".md").read_text(encoding="utf-8")
+    for figure in (f"**{evaluation['accuracy']:.1%}**", f"{evaluation['top3_accuracy']:.1%}"):
+        assert figure in text
+    for genre, scores in evaluation["per_genre"].items():
+        assert f"| {genre} | {scores['precision']:.0%} | {scores['recall']:.0%} |" in text
+
+
+def test_answers_of_little_confidence_are_withheld(genre_folder: Path, trained: Path) -> None:
+    options = [genre_folder, "--model", trained / "model.joblib", "--format", "jsonl"]
+    records = [json.loads(line) for line in run("predict", *options).stdout.splitlines()]
+    middle = float(np.median([record["confidence"] for record in records]))
+    lines = run("predict", *options, "--threshold", middle).stdout.splitlines()
+    for record, line in zip(records, lines, strict=True):
+        expected = record["genre"] if record["confidence"] >= middle else "unknown"
+        assert json.loads(line) == {**record, "genre": expected}
+
+
+def test_a_model_answers_unknown_below_the_confidence_it_learned(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    lines = ["path,label,x,y"]
+    for i in range(300):
+        x, y = random.standard_normal(2) + (0.7 if i % 2 else -0.7)
+        lines.append(f"{i}.mp3,{'ab'[i % 2]},{x},{y}")
+    table, model = tmp_path / "t.csv", tmp_path / "m.joblib"
+    table.write_text("\n".join(lines) + "\n")
+    done = run("train", table, "-o", model, "--classifier", "lda", "--target-precision", 0.95)
+    assert done.exit_code == 0, done.output
+    card = read_card(model)
+    assert card.evaluation is not None
+    learned = card.evaluation["threshold"]
+    assert card.threshold == learned["confidence"] > 0.5
+    assert learned["precision"] >= 0.95
+    assert 0.2 < learned["coverage"] < 0.9
+    assert f"below {card.threshold:.1%}" in run("inspect", model).stdout
+    done = run("predict", "--table", table, "--model", model, "--format", "jsonl")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    given = [record for record in records if record["genre"] != "unknown"]
+    assert len(given) / 300 == pytest.approx(learned["coverage"], abs=0.05)
+    assert all(record["confidence"] >= card.threshold for record in given)
+    right = [record["genre"] == "ab"[int(record["path"][:-4]) % 2] for record in given]
+    assert np.mean(right) > 0.93
+
+
+def test_a_precision_out_of_reach_is_told(trained: Path, tmp_path: Path) -> None:
+    done = run("train", trained / "features.csv", "-o", tmp_path / "m.joblib",
+               "--target-precision", 0.99)  # fmt: skip
+    assert done.exit_code == 1
+    assert "no threshold makes 99% of the answers right" in done.stderr
+    assert not (tmp_path / "m.joblib").exists()
+    done = run("train", trained / "features.csv", "--no-evaluate", "--target-precision", 0.9)
+    assert done.exit_code == 2
+
+
+def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
+    done = run("evaluate", trained / "features.csv", "--permutations", 200)
+    assert "so high an accuracy by chance: p = 0.0" in done.stdout
+    assert "guessing in proportion: 50.0%" in done.stdout
+    assert "confidence, off by" in done.stdout
+    plain = run("evaluate", trained / "features.csv", "--permutations", 200, "--json", "-").stdout
+    assert 0 < json.loads(plain)["permutation_p_value"] < 0.05
+
+
+def test_groups_are_taken_from_paths(trained: Path) -> None:
+    # Each folder is a genre: as groups, none of them can be tested.
+    done = run("evaluate", trained / "features.csv", "--group-regex", r"/(\w+)/\d\.mp3$")
+    assert done.exit_code == 1
+    assert "every genre lives in one group" in done.stderr
+    done = run("evaluate", trained / "features.csv", "--group-regex", r"(\d)\.mp3$", "--json", "-")
+    assert json.loads(done.stdout)["splits"]["kind"] == "grouped"
 
 
 def test_reencoded_copy_gives_nearly_the_same_features_and_genre(
@@ -303,9 +425,50 @@ def test_interrupted_extraction_goes_on_where_it_stopped(
     again = run("extract", "music", "-o", "t.csv", cwd=tmp_path)
     assert again.exit_code == 0
     assert "finished by an earlier run" in again.stderr
-    run("extract", "music", "-o", "fresh.csv", cwd=tmp_path)
+    run("extract", "music", "-o", "fresh.csv", "--no-cache", cwd=tmp_path)
     assert (tmp_path / "t.csv").read_bytes() == (tmp_path / "fresh.csv").read_bytes()
     assert not partial.exists()
+
+
+def test_two_runs_on_one_table_are_not_let_in(short_song: Path, tmp_path: Path) -> None:
+    output = tmp_path / "t.csv"
+    with only_run(output):
+        done = run("extract", short_song, "-o", output)
+        assert done.exit_code == 1
+        assert done.stderr.startswith(f"genreclf: {output}: another run is at work")
+        assert done.stderr.count("\n") == 1
+        assert run("extract", short_song, "-o", tmp_path / "other.csv").exit_code == 0
+    assert run("extract", short_song, "-o", output).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.csv", "t.csv"]
+
+
+@pytest.mark.parametrize("limit", [30_000, 60_000])  # less than the journal; less than the table
+def test_a_full_disk_keeps_what_is_done_and_the_older_table(
+    tmp_path: Path, write_audio: Callable[..., Path], limit: int
+) -> None:
+    resource = pytest.importorskip("resource", reason="no limits for file sizes here")
+    for i in range(30):
+        write_audio(f"music/{i:02}.wav", noise(2, 12000, seed=i), 12000, tmp_path)
+    output = tmp_path / "t.csv"
+    output.write_text("older")
+    command = ["extract", "music", "--set", "excerpt.seconds=2", "-o", "t.csv", "--no-cache"]
+    done = subprocess.run(
+        [sys.executable, "-m", "genreclf", *command], cwd=tmp_path, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("genreclf: ")]
+    assert "too large" in line
+    assert output.read_text() == "older"
+    again = run(*command, cwd=tmp_path)
+    assert again.exit_code == 0
+    told = re.search(r"(\d+) of 30 files are kept", line)
+    kept = int(told[1]) if told else 30  # all of them, where it was the table that did not fit
+    assert 0 < kept < 30 or limit == 60_000
+    assert f"({kept} finished by an earlier run)" in again.stderr
+    assert not (tmp_path / "t.csv.partial").exists()
+    assert len(load_table(output)) == 30
 
 
 def test_names_that_are_no_text_are_decoded(
@@ -377,8 +540,169 @@ def test_an_empty_folder_is_named(tmp_path: Path, trained: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+def endless_wav(path: Path) -> Path:
+    """Write a file that libsndfile 1.2.2 reads for ever: a chunk whose size leads backwards."""
+    chunk = b"INFO" + b"what" + struct.pack("<I", 2**32 - 8) + bytes(60)
+    form = b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8000, 16_000, 2, 16)
+    body = form + b"LIST" + struct.pack("<I", len(chunk)) + chunk + b"data" + bytes(4)
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    return path
+
+
+def test_a_file_that_is_read_for_ever_costs_itself_only(short_song: Path, tmp_path: Path) -> None:
+    path = endless_wav(tmp_path / "endless.wav")
+    done = run("extract", path, short_song, "--timeout", "3", "-o", tmp_path / "t.csv")
+    assert len(load_table(tmp_path / "t.csv")) == 1
+    # Later versions of the library may come to an end.
+    assert f"{path}: took longer than 3 s" in done.stderr or "no audio" in done.stderr
+    assert done.exit_code == 3
+
+
 def test_one_file_that_fails_is_told_of_once(tmp_path: Path) -> None:
     (tmp_path / "text.mp3").write_text("no audio")
     done = run("extract", tmp_path / "text.mp3")
     assert done.exit_code == 1
     assert done.stderr.count("\n") == 1
+
+
+EVIL = "\x1b[31mred\nnew\x07\u202e"
+
+
+def all_printable(text: str) -> bool:
+    return all(line.isprintable() for line in text.split("\n"))
+
+
+@pytest.fixture(scope="module")
+def evil_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table whose paths, labels, groups and column names would steer a terminal."""
+    random = np.random.default_rng(0)
+    names = [f"{EVIL}{column}" for column in range(4)]
+    values = random.standard_normal((24, 4)).astype(np.float32)
+    values[::2] += 2
+    rows = range(24)
+    table = FeatureTable(
+        paths=np.array([f"{EVIL}{i // 2}.mp3" for i in rows], dtype=object),
+        labels=np.array([f"{EVIL} {'aA'[i % 2]}" for i in rows], dtype=object),
+        groups=np.array([f"{EVIL}{i // 2}" for i in rows], dtype=object),
+        names=names,
+        values=values,
+    )
+    path = tmp_path_factory.mktemp("evil") / f"{EVIL}.npz"
+    table.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect"],
+        ["evaluate", "--classifier", "lda"],
+        ["evaluate", "--classifier", "lda", "--json", "-"],
+        ["audit", "--classifier", "lda"],
+        ["audit", "--classifier", "lda", "--csv", "-"],
+        ["train", "--classifier", "lda", "-o", "m.joblib"],
+        ["train", "--label-column", EVIL],
+        ["train", "--group-regex", f"({EVIL}"],
+        ["train", "--set", f"{EVIL}=1"],
+        ["train", "--config", EVIL],
+        ["evaluate", f"--{EVIL}"],
+        ["evaluate", "--classifier", EVIL],
+        ["train", "-o", f"{EVIL}/x/m.joblib"],
+        ["train", "-o", f"{EVIL}.xyz/"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30].encode("ascii", "backslashreplace").decode(),
+)
+def test_tables_and_options_do_not_steer_the_terminal(
+    arguments: list[str], evil_table: Path, tmp_path: Path
+) -> None:
+    command, *options = arguments
+    done = run(command, evil_table, *options, cwd=tmp_path)
+    assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit)
+    assert done.output
+    assert all_printable(done.output)
+
+
+def test_predictions_do_not_steer_the_terminal(evil_table: Path, tmp_path: Path) -> None:
+    model = tmp_path / f"{EVIL}.joblib"
+    run("train", evil_table, "--classifier", "lda", "--no-evaluate", "-o", model)
+    for output_format in ("table", "jsonl", "csv"):
+        done = run("predict", "--table", evil_table, "--model", model, "--format", output_format,
+                   "--top", "2")  # fmt: skip
+        assert done.exit_code == 0, done.output
+        printed = done.output.replace("\u202e", "") if output_format == "csv" else done.output
+        assert all_printable(printed)
+        if output_format != "table":
+            assert len(done.stdout.splitlines()) == 24 + (output_format == "csv")
+
+
+def test_errors_of_strange_names_are_one_line_each(tmp_path: Path) -> None:
+    song = tmp_path / f"{EVIL}.mp3"
+    song.write_bytes(b"no music")
+    done = run("extract", song, "-o", tmp_path / "t.csv", "--errors", tmp_path / "errors.csv")
+    assert len(done.stderr.splitlines()) == 1
+    assert all_printable(done.stderr)
+    with (tmp_path / "errors.csv").open(newline="") as file:
+        [row] = csv.DictReader(file)
+    assert row["path"] == str(song)
+    assert row["error"].isprintable()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
+def test_a_table_on_a_terminal_does_not_steer_it(
+    tmp_path: Path, write_audio: Callable[..., Path]
+) -> None:
+    import pty
+
+    song = write_audio(f"{EVIL}.wav", music(2, 12000), 12000, tmp_path)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "genreclf", "extract", str(song), "--set", "separation=none"]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # which Linux raises when the other end is closed
+            while part := os.read(ours, 2**16):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"mix.mfcc.00.mean" in shown
+    assert all_printable(shown.decode().replace("\r\n", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError("Unable to allocate 8 TiB"), "out of memory: Unable to allocate 8 TiB"),
+        (ImportError("x.so: failed to map"), "cannot load its parts: x.so: failed to map"),
+    ],
+)
+def test_too_little_memory_is_told_in_one_line(
+    error: Exception, told: str, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("genreclf.table.load_table", fail)
+    done = run("inspect", trained / "features.csv")
+    assert done.exit_code == 1
+    assert done.stderr == f"genreclf: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["evaluate", "TRAINED/features.csv", "--classifier", "lda", "--json", "-"], 0),
+        (["predict", "TRAINED/missing.mp3", "--model", "TRAINED/model.joblib"], 1),
+        (["evaluate", "TRAINED/features.csv", "--folds", "a", "--split", "b"], 2),
+    ],
+)
+def test_leaving_at_once_loses_neither_output_nor_status(
+    trained: Path, arguments: list[str], status: int
+) -> None:
+    arguments = [argument.replace("TRAINED", str(trained)) for argument in arguments]
+    command = [sys.executable, "-m", "genreclf", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == status
+    if status:
+        assert done.stderr
+    else:
+        assert json.loads(done.stdout)["n_tracks"] == 12

@@ -13,21 +13,39 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "config", "files", "sources", "mpeg", "audio", "excerpt", "spectra", "medians",
-    "separation", "features", "pooling", "reference", "tags", "workers", "table", "extraction",
-    "journal", "transformer", "versions", "splits", "calibration", "classifiers", "evaluation",
-    "model", "report", "cli", "__main__",
+    "errors", "config", "files", "formats", "sources", "mpeg", "libav", "audio",
+    "resampling", "excerpt",
+    "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
+    "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
+    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
+    "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
     "librosa": {"reference"},
+    "cleanlab": {"audit"},
     "soundfile": {"audio"},
-    "soxr": {"audio"},
+    "soxr": {"resampling", "cache"},
+    "av": {"libav"},
     "mutagen": {"tags"},
     "pebble": {"workers"},
     "pandas": {"table"},
-    "sklearn": {"transformer", "splits", "calibration", "classifiers", "evaluation", "model"},
-    "joblib": {"model", "cli"},
+    "sklearn": {
+        "transformer",
+        "splits",
+        "scaling",
+        "duplicates",
+        "calibration",
+        "novelty",
+        "classifiers",
+        "evaluation",
+        "modelfile",
+        "model",
+    },
+    "joblib": {"modelfile", "cli"},
+    "sqlite3": {"cache"},
+    "platformdirs": {"cache", "modelfile"},
+    "skops": {"modelfile"},
     "click": {"cli"},
     "rich": {"report", "cli"},
 }
@@ -72,7 +90,10 @@ def test_packages_are_imported_at_home_only(path: Path) -> None:
     [
         ["--help"],
         ["--version"],
-        *([c, "--help"] for c in ("extract", "train", "evaluate", "predict", "inspect")),
+        *(
+            [c, "--help"]
+            for c in ("extract", "train", "evaluate", "audit", "predict", "inspect", "cache")
+        ),
     ],
     ids=" ".join,
 )
@@ -116,3 +137,25 @@ def test_presets_are_found_from_a_checkout_too() -> None:
         env={"PYTHONPATH": str(root), "PATH": ""},
     )  # fmt: skip
     assert Path(done.stdout.strip()) == root / "configs"
+
+
+NETWORK = {
+    "aiohttp", "asyncio", "ftplib", "http", "httpx", "requests", "smtplib", "socket",
+    "socketserver", "ssl", "telnetlib", "urllib", "urllib3", "webbrowser", "xmlrpc",
+}  # fmt: skip
+PICKLES = {"cPickle", "cloudpickle", "dill", "marshal", "pickle", "shelve"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_runs_strings_starts_programs_or_opens_the_network(path: Path) -> None:
+    found = {name.split(".")[0] for name in imports(path)}
+    assert not found & (NETWORK | PICKLES | {"subprocess"})
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            assert name not in {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+            assert not name.startswith(("os.exec", "os.spawn", "os.posix_spawn"))
+            assert name != "joblib.load" or module_name(path) == "modelfile"
+            allowed = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert allowed.get("shell", "False") == "False"
+            assert allowed.get("allow_pickle", "False") == "False"

@@ -11,13 +11,15 @@ from typing import Any, TextIO
 import click
 
 from genreclf import __version__
+from genreclf.cli.audit import audit
+from genreclf.cli.cache import cache
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.options import note
 from genreclf.cli.predict import predict
 from genreclf.cli.train import train
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, one_line
 
 INTERRUPTED = 130
 
@@ -29,6 +31,8 @@ class Funnel(click.Group):
         """Run a command; 1 on an error of ours, 130 when interrupted."""
         try:
             return super().invoke(ctx)
+        except click.UsageError as error:  # may quote the name of a file
+            raise click.UsageError(one_line(error.format_message()), error.ctx) from None
         except GenreclfError as error:
             note(f"genreclf: {error}")
             ctx.exit(1)
@@ -38,6 +42,10 @@ class Funnel(click.Group):
                 ctx.exit(0)
             name = f"{error.filename}: " if error.filename else ""
             note(f"genreclf: {name}{error.strerror or error}")
+            ctx.exit(1)
+        except (MemoryError, ImportError) as error:  # the one may well lead to the other
+            what = "out of memory" if isinstance(error, MemoryError) else "cannot load its parts"
+            note(f"genreclf: {what}: {error}")
             ctx.exit(1)
         except KeyboardInterrupt:
             note("genreclf: interrupted")
@@ -76,5 +84,5 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, predict, inspect):
+for command in (extract, train, evaluate, audit, predict, inspect, cache):
     cli.add_command(command)

@@ -8,13 +8,15 @@ import click
 from genreclf.cli.options import (
     FILE,
     OUTPUT_FILE,
-    classifier_options,
-    column_options,
-    columns_from,
-    config_option,
+    Learning,
+    TableOptions,
+    announce_long_training,
     evaluate_with_progress,
-    learning_config,
+    learning_options,
     stdout_console,
+    table_options,
+    target_precision_option,
+    trust_option,
     write_text,
 )
 
@@ -27,12 +29,19 @@ from genreclf.cli.options import (
     metavar="FILE",
     help="Evaluate this saved model on the table, instead of cross-validating.",
 )
-@classifier_options
-@config_option
-@column_options
+@trust_option
+@learning_options
+@target_precision_option
+@table_options
 @click.option("--folds", metavar="COLUMN", help="Column with published folds, run as they are.")
 @click.option(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
+)
+@click.option(
+    "--permutations",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
 @click.option(
     "--json",
@@ -44,15 +53,13 @@ from genreclf.cli.options import (
 def evaluate(
     table: Path,
     model: Path | None,
-    classifier: str | None,
-    search: bool,
-    config: str,
-    overrides: tuple[str, ...],
-    label_column: str,
-    group: str,
-    ignore: tuple[str, ...],
+    trust: bool,
+    learning: Learning,
+    target_precision: float | None,
+    table_options: TableOptions,
     folds: str | None,
     split: str | None,
+    permutations: int | None,
     json_file: Path | None,
 ) -> None:  # fmt: skip
     """Measure the accuracy on tracks that the classifier has not seen.
@@ -65,28 +72,32 @@ def evaluate(
       genreclf evaluate features.csv
       genreclf evaluate features.csv --classifier lda --json result.json
       genreclf evaluate features.csv --model model.joblib
+      genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
+    from genreclf.evaluation import count_trainings
     from genreclf.model import Model
     from genreclf.report import evaluation_report
     from genreclf.table import load_table
 
     if folds and split:
         raise click.UsageError("--folds and --split exclude each other")
-    changed = classifier or search or overrides or config != "default"
-    if model and (changed or folds or split):
+    if model and not (learning.is_default and folds is split is None and target_precision is None):
         raise click.UsageError(
             "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
-            "--config, --set, --folds and --split have no meaning with --model"
+            "--target-precision, --config, --set, --folds and --split have no meaning with --model"
         )
-    settings = learning_config(config, overrides, classifier)
-    columns = columns_from(label_column, group, ignore, folds=folds, split=split)
-    features = load_table(table, columns)
+    settings = learning.settings()
+    features = load_table(table, table_options.columns(folds=folds, split=split))
     if model is None:
-        evaluation = evaluate_with_progress(features, settings, search)
+        features = features.labelled()
+        n_trainings = count_trainings(features, settings)
+        announce_long_training(features, settings, n_trainings, learning.search)
+        evaluation = evaluate_with_progress(features, settings, learning.search)
     else:
-        evaluation = Model.load(model).evaluate(features)
+        evaluation = Model.load(model, trusted=trust).evaluate(features)
+    result = evaluation.to_dict(target_precision, permutations)
     if json_file is None:
-        evaluation_report(evaluation, stdout_console())
+        evaluation_report(result, stdout_console())
     else:
-        write_text(json_file, json.dumps(evaluation.to_dict(), indent=2) + "\n")
+        write_text(json_file, json.dumps(result, indent=2) + "\n")

@@ -1,6 +1,10 @@
 """``genreclf extract``: from music to a feature table."""
 
 import csv
+import io
+import sys
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,8 @@ from genreclf.cli.options import (
     OUTPUT_FILE,
     SOME_FAILED,
     audio_sources,
+    cache_in_use,
+    cache_option,
     config_option,
     jobs_option,
     note,
@@ -20,12 +26,14 @@ from genreclf.cli.options import (
     timeout_option,
     worker_count,
 )
+from genreclf.errors import TableError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
     from genreclf.config import Config
     from genreclf.extraction import Failure, Row
     from genreclf.sources import Track
+    from genreclf.workers import Workers
 
 
 @click.command()
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     help="Also write the files that failed, with the reason: path,stage,error.",
 )
 @timeout_option
+@cache_option
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
@@ -63,6 +72,7 @@ def extract(
     jobs: int | None,
     errors: Path | None,
     timeout: float,
+    no_cache: bool,
 ) -> None:  # fmt: skip
     """Compute the features of audio files and write them as a table.
 
@@ -77,53 +87,75 @@ def extract(
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
     from genreclf.config import load_config
-    from genreclf.extraction import build_table
-    from genreclf.journal import journal_path
-    from genreclf.table import table_format
+    from genreclf.formats import table_format
+    from genreclf.journal import only_run
+    from genreclf.workers import Workers
 
     settings = load_config(config, overrides)
     if output is not None:
         table_format(output)
     tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
-    rows, failures = _run(tracks, settings, output, worker_count(jobs, len(tracks)), timeout)
-    if errors is not None:
-        _write_failures(failures, errors)
-    if not rows:
-        if len(tracks) > 1:
-            note(f"genreclf: none of {len(tracks)} files gave features")
-        raise click.exceptions.Exit(NOTHING_DONE)
-    table = build_table(rows, settings)
-    if output is None:
-        with click.open_file("-", "w", errors="surrogateescape") as standard_output:
-            table.write_csv(standard_output)
-    else:
-        table.save(output)
-        journal_path(output).unlink(missing_ok=True)
+    with nullcontext() if output is None else only_run(output):
+        with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
+            # Imported while the workers start, which takes them as long; the table with its pandas
+            # is needed in the end only, but then everyone would wait for it.
+            import_module("genreclf.table")
+            rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
+        if errors is not None:
+            _write_failures(failures, errors)
+        if not rows:
+            if len(tracks) > 1:
+                note(f"genreclf: none of {len(tracks)} files gave features")
+            raise click.exceptions.Exit(NOTHING_DONE)
+        _write_table(rows, settings, output)
     note(_summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
+def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
+    from genreclf.extraction import build_table
+    from genreclf.journal import finish
+
+    table = build_table(rows, settings)
+    if output is None:
+        if sys.stdout.isatty():  # which names of files might steer
+            text = io.StringIO()
+            table.write_csv(text)
+            click.echo("\n".join(map(one_line, text.getvalue().split("\n"))), nl=False)
+            return
+        with click.open_file("-", "w", errors="surrogateescape") as standard_output:
+            table.write_csv(standard_output)
+    else:
+        table.save(output)
+        finish(output)
+
+
 def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
-    kept = sum(row.kept for row in rows)
-    earlier = f" ({kept} finished by an earlier run)" if kept else ""
+    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
+    parts = [f"{kept} finished by an earlier run"] if kept else []
+    parts += [f"{cached} from the cache"] if cached else []
+    earlier = f" ({', '.join(parts)})" if parts else ""
     where = f", written to {output}" if output else ""
     return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
 
 
 def _run(
-    tracks: "list[Track]", settings: "Config", output: Path | None, jobs: int, timeout: float
+    tracks: "list[Track]",
+    settings: "Config",
+    output: Path | None,
+    workers: "Workers",
+    cache: Path | None,
 ) -> "tuple[list[Row], list[Failure]]":
     from genreclf.extraction import Row, extract_tracks
     from genreclf.journal import extract_resumably, journal_path
-    from genreclf.workers import Workers
 
     rows, failures = [], []
-    with Workers(jobs, timeout) as workers, progress(len(tracks), "extract") as advance:
+    with progress(len(tracks), "extract") as advance:
         if output is None:
-            outcomes = extract_tracks(tracks, settings, workers)
+            outcomes = extract_tracks(tracks, settings, workers, cache)
         else:
-            outcomes = extract_resumably(tracks, settings, output, workers)
+            outcomes = extract_resumably(tracks, settings, output, workers, cache)
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):
@@ -132,12 +164,16 @@ def _run(
                     failures.append(outcome)
                     note(outcome.error)
                 advance()
-        except KeyboardInterrupt:
-            if output is not None:
-                note(
-                    f"{len(rows)} of {len(tracks)} files are kept in {journal_path(output)}; "
-                    "the same command goes on from there"
-                )
+        except (KeyboardInterrupt, OSError) as error:
+            if output is None:
+                raise
+            kept = (
+                f"{len(rows)} of {len(tracks)} files are kept; the same command goes on from there"
+            )
+            if isinstance(error, OSError):  # of the journal, since no file of music raises one
+                reason = (error.strerror or str(error)).lower()
+                raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
+            note(kept)
             raise
     return rows, failures
 
@@ -149,4 +185,4 @@ def _write_failures(failures: "list[Failure]", path: Path) -> None:
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["path", "stage", "error"])
-        writer.writerows([f.track.path, f.stage, f.error] for f in failures)
+        writer.writerows([f.track.path, f.stage, one_line(f.error)] for f in failures)

@@ -30,8 +30,8 @@ def inspect(
 ) -> None:  # fmt: skip
     """Tell what a feature table, a model or an audio FILE holds.
 
-    The suffix decides: .csv, .parquet and .npz are tables, .joblib is a model (a pickle: inspect
-    only files that you trust), all else is taken for audio.
+    The suffix decides: .csv, .parquet and .npz are tables, .joblib and .skops are models (of which
+    only the card is read, so that nothing in them can run), all else is taken for audio.
 
     \b
     Examples:
@@ -41,15 +41,16 @@ def inspect(
       genreclf inspect song.mp3 --compare-librosa
     """
     from genreclf.config import load_config
-    from genreclf.model import Model
+    from genreclf.formats import FORMATS
+    from genreclf.modelfile import SUFFIXES, read_card
     from genreclf.report import model_report, table_report
-    from genreclf.table import FORMATS, load_table
+    from genreclf.table import load_table
 
     console = stdout_console()
     if file.suffix.lower() in FORMATS:
         table_report(load_table(file), console)
-    elif file.suffix.lower() == ".joblib":
-        model_report(Model.load(file), console)
+    elif file.suffix.lower() in SUFFIXES:
+        model_report(read_card(file), console)
     elif compare_librosa:
         _compare_with_librosa(file, load_config(config, overrides), timeout, console)
     else:

@@ -3,14 +3,15 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass, fields
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import AudioError, one_line
+from genreclf.errors import AudioError, GenreclfError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +27,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
 ANY_PATH = click.Path(readable=False, path_type=Path)
 NOTHING_DONE, SOME_FAILED = 1, 3
+LINEAR = ("lda", "logistic")  # what trains in a time proportional to the tracks, and short
+LONG_SECONDS = 600  # what a person should know of beforehand
 
 
 class OutputFile(click.Path):
@@ -63,32 +66,97 @@ def config_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def classifier_options(command: Command) -> Command:
-    """--classifier and --search."""
-    command = click.option(
-        "--classifier", type=click.Choice(CLASSIFIERS),
-        help="Which classifier, with its default hyperparameters.",
-    )(command)  # fmt: skip
-    return click.option(
-        "--search", is_flag=True,
-        help="Tune the classifier's hyperparameters by cross-validation (slower). The accuracy "
-        "reported is measured on tracks that took no part in tuning.",
-    )(command)  # fmt: skip
+@dataclass(frozen=True)
+class Learning:
+    """How to learn: the values of ``learning_options``."""
+
+    config: str
+    overrides: tuple[str, ...]
+    classifier: str | None
+    search: bool
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was chosen."""
+        return self == Learning("default", (), None, False)
+
+    def settings(self) -> "Config":
+        """Read the configuration, with --classifier before --set, so that both can be given."""
+        from genreclf.config import load_config
+
+        chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
+        return load_config(self.config, [*chosen, *self.overrides])
 
 
-def column_options(command: Command) -> Command:
-    """Names of the columns of a table from elsewhere, as an argument ``columns``."""
+@dataclass(frozen=True)
+class TableOptions:
+    """Which columns of which tables: the values of ``table_options``."""
+
+    label_column: str
+    group: str
+    group_regex: str | None
+    features: tuple[str, ...]
+    ignore: tuple[str, ...]
+    join: tuple[Path, ...]
+
+    def columns(self, **published: str | None) -> "Columns":
+        """Make ``Columns`` of them, with ``folds`` or ``split`` where there are any."""
+        from genreclf.table import Columns
+
+        return Columns(
+            self.label_column, self.group, self.group_regex,
+            features=self.features, ignore=self.ignore, join=self.join, **published,
+        )  # fmt: skip
+
+
+def learning_options(command: Command) -> Command:
+    """--classifier, --search, --config and --set, as one argument ``learning``."""
+    options = [
+        click.option("--classifier", type=click.Choice(CLASSIFIERS),
+                     help="Which classifier, with its default hyperparameters."),
+        click.option("--search", is_flag=True,
+                     help="Tune the classifier's hyperparameters by cross-validation (slower). The "
+                     "accuracy reported is measured on tracks that took no part in tuning."),
+        config_option,
+    ]  # fmt: skip
+    return _gathered(command, "learning", Learning, options)
+
+
+def table_options(command: Command) -> Command:
+    """Names of the columns of a table from elsewhere, as one argument ``table_options``."""
     options = [
         click.option("--label-column", metavar="COLUMN", default="label", show_default=True,
                      help="Column with the genre."),
         click.option("--group", metavar="COLUMN", default="group", show_default=True,
                      help="Column of what must not straddle folds: artist, album."),
-        click.option("--ignore", metavar="COLUMN", multiple=True,
-                     help="Column that is no feature; may be repeated."),
+        click.option("--group-regex", metavar="REGEX",
+                     help="Take groups from the paths instead: what the first parenthesis finds, "
+                     "as in 'music/([^/]+)/'."),
+        click.option("--features", metavar="PATTERN", multiple=True,
+                     help="Use only the columns of this name or pattern ('mfcc.*'); repeatable."),
+        click.option("--ignore", metavar="PATTERN", multiple=True,
+                     help="Columns that are no features; repeatable."),
+        click.option("--join", type=FILE, metavar="TABLE", multiple=True,
+                     help="Table with more columns of the same tracks; repeatable."),
     ]  # fmt: skip
+    return _gathered(command, "table_options", TableOptions, options)
+
+
+def _gathered(
+    command: Command, argument: str, kind: type[Any], options: Sequence[Callable[..., Any]]
+) -> Command:
+    """Hand the values of several options to a command as one argument of that kind."""
+    names = [field.name for field in fields(kind)]
+
+    @wraps(command)
+    def gather(**values: Any) -> Any:
+        gathered = kind(**{name: values.pop(name) for name in names})
+        return command(**{argument: gathered}, **values)
+
+    wrapped: Any = gather
     for option in reversed(options):
-        command = option(command)
-    return command
+        wrapped = option(wrapped)
+    return cast(Command, wrapped)
 
 
 def jobs_option(command: Command) -> Command:
@@ -107,6 +175,46 @@ def timeout_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def target_precision_option(command: Command) -> Command:
+    """--target-precision, a share."""
+    return click.option(
+        "--target-precision", metavar="SHARE",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        help="Find the confidence from which on this share of the answers is right (0.9, say); a "
+        "model answers 'unknown' below it.",
+    )(command)  # fmt: skip
+
+
+def cache_option(command: Command) -> Command:
+    """--no-cache, as argument ``no_cache``."""
+    return click.option(
+        "--no-cache", is_flag=True,
+        help="Compute all anew, and keep nothing for next time (see genreclf cache).",
+    )(command)  # fmt: skip
+
+
+def cache_in_use(no_cache: bool) -> Path | None:
+    """Return where features are kept from run to run, or None if they are not to be."""
+    if no_cache:
+        return None
+    from genreclf.cache import cache_file
+
+    try:
+        return cache_file()
+    except GenreclfError as error:
+        note(str(error))
+        return None
+
+
+def trust_option(command: Command) -> Command:
+    """--trust, for a model file."""
+    return click.option(
+        "--trust", is_flag=True,
+        help="Load the model although someone else wrote it, from now on. A .joblib file can run "
+        "any code when it is loaded.",
+    )(command)  # fmt: skip
+
+
 def worker_count(jobs: int | None, n_files: int) -> int:
     """Return --jobs, or the cores that affinity and container limits leave to this process.
 
@@ -121,29 +229,42 @@ def worker_count(jobs: int | None, n_files: int) -> int:
     return min(jobs, n_files)
 
 
-def columns_from(
-    label_column: str, group: str, ignore: tuple[str, ...], **published: str | None
-) -> "Columns":
-    """Make ``Columns`` of the options' values."""
-    from genreclf.table import Columns
-
-    return Columns(label=label_column, group=group, ignore=ignore, **published)
-
-
-def learning_config(config: str, overrides: Iterable[str], classifier: str | None) -> "Config":
-    """Read the configuration, with --classifier before --set, so that both can be given."""
-    from genreclf.config import load_config
-
-    chosen = [f"classifier.name={classifier}"] if classifier else []
-    return load_config(config, [*chosen, *overrides])
-
-
 def evaluate_with_progress(table: "FeatureTable", config: "Config", search: bool) -> "Evaluation":
     """Cross-validate, showing how far it is."""
     from genreclf.evaluation import cross_validate
 
     with progress(None, "cross-validation") as advance:
         return cross_validate(table, config, search=search, on_fold=advance)
+
+
+def announce_long_training(
+    table: "FeatureTable", config: "Config", n_trainings: int, search: bool
+) -> None:
+    """Tell beforehand, in one line, if training takes long, and what would be quicker."""
+    from genreclf.classifiers import training_seconds
+    from genreclf.config import override
+
+    def expected(config: "Config") -> float:
+        return n_trainings * training_seconds(table, config, search=search)
+
+    if expected(config) < LONG_SECONDS:
+        return
+    text = (
+        f"note: {config.classifier.name} will take about {duration(expected(config))} for "
+        f"{plural(len(table), 'track')} ({plural(n_trainings, 'training')})"
+    )
+    linear = max(expected(override(config, [f"classifier.name={name}"])) for name in LINEAR)
+    if config.classifier.name not in LINEAR:
+        text += f"; --classifier {' or '.join(LINEAR)} about {duration(linear)}"
+    note(text)
+
+
+def duration(seconds: float) -> str:
+    """Round seconds to what a person wants to know."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,15 +7,16 @@ import click
 from genreclf.cli.options import (
     FILE,
     OUTPUT_FILE,
-    classifier_options,
-    column_options,
-    columns_from,
-    config_option,
+    Learning,
+    TableOptions,
+    announce_long_training,
     evaluate_with_progress,
-    learning_config,
+    learning_options,
     note,
     plural,
     stdout_console,
+    table_options,
+    target_precision_option,
 )
 
 
@@ -30,27 +31,23 @@ from genreclf.cli.options import (
     metavar="FILE",
     help="Model file to write.",
 )
-@classifier_options
-@config_option
-@column_options
+@learning_options
+@target_precision_option
+@table_options
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
 def train(
     table: Path,
     output: Path,
-    classifier: str | None,
-    search: bool,
-    config: str,
-    overrides: tuple[str, ...],
-    label_column: str,
-    group: str,
-    ignore: tuple[str, ...],
+    learning: Learning,
+    target_precision: float | None,
+    table_options: TableOptions,
     no_evaluate: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on the labelled tracks of a feature TABLE and save it.
 
     First its accuracy on tracks that it has not seen is measured by cross-validation; then it is
     trained on all of them. What the features are is the table's to say: of the configuration only
-    seed, pca, classifier and evaluation count here.
+    seed, scaling, pca, classifier and evaluation count here.
 
     \b
     Examples:
@@ -59,20 +56,28 @@ def train(
       genreclf train features.csv --set classifier.C=3 --set pca=off
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
+    from genreclf.evaluation import count_trainings
     from genreclf.model import Model
     from genreclf.report import evaluation_report, genre_counts
     from genreclf.table import load_table
 
-    settings = learning_config(config, overrides, classifier)
-    features = load_table(table, columns_from(label_column, group, ignore)).labelled()
+    if no_evaluate and target_precision:
+        raise click.UsageError("--target-precision is learned from the cross-validation")
+    settings = learning.settings()
+    features = load_table(table, table_options.columns()).labelled()
     console = stdout_console()
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
-    evaluation = None if no_evaluate else evaluate_with_progress(features, settings, search)
-    model = Model.fit(features, settings, search=search, evaluation=evaluation)
+    n_trainings = 1 + (0 if no_evaluate else count_trainings(features, settings))
+    announce_long_training(features, settings, n_trainings, learning.search)
+    evaluated = None
+    if not no_evaluate:
+        evaluation = evaluate_with_progress(features, settings, learning.search)
+        evaluated = evaluation.to_dict(target_precision)
+    model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
-    if evaluation is not None:
-        evaluation_report(evaluation, console)
+    if evaluated is not None:
+        evaluation_report(evaluated, console)
     note(f"model written to {output}")

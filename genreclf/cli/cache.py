@@ -1,0 +1,51 @@
+"""``genreclf cache``: what is kept from run to run."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from genreclf.cli.options import plural
+from genreclf.errors import one_line
+
+if TYPE_CHECKING:
+    from genreclf.cache import CacheInfo
+
+if TYPE_CHECKING:
+    pass
+
+
+@click.group()
+def cache() -> None:
+    """Look at or clear the cache of features.
+
+    extract and predict keep the features of each file, by its content and the configuration, so
+    that no file is computed twice, also under another name. The least recently used go first when
+    it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the folder that
+    the environment variable GENRECLF_CACHE names.
+
+    \b
+    Examples:
+      genreclf cache info
+      genreclf cache clear
+    """
+
+
+@cache.command()
+def info() -> None:
+    """Show where the cache is, and what it holds."""
+    from genreclf.cache import cache_info
+
+    click.echo(_told(cache_info()))
+
+
+@cache.command()
+def clear() -> None:
+    """Empty the cache."""
+    from genreclf.cache import clear_cache
+
+    click.echo(f"{_told(clear_cache())} cleared")
+
+
+def _told(found: "CacheInfo") -> str:
+    tracks, mebibytes = plural(found.n_tracks, "track"), found.n_bytes / 2**20
+    return f"{one_line(found.file)}: {tracks}, {mebibytes:.1f} MiB"
