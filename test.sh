@@ -5,4 +5,4 @@ cd "$(dirname "$0")"
 
 "${PYTHON:-python3}" -m venv .venv-test
 .venv-test/bin/pip install --quiet --disable-pip-version-check '.[test]'
-.venv-test/bin/python -m pytest "$@"
+.venv-test/bin/python -m pytest --numprocesses auto --dist loadfile "$@"

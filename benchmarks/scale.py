@@ -1,10 +1,11 @@
 """How time and memory grow: with the number of tracks, their length, and the size of a table.
 
 python benchmarks/scale.py tracks SONG [--counts 100,2000] [--jobs 2]
-python benchmarks/scale.py length
+python benchmarks/scale.py length [--minutes 4,60,180] [--formats mp3,flac,ogg,wav]
 python benchmarks/scale.py training [--rows 10000,100000] [--columns 300]
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -49,7 +50,7 @@ def _extract(folder: str, jobs: int) -> tuple[float, float, float]:
         "import resource, sys\n"
         "from genreclf.cli import cli\n"
         f"sys.argv = ['genreclf', 'extract', {folder!r}, '-o', {folder + '/table.npz'!r}, "
-        f"'--jobs', '{jobs}']\n"
+        f"'--no-cache', '--jobs', '{jobs}']\n"
         "try:\n    cli()\n"
         "finally:\n"
         "    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):\n"
@@ -67,20 +68,22 @@ def _extract(folder: str, jobs: int) -> tuple[float, float, float]:
 
 @main.command()
 @click.option("--minutes", default="4,60,180", show_default=True, callback=numbers)
-def length(minutes: list[int]) -> None:
+@click.option("--formats", default="mp3,flac,ogg,wav", show_default=True)
+def length(minutes: list[int], formats: str) -> None:
     """Extract one excerpt from tracks of different lengths and formats."""
     with tempfile.TemporaryDirectory() as folder:
-        for kind in ("mp3", "flac", "ogg", "wav"):
+        for kind in formats.split(","):
             first = 0.0
             for n in minutes:
                 path = Path(folder, f"{n}.{kind}")
                 _write_noise(path, n)
-                seconds, peak = _one(path)
-                first = first or seconds
+                elapsed, processor, peak = _one(path)
+                first = first or processor
                 size = path.stat().st_size / 2**20
                 click.echo(
-                    f"{kind:4s} {n:4d} min ({size:6.0f} MiB): {1000 * seconds:6.1f} ms, "
-                    f"{seconds / first:.2f} of the shortest; peak {peak:.0f} MiB"
+                    f"{kind:4s} {n:4d} min ({size:6.0f} MiB): {1000 * elapsed:6.1f} ms, processor "
+                    f"{1000 * processor:6.1f} ms, {processor / first:.2f} of the shortest's; "
+                    f"peak {peak:.0f} MiB"
                 )
                 path.unlink()
 
@@ -99,24 +102,26 @@ def _write_noise(path: Path, minutes: int) -> None:
                 file.write(part)
 
 
-def _one(path: Path) -> tuple[float, float]:
-    """Return the median time of three extractions, and the peak memory of their process."""
+def _one(path: Path) -> tuple[float, float, float]:
+    """Return median elapsed and processor time of nine extractions, and their peak memory."""
     code = (
         "import resource, statistics, sys, time\n"
         "from genreclf import extract_one\n"
-        "times = []\n"
-        "for _ in range(4):\n"
-        "    start = time.perf_counter()\n"
-        "    extract_one(sys.argv[1])\n"
-        "    times.append(time.perf_counter() - start)\n"
-        "print(statistics.median(times[1:]))\n"
+        "extract_one(sys.argv[1])\n"
+        "for clock in (time.perf_counter, time.process_time):\n"
+        "    times = []\n"
+        "    for _ in range(9):\n"
+        "        start = clock()\n"
+        "        extract_one(sys.argv[1])\n"
+        "        times.append(clock() - start)\n"
+        "    print(statistics.median(times))\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    seconds, peak = map(float, done.stdout.split())
-    return seconds, peak
+    elapsed, processor, peak = map(float, done.stdout.split())
+    return elapsed, processor, peak
 
 
 @main.command()
@@ -125,7 +130,7 @@ def _one(path: Path) -> tuple[float, float]:
 @click.option("--classifiers", default="lda,logistic,svm,random-forest,gradient-boosting,knn,mlp")
 @click.option("--limit", default=900.0, show_default=True, help="Seconds for one training.")
 def training(rows: list[int], columns: int, classifiers: str, limit: float) -> None:
-    """Train each classifier on ten overlapping clouds, without evaluation."""
+    """Train each classifier on ten overlapping clouds, on one core, without evaluation."""
     for n in rows:
         for name in classifiers.split(","):
             click.echo(f"{n:7d} x {columns}, {name:18s} {_train(n, columns, name, limit)}")
@@ -133,15 +138,16 @@ def training(rows: list[int], columns: int, classifiers: str, limit: float) -> N
 
 def _train(n_rows: int, n_columns: int, name: str, limit: float) -> str:
     code = "\n".join(_training_script(n_rows, n_columns, name))
-    start = time.perf_counter()
+    one_core = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     try:
         done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=limit
-        )
+            [sys.executable, "-c", code],
+            capture_output=True, text=True, check=True, timeout=limit, env=os.environ | one_core,
+        )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"more than {limit:.0f} s"
-    seconds, peak = map(float, done.stdout.split())
-    return f"{seconds:7.1f} s, peak {peak:.0f} MiB (process {time.perf_counter() - start:.1f} s)"
+    elapsed, processor, peak = map(float, done.stdout.split())
+    return f"{elapsed:7.1f} s, processor {processor:7.1f} s, peak {peak:.0f} MiB"
 
 
 def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
@@ -152,13 +158,15 @@ def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
     yield f"centres = 0.4 * random.standard_normal((10, {n_columns}))"
     yield f"values = centres[labels] + random.standard_normal(({n_rows}, {n_columns}))"
     yield f"empty = np.full({n_rows}, '', dtype=object)"
+    yield f"artists = [f'artist {{i}}' for i in random.integers({n_rows} // 10, size={n_rows})]"
+    yield "groups = np.array(artists, dtype=object)"
     yield "texts = np.array([f'genre{label}' for label in labels], dtype=object)"
     yield f"names = [f'f{{i}}' for i in range({n_columns})]"
-    yield "table = FeatureTable(empty, texts, empty, names, values.astype(np.float32))"
+    yield "table = FeatureTable(empty, texts, groups, names, values.astype(np.float32))"
     yield f"config = load_config(overrides=['classifier.name={name}'])"
-    yield "start = time.perf_counter()"
+    yield "start, busy = time.perf_counter(), time.process_time()"
     yield "Model.fit(table, config)"
-    yield "print(time.perf_counter() - start)"
+    yield "print(time.perf_counter() - start, time.process_time() - busy)"
     yield "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 
 

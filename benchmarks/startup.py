@@ -25,7 +25,7 @@ def contenders(song: str, model: str) -> dict[str, list[str]]:
         "genreclf --version": [*genreclf, "--version"],
         "genreclf --help": [*genreclf, "--help"],
         "imports that predict needs": [sys.executable, "-c", NEEDED],
-        "genreclf predict SONG": [*genreclf, "predict", song, "--model", model],
+        "genreclf predict SONG": [*genreclf, "predict", "--no-cache", song, "--model", model],
     }
 
 
