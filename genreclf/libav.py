@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -199,10 +199,13 @@ class LibavFile:
         import av
 
         options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""}
+        # Tags in another coding than UTF-8 are no reason to fail. PyAV 19 no longer asks.
+        before_19 = int(av.__version__.split(".")[0]) < 19
+        tags: dict[str, Any] = {"metadata_errors": "replace"} if before_19 else {}
         # Not by its name, in which FFmpeg might see the name of a protocol.
         with self._path.open("rb") as file:
             try:
-                container = av.open(file, "r", options=options, metadata_errors="replace")
+                container = av.open(file, "r", options=options, **tags)
             except (av.FFmpegError, OSError, ValueError) as error:
                 reason = (getattr(error, "strerror", None) or str(error)).lower()
                 raise LibavError(f"no audio could be decoded ({reason})") from None
