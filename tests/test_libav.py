@@ -13,6 +13,7 @@ import soundfile
 from click.testing import CliRunner
 from conftest import Samples, clicks, music
 from scipy.signal import correlate
+from test_audio import message_of
 
 from genreclf import extract_one, libav, load_config
 from genreclf.audio import decode, describe
@@ -198,15 +199,6 @@ def test_such_files_are_searched_for(tmp_path: Path) -> None:
 
 
 # --- what cannot be decoded ------------------------------------------------------------------
-
-
-def message_of(path: Path) -> str:
-    with pytest.raises(AudioError) as caught:
-        decode(path, whole)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert len(message.splitlines()) == 1
-    return message
 
 
 def test_a_missing_extra_is_named(

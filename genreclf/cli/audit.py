@@ -10,6 +10,7 @@ from genreclf.cli.options import (
     OUTPUT_FILE,
     Learning,
     TableOptions,
+    json_option,
     learning_options,
     progress,
     stdout_console,
@@ -37,13 +38,7 @@ from genreclf.cli.options import (
     metavar="FILE",
     help="Write one row a finding to this file (- for standard output) instead.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=OUTPUT_FILE,
-    metavar="FILE",
-    help="Write the result as JSON to this file (- for standard output) instead.",
-)
+@json_option
 def audit(
     table: Path,
     learning: Learning,

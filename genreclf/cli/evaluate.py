@@ -7,11 +7,11 @@ import click
 
 from genreclf.cli.options import (
     FILE,
-    OUTPUT_FILE,
     Learning,
     TableOptions,
     announce_long_training,
     evaluate_with_progress,
+    json_option,
     learning_options,
     stdout_console,
     table_options,
@@ -43,13 +43,7 @@ from genreclf.cli.options import (
     metavar="N",
     help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
-@click.option(
-    "--json",
-    "json_file",
-    type=OUTPUT_FILE,
-    metavar="FILE",
-    help="Write the result as JSON to this file (- for standard output) instead.",
-)
+@json_option
 def evaluate(
     table: Path,
     model: Path | None,

@@ -206,6 +206,14 @@ def cache_in_use(no_cache: bool) -> Path | None:
         return None
 
 
+def json_option(command: Command) -> Command:
+    """--json, as argument ``json_file``."""
+    return click.option(
+        "--json", "json_file", type=OUTPUT_FILE, metavar="FILE",
+        help="Write the result as JSON to this file (- for standard output) instead.",
+    )(command)  # fmt: skip
+
+
 def trust_option(command: Command) -> Command:
     """--trust, for a model file."""
     return click.option(

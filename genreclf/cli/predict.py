@@ -108,13 +108,14 @@ def predict(
     if bool(paths) == bool(table):
         raise click.UsageError("give audio files, or a table with --table")
     write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    # Before a model is chosen and told of: without music there is nothing to answer.
+    tracks = audio_sources(paths, labels="none").tracks if paths else []
     source = Source(model or _default_model(), trust, threshold)
     if table is not None:
         failed = _predict_table(table, source, partial(write, top=top))
     else:
         from genreclf.workers import Workers
 
-        tracks = audio_sources(paths, labels="none").tracks
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             kept = cache_in_use(no_cache)
             failed = _predict_files(tracks, source, partial(write, top=top), workers, kept)
