@@ -13,7 +13,7 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "config", "files", "formats", "sources", "mpeg", "libav", "audio",
+    "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
@@ -27,6 +27,7 @@ AT_HOME = {
     "soundfile": {"audio"},
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
+    "matplotlib": {"plots"},
     "mutagen": {"tags"},
     "pebble": {"workers"},
     "pandas": {"table"},
@@ -49,7 +50,17 @@ AT_HOME = {
     "click": {"cli"},
     "rich": {"report", "cli"},
 }
-SLOW = {"numpy", "scipy", "sklearn", "pandas", "numba", "librosa", "soundfile", "rich"}
+SLOW = {
+    "numpy",
+    "scipy",
+    "sklearn",
+    "pandas",
+    "numba",
+    "librosa",
+    "soundfile",
+    "rich",
+    "matplotlib",
+}
 
 
 def module_name(path: Path) -> str:

@@ -10,9 +10,6 @@ from genreclf.errors import one_line
 if TYPE_CHECKING:
     from genreclf.cache import CacheInfo
 
-if TYPE_CHECKING:
-    pass
-
 
 @click.group()
 def cache() -> None:

@@ -51,7 +51,23 @@ class OutputFile(click.Path):
         return path
 
 
+class PictureFile(OutputFile):
+    """A picture to be drawn: its suffix and matplotlib are checked before any work is done."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fail if it could not be drawn."""
+        from genreclf.plots import check_plot
+
+        path = super().convert(value, param, ctx)
+        try:
+            check_plot(path)
+        except GenreclfError as error:
+            self.fail(str(error), param, ctx)
+        return path
+
+
 OUTPUT_FILE = OutputFile()
+PICTURE_FILE = PictureFile()
 
 
 def config_option(command: Command) -> Command:
@@ -211,6 +227,14 @@ def json_option(command: Command) -> Command:
     return click.option(
         "--json", "json_file", type=OUTPUT_FILE, metavar="FILE",
         help="Write the result as JSON to this file (- for standard output) instead.",
+    )(command)  # fmt: skip
+
+
+def plot_option(command: Command) -> Command:
+    """--plot, as argument ``plot_file``; what it does, the command's help has to say."""
+    return click.option(
+        "--plot", "plot_file", type=PICTURE_FILE, metavar="FILE",
+        help="Draw a picture into this .png, .svg or .pdf file (needs genreclf[plot]).",
     )(command)  # fmt: skip
 
 
