@@ -8,6 +8,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -53,6 +54,8 @@ FrameFeature = Literal[
 TrackFeature = Literal[
     "percussive.tempo", "percussive.tempogram", "percussive.pulse_clarity",
     "percussive.onset_rate", "mix.tempo",
+    "mix.spectral_pattern", "mix.delta_spectral_pattern", "mix.fluctuation_pattern",
+    "mix.correlation_pattern",
 ]  # fmt: skip
 Feature = FrameFeature | TrackFeature
 _FEATURES = get_args(FrameFeature) + get_args(TrackFeature)
@@ -66,6 +69,9 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "onset_aggregate": get_args(OnsetAggregate),
     "select": _FEATURES,
     "joint": get_args(FrameFeature),
+    "texture_statistics": get_args(Statistic),
+    "covariance": get_args(FrameFeature),
+    "modulation": get_args(FrameFeature),
     "scaling": get_args(Scaling),
 }
 
@@ -167,11 +173,21 @@ class Pooling(_Section, frozen=True):
 
     statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var", "max")
     joint: tuple[FrameFeature, ...] = ()
+    texture_seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    texture_statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var")
+    covariance: tuple[FrameFeature, ...] = ()
+    modulation: tuple[FrameFeature, ...] = ()
+    modulation_edges_hz: Annotated[
+        tuple[Annotated[float, Meta(gt=0, le=1000)], ...], Meta(min_length=2)
+    ] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 
     def __post_init__(self) -> None:
-        for name in ("statistics", "joint"):
+        for name in ("statistics", "joint", "texture_statistics", "covariance", "modulation"):
             if twice := _twice(getattr(self, name)):
                 raise ValueError(f"{name} names {twice} twice")
+        edges = self.modulation_edges_hz
+        if any(low >= high for low, high in pairwise(edges)):
+            raise ValueError("modulation_edges_hz do not rise from each to the next")
 
 
 def _twice(names: tuple[str, ...]) -> str | None:
@@ -211,6 +227,12 @@ class View(_Section, frozen=True, kw_only=True):
             )
         if self.features.tempogram_seconds * rate / spectra.hop_length < 4:
             raise ValueError("features.tempogram_seconds is shorter than four hops")
+        highest_band_hz = self.pooling.modulation_edges_hz[-2]
+        if self.pooling.modulation and highest_band_hz >= rate / spectra.hop_length / 2:
+            raise ValueError(
+                f"pooling.modulation_edges_hz: a band begins at {highest_band_hz:g} Hz, but frames "
+                f"tell no more than {rate / spectra.hop_length / 2:g} Hz; take a shorter hop"
+            )
         frames = self.excerpt.seconds * self.audio.sample_rate_hz / self.spectra.hop_length
         if frames * self.spectra.n_fft > 2**28:
             raise ValueError(
@@ -235,6 +257,13 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        selected = {name for view in self.each_view for name in view.features.select}
+        for view in self.each_view:
+            for key in ("covariance", "modulation"):
+                if unselected := set(getattr(view.pooling, key)) - selected:
+                    raise ValueError(
+                        f"pooling.{key} names {min(unselected)}, which features.select does not"
+                    )
         if not self.views:
             return
         for name in View.__struct_fields__:

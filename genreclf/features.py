@@ -14,6 +14,14 @@ import scipy.fft
 from numpy.typing import NDArray
 from scipy.ndimage import correlate1d
 
+from genreclf.blocklevel import (
+    cent_spectrum,
+    correlation_pattern,
+    delta_spectral_pattern,
+    fluctuation_pattern,
+    pattern_rows,
+    spectral_pattern,
+)
 from genreclf.config import Feature, Features, OnsetAggregate, PadMode, TrackFeature, View
 from genreclf.excerpt import Excerpt
 from genreclf.separation import Parts, waveform
@@ -90,6 +98,10 @@ class _Analysis:
     def centroid(self) -> Array:
         return spectral_centroid(self.spectrum)
 
+    @cached_property
+    def cents(self) -> Array:
+        return cent_spectrum(self.spectrum)
+
     def tempo(self) -> Array:
         return tempo(self.tempogram, self.spectrum.frame_rate_hz, self._settings)
 
@@ -144,6 +156,10 @@ def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Call
             else waveform_rms(excerpt, mix.n_fft, mix.hop_length, pad_mode)
         ),
         "mix.zero_crossing_rate": lambda: zero_crossing_rate(excerpt, mix.n_fft, mix.hop_length),
+        "mix.spectral_pattern": lambda: spectral_pattern(whole.cents),
+        "mix.delta_spectral_pattern": lambda: delta_spectral_pattern(whole.cents),
+        "mix.fluctuation_pattern": lambda: fluctuation_pattern(whole.cents, rate),
+        "mix.correlation_pattern": lambda: correlation_pattern(whole.cents),
     }
 
 
@@ -163,6 +179,7 @@ def feature_rows(config: View) -> dict[str, tuple[str, ...]]:
         "mix.mfcc_delta": coefficients,
         "mix.mfcc_delta2": coefficients,
         "mix.contrast": _numbers(bands),
+        **pattern_rows(config),
     }
     return {name: several.get(name, ("",)) for name in config.features.select}
 

@@ -40,6 +40,10 @@ ANOTHER = {
     "features.onset_aggregate": "median",
     "pooling.statistics": ["median"],
     "pooling.joint": ["mix.mfcc"],
+    "pooling.texture_statistics": ["median"],
+    "pooling.covariance": ["mix.mfcc"],
+    "pooling.modulation": ["mix.mfcc"],
+    "pooling.modulation_edges_hz": [1.0, 2.0],
 }
 
 
@@ -117,6 +121,11 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ("[pooling]\nstatistics = []", "pooling.statistics", "[]"),
         ('[pooling]\nstatistics = ["mean", "mode"]', "statistics", "'mode'"),
         ('[pooling]\njoint = ["mix.tempo"]', "joint", "'mix.tempo'"),
+        ('[pooling]\ncovariance = ["mix.tempo"]', "pooling.covariance", "'mix.tempo'"),
+        ('[pooling]\nmodulation = ["mfcc"]', "pooling.modulation", "'mfcc'"),
+        ("[pooling]\ntexture_seconds = -1", "pooling.texture_seconds", "-1"),
+        ("[pooling]\ntexture_statistics = []", "pooling.texture_statistics", "[]"),
+        ("[pooling]\nmodulation_edges_hz = [1.0]", "pooling.modulation_edges_hz", "[1.0]"),
         ("[features]\nselect = []", "features.select", "[]"),
         ('[features]\nselect = ["mix.mfcc", "mfcc"]', "features.select", "'mfcc'"),
         ('[features]\ndelta = "slope"', "features.delta", "'slope'"),
@@ -160,6 +169,14 @@ def test_a_wrong_value_is_told_by_file_key_and_value(
         ("audio = {sample_rate_hz = 4000}\nfeatures = {contrast_min_hz = 1500.0}", ["Nyquist"]),
         ('pooling = {statistics = ["mean", "mean"]}', ["pooling", "statistics", "mean twice"]),
         ('pooling = {joint = ["mix.rms", "mix.rms"]}', ["pooling", "joint", "mix.rms twice"]),
+        ('pooling = {covariance = ["mix.rms", "mix.rms"]}', ["covariance", "mix.rms twice"]),
+        ('pooling = {modulation = ["mix.chroma"]}', ["modulation", "mix.chroma", "select"]),
+        ("pooling = {modulation_edges_hz = [1.0, 1.0]}", ["modulation_edges_hz", "rise"]),
+        (
+            'pooling = {modulation = ["mix.rms"]}\nspectra = {hop_length = 512}\n'
+            "audio = {sample_rate_hz = 8000}",
+            ["modulation_edges_hz", "8 Hz", "7.8125 Hz"],
+        ),
         ('features = {select = ["mix.rms", "mix.rms"]}', ["features", "select", "mix.rms twice"]),
         ("excerpt = {seconds = 600.0}\nspectra = {hop_length = 16}", ["excerpt.seconds"]),
         (
