@@ -166,7 +166,8 @@ def _rows_rate_hz(feature: str, view: View) -> float:
 def _covariance(rows: Array, feature: str, view: View) -> Columns:
     """Covariance of each two rows, upper triangle with the variances (Mandel & Ellis 2005)."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-    covariance = centred @ centred.T / rows.shape[1]
+    # Not by BLAS, whose threads would add up in another order on another machine.
+    covariance = np.einsum("it,jt->ij", centred, centred) / rows.shape[1]
     return [covariance[np.triu_indices(len(rows))]]
 
 
