@@ -16,7 +16,8 @@ CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
-    "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
+    "workers", "labels",
+    "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip

@@ -15,11 +15,13 @@ from genreclf.cli.options import (
     NOTHING_DONE,
     OUTPUT_FILE,
     SOME_FAILED,
+    LabelOptions,
     audio_sources,
     cache_in_use,
     cache_option,
     config_option,
     jobs_option,
+    label_options,
     note,
     plural,
     progress,
@@ -32,6 +34,7 @@ from genreclf.files import written_whole
 if TYPE_CHECKING:
     from genreclf.config import Config
     from genreclf.extraction import Failure, Row
+    from genreclf.labels import Labelling
     from genreclf.sources import Track
     from genreclf.workers import Workers
 
@@ -46,14 +49,7 @@ if TYPE_CHECKING:
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
 )
 @config_option
-@click.option(
-    "--labels",
-    default="folder",
-    show_default=True,
-    metavar="folder|none|FILE.csv",
-    help="Where genres come from: each file's folder, nowhere, or a manifest with the "
-    "columns path,label[,group], paths relative to it.",
-)
+@label_options
 @jobs_option
 @click.option(
     "--errors",
@@ -68,7 +64,7 @@ def extract(
     output: Path | None,
     config: str,
     overrides: tuple[str, ...],
-    labels: str,
+    label_options: LabelOptions,
     jobs: int | None,
     errors: Path | None,
     timeout: float,
@@ -80,9 +76,14 @@ def extract(
     input. Finished files are kept in FILE.partial until the table is written, so that after an
     interruption the same command does only what is missing.
 
+    Genres and groups can come from the files' tags (ID3, Vorbis comments, MP4, ASF, APEv2): the
+    first genre of each, and its artist or album however it is spelt, without guests (feat.).
+
     \b
     Examples:
       genreclf extract music/ -o features.csv
+      genreclf extract music/ --labels tags --label-map spellings.csv --group artist -o features.csv
+      genreclf extract music/ --group-regex 'music/[^/]+/([^/]+)/' -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
@@ -91,15 +92,16 @@ def extract(
     from genreclf.journal import only_run
     from genreclf.workers import Workers
 
-    settings = load_config(config, overrides)
+    settings, labelling = load_config(config, overrides), label_options.chosen()
     if output is not None:
         table_format(output)
-    tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
+    tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
     with nullcontext() if output is None else only_run(output):
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
+            tracks = _labelled(tracks, labelling, workers)
             rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
         if errors is not None:
             _write_failures(failures, errors)
@@ -108,9 +110,31 @@ def extract(
                 note(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
+    _tell_of_groups(rows)
     note(_summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
+    from genreclf.labels import label_tracks
+
+    with progress(len(tracks), "tags") as advance:
+        found = label_tracks(tracks, labelling, workers, advance)
+    for text in found.notes:
+        note(f"note: {text}")
+    return found.tracks
+
+
+def _tell_of_groups(rows: "list[Row]") -> None:
+    """Say what an accuracy without groups is worth, while it is easy to do better."""
+    labelled = [row.track for row in rows if row.track.label]
+    if n := sum(not track.group for track in labelled):
+        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
+        note(
+            f"note: {which}: where an artist has several tracks, the accuracy will be too good; "
+            "--group artist takes artists from the tags, --group-regex from the paths"
+        )
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import AudioError, GenreclfError, one_line
+from genreclf.errors import AudioError, GenreclfError, TableError, one_line
+from genreclf.tags import GROUPS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
     from genreclf.evaluation import Evaluation
+    from genreclf.labels import Labelling
     from genreclf.sources import Sources
     from genreclf.table import Columns, FeatureTable
 
@@ -125,6 +127,25 @@ class TableOptions:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where labels and groups come from: the values of ``label_options``."""
+
+    labels: str
+    label_map: Path | None
+    group: str | None
+    group_regex: str | None
+
+    def chosen(self) -> "Labelling":
+        """Make a ``Labelling`` of them; contradictions are wrong usage."""
+        from genreclf.labels import Labelling
+
+        try:
+            return Labelling(self.labels, self.label_map, self.group, self.group_regex)
+        except TableError as error:
+            raise click.UsageError(str(error)) from None
+
+
 def learning_options(command: Command) -> Command:
     """--classifier, --search, --config and --set, as one argument ``learning``."""
     options = [
@@ -138,6 +159,34 @@ def learning_options(command: Command) -> Command:
     return _gathered(command, "learning", Learning, options)
 
 
+def group_regex_option(command: Command) -> Command:
+    """--group-regex, for paths."""
+    return click.option(
+        "--group-regex", metavar="REGEX",
+        help="Take groups from the paths instead: what the first parenthesis finds, "
+        "as in 'music/([^/]+)/'.",
+    )(command)  # fmt: skip
+
+
+def label_options(command: Command) -> Command:
+    """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
+    options = [
+        click.option("--labels", default="folder", show_default=True,
+                     metavar="folder|tags|none|FILE.csv",
+                     help="Where genres come from: each file's folder, its tags, nowhere, or a "
+                     "manifest with the columns path,label[,group], paths relative to it."),
+        click.option("--label-map", type=FILE, metavar="FILE",
+                     help="How genres are to be spelt: a CSV file with the columns from,to, or "
+                     "TOML. Case, spaces and punctuation do not count; an empty 'to' takes the "
+                     "label away."),
+        click.option("--group", type=click.Choice(list(GROUPS)),
+                     help="Take groups, what no test may have on both sides, from this tag (where "
+                     "a manifest gives none)."),
+        group_regex_option,
+    ]  # fmt: skip
+    return _gathered(command, "label_options", LabelOptions, options)
+
+
 def table_options(command: Command) -> Command:
     """Names of the columns of a table from elsewhere, as one argument ``table_options``."""
     options = [
@@ -145,9 +194,7 @@ def table_options(command: Command) -> Command:
                      help="Column with the genre."),
         click.option("--group", metavar="COLUMN", default="group", show_default=True,
                      help="Column of what must not straddle folds: artist, album."),
-        click.option("--group-regex", metavar="REGEX",
-                     help="Take groups from the paths instead: what the first parenthesis finds, "
-                     "as in 'music/([^/]+)/'."),
+        group_regex_option,
         click.option("--features", metavar="PATTERN", multiple=True,
                      help="Use only the columns of this name or pattern ('mfcc.*'); repeatable."),
         click.option("--ignore", metavar="PATTERN", multiple=True,
