@@ -1,5 +1,6 @@
 """The chain from a file to its features; then the same for many tracks."""
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
@@ -92,13 +93,15 @@ def _blas() -> ThreadpoolController:
 class Row:
     """A track whose features are there.
 
-    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed.
+    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
+    which took ``seconds``.
     """
 
     track: Track
     values: Array
     kept: bool = False
     cached: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ def _opened(cache: Path, config: ExtractionConfig) -> Cache:
 
 def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
     compute = partial(extract_one, config=config)
+    started = time.perf_counter()
     try:
         if cache is None:
             values, cached = compute(track.path), False
@@ -204,7 +208,7 @@ def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Out
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
-    return Row(track, values, cached=cached)
+    return Row(track, values, cached=cached, seconds=time.perf_counter() - started)
 
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":

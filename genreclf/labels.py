@@ -44,6 +44,11 @@ class Labelling:
         if self.labels == "none" and self.label_map is not None:
             raise TableError("a label map has no meaning without labels")
 
+    @property
+    def needs_tags(self) -> bool:
+        """Whether tags have to be read."""
+        return self.labels == "tags" or self.group is not None
+
 
 def label_tracks(
     tracks: Sequence[Track],
@@ -75,7 +80,7 @@ def label_tracks(
     """
     seen = _Seen(len(tracks))
     spellings = None if labelling.label_map is None else read_label_map(Path(labelling.label_map))
-    if labelling.labels == "tags" or labelling.group is not None:
+    if labelling.needs_tags:
         tags = _read_each([track.path for track in tracks], workers, on_tags)
         tracks = [
             _with_tags(track, held, labelling, seen)

@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+import time
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -22,11 +23,17 @@ from genreclf.cli.options import (
     config_option,
     jobs_option,
     label_options,
-    note,
-    plural,
-    progress,
     timeout_option,
     worker_count,
+)
+from genreclf.cli.telling import (
+    complain,
+    detail,
+    note,
+    progress,
+    summary,
+    tell_row,
+    verbosity_options,
 )
 from genreclf.errors import TableError, one_line
 from genreclf.files import written_whole
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
 )
 @timeout_option
 @cache_option
+@verbosity_options
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
@@ -92,6 +100,7 @@ def extract(
     from genreclf.journal import only_run
     from genreclf.workers import Workers
 
+    started = time.monotonic()
     settings, labelling = load_config(config, overrides), label_options.chosen()
     if output is not None:
         table_format(output)
@@ -107,11 +116,12 @@ def extract(
             _write_failures(failures, errors)
         if not rows:
             if len(tracks) > 1:
-                note(f"genreclf: none of {len(tracks)} files gave features")
+                complain(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
     _tell_of_groups(rows)
-    note(_summary(rows, failures, output))
+    where = f", written to {output}" if output else ""
+    note(_summary(rows, failures, time.monotonic() - started) + where)
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
@@ -119,8 +129,11 @@ def extract(
 def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
     from genreclf.labels import label_tracks
 
-    with progress(len(tracks), "tags") as advance:
+    shown = progress(len(tracks), "tags") if labelling.needs_tags else nullcontext(lambda: None)
+    with shown as advance:
         found = label_tracks(tracks, labelling, workers, advance)
+    for text in found.details:
+        detail(text)
     for text in found.notes:
         note(f"note: {text}")
     return found.tracks
@@ -135,6 +148,13 @@ def _tell_of_groups(rows: "list[Row]") -> None:
             f"note: {which}: where an artist has several tracks, the accuracy will be too good; "
             "--group artist takes artists from the tags, --group-regex from the paths"
         )
+
+
+def _summary(rows: "list[Row]", failures: "list[Failure]", seconds: float) -> str:
+    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
+    earlier = [f"{kept} finished by an earlier run"] if kept else []
+    earlier += [f"{cached} from the cache"] if cached else []
+    return summary(len(rows), earlier, len(failures), seconds)
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
@@ -153,15 +173,6 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
     else:
         table.save(output)
         finish(output)
-
-
-def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
-    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
-    parts = [f"{kept} finished by an earlier run"] if kept else []
-    parts += [f"{cached} from the cache"] if cached else []
-    earlier = f" ({', '.join(parts)})" if parts else ""
-    where = f", written to {output}" if output else ""
-    return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
 
 
 def _run(
@@ -184,10 +195,12 @@ def _run(
             for outcome in outcomes:
                 if isinstance(outcome, Row):
                     rows.append(outcome)
+                    tell_row(outcome)
+                    advance(cached=outcome.cached or outcome.kept)
                 else:
                     failures.append(outcome)
-                    note(outcome.error)
-                advance()
+                    complain(outcome.error)
+                    advance(failed=True)
         except (KeyboardInterrupt, OSError) as error:
             if output is None:
                 raise
@@ -197,7 +210,7 @@ def _run(
             if isinstance(error, OSError):  # of the journal, since no file of music raises one
                 reason = (error.strerror or str(error)).lower()
                 raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
-            note(kept)
+            complain(kept)
             raise
     return rows, failures
 

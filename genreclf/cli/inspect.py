@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import FILE, config_option, note, stdout_console, timeout_option
+from genreclf.cli.options import FILE, config_option, stdout_console, timeout_option
+from genreclf.cli.telling import note
 
 if TYPE_CHECKING:
     from rich.console import Console

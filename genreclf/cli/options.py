@@ -2,16 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from genreclf.cli.telling import duration, note, plural, progress
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import AudioError, GenreclfError, TableError, one_line
+from genreclf.errors import AudioError, GenreclfError, TableError
 from genreclf.tags import GROUPS
 
 if TYPE_CHECKING:
@@ -338,14 +338,6 @@ def announce_long_training(
     note(text)
 
 
-def duration(seconds: float) -> str:
-    """Round seconds to what a person wants to know."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def write_text(path: Path, text: str) -> None:
     """Write text to a file, whole or not at all, or to standard output for ``-``."""
     from genreclf.files import written_whole
@@ -394,39 +386,3 @@ def stdout_console() -> "Console":
 
     width = None if sys.stdout.isatty() else 100
     return Console(file=sys.stdout, width=width)
-
-
-def plural(n: int, noun: str) -> str:
-    """Count something."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def note(text: str) -> None:
-    """Tell a person something, on standard error, in one line that steers no terminal."""
-    click.echo(one_line(text), err=True)
-
-
-@contextmanager
-def progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on standard error if that is a terminal; yields what advances it."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield partial(bar.advance, task)
