@@ -48,6 +48,7 @@ AT_HOME = {
     "sqlite3": {"cache"},
     "platformdirs": {"cache", "modelfile"},
     "skops": {"modelfile"},
+    "tomli_w": {"cli"},
     "click": {"cli"},
     "rich": {"report", "cli"},
 }
@@ -106,6 +107,9 @@ def test_packages_are_imported_at_home_only(path: Path) -> None:
             [c, "--help"]
             for c in ("extract", "train", "evaluate", "audit", "predict", "inspect", "cache")
         ),
+        ["config", "show", "--help"],
+        ["completion", "--help"],
+        ["completion", "bash"],
     ],
     ids=" ".join,
 )

@@ -13,6 +13,8 @@ import click
 from genreclf import __version__
 from genreclf.cli.audit import audit
 from genreclf.cli.cache import cache
+from genreclf.cli.completion import completion
+from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
@@ -85,5 +87,5 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, audit, predict, inspect, cache):
+for command in (extract, train, evaluate, audit, predict, inspect, cache, config, completion):
     cli.add_command(command)

@@ -15,6 +15,7 @@ from genreclf.errors import AudioError, GenreclfError, TableError
 from genreclf.tags import GROUPS
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from rich.console import Console
 
     from genreclf.config import Config
@@ -72,12 +73,41 @@ OUTPUT_FILE = OutputFile()
 PICTURE_FILE = PictureFile()
 
 
+def _words_or_file(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    # The file comes first, since bash forgets the words that stand before it.
+    fitting = [CompletionItem(word) for word in words if word.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *fitting]
+
+
+def complete_config(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Let a shell complete names of presets, and of files."""
+    from genreclf.config import preset_names
+
+    return _words_or_file(preset_names(), incomplete)
+
+
+def complete_labels(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Let a shell complete where labels come from."""
+    return _words_or_file(["folder", "tags", "none"], incomplete)
+
+
 def config_option(command: Command) -> Command:
     """--config and --set, as arguments ``config`` and ``overrides``."""
     command = click.option(
         "--config", metavar="NAME|FILE", default="default", show_default=True,
-        help="A preset's name or a TOML file.",
+        shell_complete=complete_config, help="A preset's name or a TOML file.",
     )(command)  # fmt: skip
+    return overrides_option(command)
+
+
+def overrides_option(command: Command) -> Command:
+    """--set, as argument ``overrides``."""
     return click.option(
         "--set", "overrides", metavar="KEY=VALUE", multiple=True,
         help="Change one value of the configuration, as in excerpt.seconds=10.",
@@ -172,6 +202,7 @@ def label_options(command: Command) -> Command:
     """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
     options = [
         click.option("--labels", default="folder", show_default=True,
+                     shell_complete=complete_labels,
                      metavar="folder|tags|none|FILE.csv",
                      help="Where genres come from: each file's folder, its tags, nowhere, or a "
                      "manifest with the columns path,label[,group], paths relative to it."),
