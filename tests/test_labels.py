@@ -14,7 +14,7 @@ from genreclf import FeatureTable, TableError, load_table
 from genreclf.cli import cli
 from genreclf.labels import Labelling, label_tracks, read_label_map, spelling
 from genreclf.sources import Track, find_tracks
-from genreclf.workers import Workers
+from genreclf.workers import WorkerError, Workers
 
 RATE = 12000
 QUICK = ["--set", "separation=none", "--set", "excerpt.seconds=2"]
@@ -196,6 +196,22 @@ def test_broken_tags_cost_the_label_not_the_track(tmp_path: Path) -> None:
     assert found.tracks == [track]
     assert found.notes == ["tags that cannot be read: 1 of 1 tracks"]
     assert found.details[0].startswith(f"{track.path}: tags that cannot be read")
+
+
+def test_tags_that_are_read_for_ever_cost_the_label_only(library: Path) -> None:
+    class Slow(Workers):
+        """Workers who give up on one file."""
+
+        def map(self, function, items):
+            for item, result in super().map(function, items):
+                slow = item.name == "0.flac"
+                yield item, WorkerError("took longer than 3 s") if slow else result
+
+    tracks = find_tracks([library], "tags").tracks[:2]
+    with Slow(1) as workers:
+        found = label_tracks(tracks, Labelling("tags"), workers)
+    assert [track.label for track in found.tracks] == [None, "hip-hop"]
+    assert found.details == [f"{library / '0.flac'}: took longer than 3 s"]
 
 
 def test_manifests_groups_win_and_its_labels_are_mapped(library: Path, spellings: Path) -> None:
