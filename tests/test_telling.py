@@ -55,7 +55,7 @@ def advance(meter: Meter, clock: Clock, n: int, seconds: float, cached: bool = F
 
 def test_the_time_left_is_that_of_what_is_computed() -> None:
     clock = Clock()
-    meter = Meter(1000, clock)
+    meter = Meter(1000, "tracks", clock)
     assert meter.seconds_left is None
     assert str(meter) == ""
     advance(meter, clock, 500, 0.001, cached=True)
@@ -79,10 +79,17 @@ def test_the_time_left_is_that_of_what_is_computed() -> None:
 
 def test_of_an_unknown_number_no_time_left_is_told() -> None:
     clock = Clock()
-    meter = Meter(None, clock)
+    meter = Meter(None, "tracks", clock)
     advance(meter, clock, 5, 1.0)
     assert meter.seconds_left is None
     assert str(meter) == ""
+
+
+def test_what_has_no_unit_has_no_rate() -> None:
+    clock = Clock()
+    meter = Meter(10, clock=clock)
+    advance(meter, clock, 6, 60.0)
+    assert str(meter) == "4 min left"
 
 
 @pytest.mark.parametrize(

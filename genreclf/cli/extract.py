@@ -31,7 +31,7 @@ from genreclf.cli.telling import (
     detail,
     note,
     progress,
-    summary,
+    tally,
     tell_row,
     verbosity_options,
 )
@@ -111,7 +111,9 @@ def extract(
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
             tracks = _labelled(tracks, labelling, workers)
-            rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
+            rows, failures = extract_with_progress(
+                tracks, settings, output, workers, cache_in_use(no_cache)
+            )
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
@@ -120,8 +122,7 @@ def extract(
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
     _tell_of_groups(rows)
-    where = f", written to {output}" if output else ""
-    note(_summary(rows, failures, time.monotonic() - started) + where)
+    note(summary(rows, failures, output, time.monotonic() - started))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
@@ -129,7 +130,11 @@ def extract(
 def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
     from genreclf.labels import label_tracks
 
-    shown = progress(len(tracks), "tags") if labelling.needs_tags else nullcontext(lambda: None)
+    shown = (
+        progress(len(tracks), "tags", "tracks")
+        if labelling.needs_tags
+        else nullcontext(lambda: None)
+    )
     with shown as advance:
         found = label_tracks(tracks, labelling, workers, advance)
     for text in found.details:
@@ -150,13 +155,6 @@ def _tell_of_groups(rows: "list[Row]") -> None:
         )
 
 
-def _summary(rows: "list[Row]", failures: "list[Failure]", seconds: float) -> str:
-    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
-    earlier = [f"{kept} finished by an earlier run"] if kept else []
-    earlier += [f"{cached} from the cache"] if cached else []
-    return summary(len(rows), earlier, len(failures), seconds)
-
-
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
     from genreclf.extraction import build_table
     from genreclf.journal import finish
@@ -175,18 +173,33 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
         finish(output)
 
 
-def _run(
+def summary(
+    rows: "list[Row]",
+    failures: "list[Failure]",
+    output: Path | None,
+    seconds: float | None = None,
+) -> str:
+    """Count what was extracted, and where it comes from."""
+    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
+    earlier = [f"{kept} finished by an earlier run"] if kept else []
+    earlier += [f"{cached} from the cache"] if cached else []
+    where = f", written to {output}" if output else ""
+    return tally(len(rows), earlier, len(failures), seconds) + where
+
+
+def extract_with_progress(
     tracks: "list[Track]",
     settings: "Config",
     output: Path | None,
     workers: "Workers",
     cache: Path | None,
 ) -> "tuple[list[Row], list[Failure]]":
+    """Compute the features of tracks, showing how far it is, and tell of each that fails."""
     from genreclf.extraction import Row, extract_tracks
     from genreclf.journal import extract_resumably, journal_path
 
     rows, failures = [], []
-    with progress(len(tracks), "extract") as advance:
+    with progress(len(tracks), "extract", "tracks") as advance:
         if output is None:
             outcomes = extract_tracks(tracks, settings, workers, cache)
         else:

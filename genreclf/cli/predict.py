@@ -31,7 +31,7 @@ from genreclf.cli.telling import (
     complain,
     note,
     progress,
-    summary,
+    tally,
     tell_row,
     verbosity_options,
 )
@@ -187,12 +187,12 @@ def _predict_files(
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = source.load()
-    with progress(len(tracks), "predict") as meter:
+    with progress(len(tracks), "predict", "tracks") as meter:
         predictions = model.predict_outcomes(_counted(outcomes, meter))
         status = _exit_status(write(predictions, model))
     if len(tracks) > 1:
         earlier = [f"{meter.cached} from the cache"] if meter.cached else []
-        note(summary(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
+        note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
     return status
 
 

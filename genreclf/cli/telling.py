@@ -81,29 +81,31 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def rate(n: int, seconds: float) -> str:
-    """Tell how many tracks a second that is."""
+def rate(n: int, seconds: float, unit: str = "tracks") -> str:
+    """Tell how many that is a second."""
     speed = n / max(seconds, 1e-3)
-    return f"{speed:.{2 if speed < 1 else 1 if speed < 100 else 0}f} tracks/s"
+    return f"{speed:.{2 if speed < 1 else 1 if speed < 100 else 0}f} {unit}/s"
 
 
-def summary(n_rows: int, earlier: Sequence[str], n_failed: int, seconds: float) -> str:
+def tally(n_rows: int, earlier: Sequence[str], n_failed: int, seconds: float | None) -> str:
     """Tell in the end how many there are, how many of them from where, and how long that took."""
     those = f" ({', '.join(earlier)})" if earlier else ""
-    pace = f"{seconds:.1f} s ({rate(n_rows + n_failed, seconds)})"
-    return f"{plural(n_rows, 'track')}{those}, {n_failed} failed, {pace}"
+    pace = "" if seconds is None else f", {seconds:.1f} s ({rate(n_rows + n_failed, seconds)})"
+    return f"{plural(n_rows, 'track')}{those}, {n_failed} failed{pace}"
 
 
 class Meter:
-    """How many are done, how fast, and how long the others will take.
+    """How many are done, how fast (if they have a ``unit``), and how long the others will take.
 
     The time left is that of computing all that is missing at the pace of what was computed so
     far. How fast the cache gave the others says nothing about them, nor does the first one, whose
     time is that in which the workers start.
     """
 
-    def __init__(self, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.total = total
+    def __init__(
+        self, total: int | None, unit: str = "", clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.total, self.unit = total, unit
         self.done = self.failed = self.cached = 0
         self._clock = clock
         self._started = self._last = clock()
@@ -139,17 +141,19 @@ class Meter:
         if self.total is None or not self.done:
             return ""
         left = self.seconds_left
-        if left is None:
-            parts = [rate(self.done, self.seconds)]
-        else:
-            parts = [rate(self._paced, self._paced_seconds), f"{duration(left)} left"]
-        return ", ".join([*parts, f"{self.failed} failed"] if self.failed else parts)
+        n, seconds = (
+            (self.done, self.seconds) if left is None else (self._paced, self._paced_seconds)
+        )
+        parts = [rate(n, seconds, self.unit)] if self.unit else []
+        parts += [f"{duration(left)} left"] if left is not None else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        return ", ".join(parts)
 
 
 @contextmanager
-def progress(total: int | None, what: str) -> Iterator[Meter]:
+def progress(total: int | None, what: str, unit: str = "") -> Iterator[Meter]:
     """Show a progress bar on standard error if that is a terminal; yields what advances it."""
-    meter = Meter(total)
+    meter = Meter(total, unit)
     if not sys.stderr.isatty() or _level() == _QUIET:
         yield meter
         return
