@@ -25,6 +25,7 @@ __all__ = [
     "load_config",
     "override",
     "preset_names",
+    "preset_text",
     "presets_folder",
 ]
 
@@ -409,6 +410,19 @@ def presets_folder() -> Path:
 def preset_names() -> list[str]:
     """Return the names that ``load_config`` and ``--config`` know."""
     return sorted(path.stem for path in presets_folder().glob("*.toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return the TOML of a preset with its comments.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in preset_names():
+        raise ConfigError(f"no preset {shortened(name)}; there are {', '.join(preset_names())}")
+    return (presets_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
 
 def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Config:

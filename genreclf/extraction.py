@@ -1,10 +1,11 @@
 """The chain from a file to its features; then the same for many tracks."""
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from genreclf.config import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.excerpt import Excerpt, load_excerpts
 from genreclf.features import compute_features
+from genreclf.labels import Labelling, label_tracks
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
 from genreclf.sources import Track, find_tracks
@@ -91,13 +93,15 @@ def _blas() -> ThreadpoolController:
 class Row:
     """A track whose features are there.
 
-    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed.
+    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
+    which took ``seconds``.
     """
 
     track: Track
     values: Array
     kept: bool = False
     cached: bool = False
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +192,7 @@ def _opened(cache: Path, config: ExtractionConfig) -> Cache:
 
 def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
     compute = partial(extract_one, config=config)
+    started = time.perf_counter()
     try:
         if cache is None:
             values, cached = compute(track.path), False
@@ -203,7 +208,7 @@ def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Out
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
-    return Row(track, values, cached=cached)
+    return Row(track, values, cached=cached, seconds=time.perf_counter() - started)
 
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
@@ -229,6 +234,9 @@ def extract(
     config: ExtractionConfig | None = None,
     *,
     labels: str | Path = "folder",
+    label_map: str | Path | None = None,
+    group: str | None = None,
+    group_regex: str | None = None,
     jobs: int | None = None,
     on_failure: Callable[[Failure], object] | None = None,
 ) -> "FeatureTable":
@@ -240,8 +248,14 @@ def extract(
         Audio files, and folders to search.
     config : ExtractionConfig or Config, optional
         The default configuration if there is none.
-    labels : "folder", "none", or path of a manifest
-        See ``find_tracks``.
+    labels : "folder", "tags", "none", or path of a manifest
+        Where genres come from. A manifest is a CSV file with columns ``path,label[,group]``.
+    label_map : path, optional
+        How labels are to be spelt; see ``read_label_map``.
+    group : "artist", "album" or "albumartist", optional
+        Tag whose value no test may have on both sides, where a manifest gives no group.
+    group_regex : str, optional
+        Instead, a regular expression whose first parenthesis finds the group in the path.
     jobs : int, optional
         Worker processes; None computes in this process.
     on_failure : callable, optional
@@ -250,26 +264,30 @@ def extract(
     Returns
     -------
     FeatureTable
-        Sorted by path; a track that was given twice is there once.
+        Sorted by path; a track that was given twice is there once. Its notes tell which labels
+        and groups are missing.
 
     Raises
     ------
     AudioError
         If a file fails and there is no ``on_failure``, or if no file gave features.
     TableError
-        If the manifest cannot be read.
+        If manifest or map cannot be read, or the options contradict each other.
 
     Examples
     --------
     >>> table = genreclf.extract("music", jobs=2)  # doctest: +SKIP
+    >>> table = genreclf.extract("music", labels="tags", group="artist")  # doctest: +SKIP
     >>> table.to_frame()  # doctest: +SKIP
     """
     config = config or Config()
     paths = [paths] if isinstance(paths, str | Path) else paths
-    tracks = dict.fromkeys(find_tracks(paths, labels).tracks)
+    labelling = Labelling(labels, label_map, group, group_regex)
+    found = find_tracks(paths, labels)
     rows = []
     with Workers(jobs) if jobs else nullcontext() as workers:
-        for outcome in extract_tracks(tracks, config, workers):
+        labelled = label_tracks(list(dict.fromkeys(found.tracks)), labelling, workers)
+        for outcome in extract_tracks(labelled.tracks, config, workers):
             if isinstance(outcome, Row):
                 rows.append(outcome)
             elif on_failure is None:
@@ -278,4 +296,4 @@ def extract(
                 on_failure(outcome)
     if not rows:
         raise AudioError("no audio file gave features")
-    return build_table(rows, config)
+    return replace(build_table(rows, config), notes=[*found.notes, *labelled.notes])

@@ -2,13 +2,14 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genreclf.errors import TableError
 
-__all__ = ["AUDIO_SUFFIXES", "CODEC_SUFFIXES", "Sources", "Track", "find_tracks"]
+__all__ = ["AUDIO_SUFFIXES", "CODEC_SUFFIXES", "Sources", "Track", "find_tracks", "groups_of"]
 
 # What libsndfile decodes, by the suffixes in use. Kept as a list of our own, because asking
 # soundfile would cost its import in every command that looks for files.
@@ -44,11 +45,12 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The tracks found, with what was seen on the way."""
+    """The tracks found, with what was seen on the way: in short, and track by track."""
 
     tracks: list[Track]
     passed_over: int = 0
     notes: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
 
 
 def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> Sources:
@@ -61,9 +63,10 @@ def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> S
         following links to folders; hidden files and files without an audio suffix are passed
         over and counted. A file named outright becomes a track whatever its name, also when it
         does not exist: decoding will say so.
-    labels : "folder", "none", or path of a manifest
-        ``"folder"`` takes each file's parent folder's name. A manifest is a CSV file with
-        columns ``path,label[,group]``, its paths relative to the manifest.
+    labels : "folder", "tags", "none", or path of a manifest
+        ``"folder"`` takes each file's parent folder's name; tags are for ``label_tracks`` to read.
+        A manifest is a CSV file with columns ``path,label[,group]``, its paths relative to the
+        manifest.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> S
         else:
             files.append(path)
     tracks = [Track(path) for path in files]
-    if labels == "none":
+    if labels in ("none", "tags"):
         return Sources(tracks, passed_over)
     if labels == "folder":
         return Sources([_with_folder_label(track) for track in tracks], passed_over)
@@ -97,6 +100,32 @@ def read_path_list(lines: Iterable[str]) -> Iterator[Path]:
         name = line.rstrip("\r\n")
         if name:
             yield Path(name)
+
+
+def groups_of(paths: Iterable[str], pattern: str) -> list[str]:
+    """Return what the first parenthesis of a regular expression (or all of it) finds in paths.
+
+    Returns
+    -------
+    list of str
+        The empty string for a path without a match.
+
+    Raises
+    ------
+    TableError
+        If it is no regular expression, or matches no path.
+    """
+    paths = list(paths)
+    try:
+        found = [re.search(pattern, path) for path in paths]
+    except re.error as error:
+        raise TableError(f"--group-regex {pattern}: no regular expression: {error}") from None
+    groups = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
+    if not any(groups):
+        raise TableError(
+            f"--group-regex {pattern}: finds no group in any path, the first being {paths[0]}"
+        )
+    return groups
 
 
 def _search(folder: Path) -> tuple[list[Path], int]:
@@ -157,7 +186,7 @@ def _read_manifest(manifest: Path) -> Mapping[str, tuple[str | None, str | None]
                     listed[key] = (row["label"] or None, row.get("group") or None)
     except FileNotFoundError:
         raise TableError(
-            f"{manifest}: no such file; labels are folder, none or a manifest"
+            f"{manifest}: no such file; labels are tags, folder, none or a manifest"
         ) from None
     except (OSError, ValueError, csv.Error) as error:  # not UTF-8, a NUL in a path
         raise TableError(f"{manifest}: cannot be read as a manifest: {error}") from None

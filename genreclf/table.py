@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import re
 import sys
 import unicodedata
 import warnings
@@ -25,6 +24,7 @@ from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
 from genreclf.formats import import_pyarrow, table_format
 from genreclf.pooling import feature_names
+from genreclf.sources import groups_of
 
 __all__ = ["Columns", "FeatureTable", "load_table"]
 
@@ -319,7 +319,7 @@ def _from_frame(
     paths = _texts(frame, "path" if "path" in frame else "filename")
     groups = _texts(frame, columns.group)
     if columns.group_regex is not None:
-        groups = _groups_of(paths, columns.group_regex)
+        groups[:] = groups_of(paths, columns.group_regex)
     labels = _texts(frame, columns.label)
     notes += [*_notes_on_paths(paths), *_notes_on_labels(labels)]
     return FeatureTable(
@@ -354,19 +354,6 @@ def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
     if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")  # folds 1.0, 2.0 and missing are 1, 2 and missing
     return np.array([_text(value) for value in values], dtype=object)
-
-
-def _groups_of(paths: Texts, pattern: str) -> Texts:
-    try:
-        found = [re.search(pattern, path) for path in paths]
-    except re.error as error:
-        raise TableError(f"--group-regex {pattern}: no regular expression: {error}") from None
-    groups = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
-    if not any(groups):
-        raise TableError(
-            f"--group-regex {pattern}: finds no group in any path, the first being {paths[0]}"
-        )
-    return np.array(groups, dtype=object)
 
 
 def _notes_on_paths(paths: Texts) -> list[str]:

@@ -16,8 +16,8 @@ CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "blocklevel", "features", "pooling", "cache", "reference",
-    "tags",
-    "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
+    "tags", "workers", "labels",
+    "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
@@ -48,6 +48,7 @@ AT_HOME = {
     "sqlite3": {"cache"},
     "platformdirs": {"cache", "modelfile"},
     "skops": {"modelfile"},
+    "tomli_w": {"cli"},
     "click": {"cli"},
     "rich": {"report", "cli"},
 }
@@ -106,6 +107,9 @@ def test_packages_are_imported_at_home_only(path: Path) -> None:
             [c, "--help"]
             for c in ("extract", "train", "evaluate", "audit", "predict", "inspect", "cache")
         ),
+        ["config", "show", "--help"],
+        ["completion", "--help"],
+        ["completion", "bash"],
     ],
     ids=" ".join,
 )

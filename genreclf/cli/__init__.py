@@ -13,11 +13,13 @@ import click
 from genreclf import __version__
 from genreclf.cli.audit import audit
 from genreclf.cli.cache import cache
+from genreclf.cli.completion import completion
+from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
-from genreclf.cli.options import note
 from genreclf.cli.predict import predict
+from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 
@@ -34,21 +36,21 @@ class Funnel(click.Group):
         except click.UsageError as error:  # may quote the name of a file
             raise click.UsageError(one_line(error.format_message()), error.ctx) from None
         except GenreclfError as error:
-            note(f"genreclf: {error}")
+            complain(f"genreclf: {error}")
             ctx.exit(1)
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 _leave_pipe_alone()
                 ctx.exit(0)
             name = f"{error.filename}: " if error.filename else ""
-            note(f"genreclf: {name}{error.strerror or error}")
+            complain(f"genreclf: {name}{error.strerror or error}")
             ctx.exit(1)
         except (MemoryError, ImportError) as error:  # the one may well lead to the other
             what = "out of memory" if isinstance(error, MemoryError) else "cannot load its parts"
-            note(f"genreclf: {what}: {error}")
+            complain(f"genreclf: {what}: {error}")
             ctx.exit(1)
         except KeyboardInterrupt:
-            note("genreclf: interrupted")
+            complain("genreclf: interrupted")
             ctx.exit(INTERRUPTED)
 
 
@@ -61,13 +63,14 @@ def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
-    note(f"genreclf: warning: {message}")
+    complain(f"genreclf: warning: {message}")
 
 
 @click.group(
     cls=Funnel,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@verbosity_options
 @click.version_option(__version__, prog_name="genreclf")
 def cli() -> None:
     """Music genre classification that can be believed.
@@ -84,5 +87,5 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, audit, predict, inspect, cache):
+for command in (extract, train, evaluate, audit, predict, inspect, cache, config, completion):
     cli.add_command(command)

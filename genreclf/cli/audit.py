@@ -12,11 +12,11 @@ from genreclf.cli.options import (
     TableOptions,
     json_option,
     learning_options,
-    progress,
     stdout_console,
     table_options,
     write_text,
 )
+from genreclf.cli.telling import progress, verbosity_options
 
 
 @click.command()
@@ -39,6 +39,7 @@ from genreclf.cli.options import (
     help="Write one row a finding to this file (- for standard output) instead.",
 )
 @json_option
+@verbosity_options
 def audit(
     table: Path,
     learning: Learning,

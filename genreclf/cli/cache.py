@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import plural
+from genreclf.cli.telling import plural
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:

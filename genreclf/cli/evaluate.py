@@ -19,6 +19,7 @@ from genreclf.cli.options import (
     trust_option,
     write_text,
 )
+from genreclf.cli.telling import verbosity_options
 
 
 @click.command()
@@ -44,6 +45,7 @@ from genreclf.cli.options import (
     help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
 @json_option
+@verbosity_options
 def evaluate(
     table: Path,
     model: Path | None,

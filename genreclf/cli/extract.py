@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+import time
 from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -15,16 +16,24 @@ from genreclf.cli.options import (
     NOTHING_DONE,
     OUTPUT_FILE,
     SOME_FAILED,
+    LabelOptions,
     audio_sources,
     cache_in_use,
     cache_option,
     config_option,
     jobs_option,
-    note,
-    plural,
-    progress,
+    label_options,
     timeout_option,
     worker_count,
+)
+from genreclf.cli.telling import (
+    complain,
+    detail,
+    note,
+    progress,
+    tally,
+    tell_row,
+    verbosity_options,
 )
 from genreclf.errors import TableError, one_line
 from genreclf.files import written_whole
@@ -32,6 +41,7 @@ from genreclf.files import written_whole
 if TYPE_CHECKING:
     from genreclf.config import Config
     from genreclf.extraction import Failure, Row
+    from genreclf.labels import Labelling
     from genreclf.sources import Track
     from genreclf.workers import Workers
 
@@ -46,14 +56,7 @@ if TYPE_CHECKING:
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
 )
 @config_option
-@click.option(
-    "--labels",
-    default="folder",
-    show_default=True,
-    metavar="folder|none|FILE.csv",
-    help="Where genres come from: each file's folder, nowhere, or a manifest with the "
-    "columns path,label[,group], paths relative to it.",
-)
+@label_options
 @jobs_option
 @click.option(
     "--errors",
@@ -63,12 +66,13 @@ if TYPE_CHECKING:
 )
 @timeout_option
 @cache_option
+@verbosity_options
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
     config: str,
     overrides: tuple[str, ...],
-    labels: str,
+    label_options: LabelOptions,
     jobs: int | None,
     errors: Path | None,
     timeout: float,
@@ -80,9 +84,14 @@ def extract(
     input. Finished files are kept in FILE.partial until the table is written, so that after an
     interruption the same command does only what is missing.
 
+    Genres and groups can come from the files' tags (ID3, Vorbis comments, MP4, ASF, APEv2): the
+    first genre of each, and its artist or album however it is spelt, without guests (feat.).
+
     \b
     Examples:
       genreclf extract music/ -o features.csv
+      genreclf extract music/ --labels tags --label-map spellings.csv --group artist -o features.csv
+      genreclf extract music/ --group-regex 'music/[^/]+/([^/]+)/' -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
@@ -91,26 +100,59 @@ def extract(
     from genreclf.journal import only_run
     from genreclf.workers import Workers
 
-    settings = load_config(config, overrides)
+    started = time.monotonic()
+    settings, labelling = load_config(config, overrides), label_options.chosen()
     if output is not None:
         table_format(output)
-    tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
+    tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
     with nullcontext() if output is None else only_run(output):
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
-            rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
+            tracks = _labelled(tracks, labelling, workers)
+            rows, failures = extract_with_progress(
+                tracks, settings, output, workers, cache_in_use(no_cache)
+            )
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
             if len(tracks) > 1:
-                note(f"genreclf: none of {len(tracks)} files gave features")
+                complain(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
-    note(_summary(rows, failures, output))
+    _tell_of_groups(rows)
+    note(summary(rows, failures, output, time.monotonic() - started))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
+    from genreclf.labels import label_tracks
+
+    shown = (
+        progress(len(tracks), "tags", "tracks")
+        if labelling.needs_tags
+        else nullcontext(lambda: None)
+    )
+    with shown as advance:
+        found = label_tracks(tracks, labelling, workers, advance)
+    for text in found.details:
+        detail(text)
+    for text in found.notes:
+        note(f"note: {text}")
+    return found.tracks
+
+
+def _tell_of_groups(rows: "list[Row]") -> None:
+    """Say what an accuracy without groups is worth, while it is easy to do better."""
+    labelled = [row.track for row in rows if row.track.label]
+    if n := sum(not track.group for track in labelled):
+        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
+        note(
+            f"note: {which}: where an artist has several tracks, the accuracy will be too good; "
+            "--group artist takes artists from the tags, --group-regex from the paths"
+        )
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
@@ -131,27 +173,33 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
         finish(output)
 
 
-def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
+def summary(
+    rows: "list[Row]",
+    failures: "list[Failure]",
+    output: Path | None,
+    seconds: float | None = None,
+) -> str:
+    """Count what was extracted, and where it comes from."""
     kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
-    parts = [f"{kept} finished by an earlier run"] if kept else []
-    parts += [f"{cached} from the cache"] if cached else []
-    earlier = f" ({', '.join(parts)})" if parts else ""
+    earlier = [f"{kept} finished by an earlier run"] if kept else []
+    earlier += [f"{cached} from the cache"] if cached else []
     where = f", written to {output}" if output else ""
-    return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
+    return tally(len(rows), earlier, len(failures), seconds) + where
 
 
-def _run(
+def extract_with_progress(
     tracks: "list[Track]",
     settings: "Config",
     output: Path | None,
     workers: "Workers",
     cache: Path | None,
 ) -> "tuple[list[Row], list[Failure]]":
+    """Compute the features of tracks, showing how far it is, and tell of each that fails."""
     from genreclf.extraction import Row, extract_tracks
     from genreclf.journal import extract_resumably, journal_path
 
     rows, failures = [], []
-    with progress(len(tracks), "extract") as advance:
+    with progress(len(tracks), "extract", "tracks") as advance:
         if output is None:
             outcomes = extract_tracks(tracks, settings, workers, cache)
         else:
@@ -160,10 +208,12 @@ def _run(
             for outcome in outcomes:
                 if isinstance(outcome, Row):
                     rows.append(outcome)
+                    tell_row(outcome)
+                    advance(cached=outcome.cached or outcome.kept)
                 else:
                     failures.append(outcome)
-                    note(outcome.error)
-                advance()
+                    complain(outcome.error)
+                    advance(failed=True)
         except (KeyboardInterrupt, OSError) as error:
             if output is None:
                 raise
@@ -173,7 +223,7 @@ def _run(
             if isinstance(error, OSError):  # of the journal, since no file of music raises one
                 reason = (error.strerror or str(error)).lower()
                 raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
-            note(kept)
+            complain(kept)
             raise
     return rows, failures
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli.options import FILE, config_option, stdout_console, timeout_option
+from genreclf.cli.telling import note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,12 +61,22 @@ def inspect(
 def _inspect_audio(file: Path, settings: "Config", timeout: float, console: "Console") -> None:
     from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
-    from genreclf.tags import read_tags
 
     excerpt, frames = _frames(file, settings, timeout)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
-    audio_report(excerpt, read_tags(file), features, console)
+    audio_report(excerpt, _tags(file), features, console)
+
+
+def _tags(file: Path) -> dict[str, str]:
+    from genreclf.errors import AudioError
+    from genreclf.tags import read_tags
+
+    try:
+        return {name: ", ".join(values) for name, values in read_tags(file).items()}
+    except AudioError as error:
+        note(f"note: {error}")
+        return {}
 
 
 def _frames(file: Path, settings: "Config", timeout: float) -> "tuple[Excerpt, dict[str, Array]]":

@@ -2,22 +2,25 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from functools import partial, wraps
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from genreclf.cli.telling import duration, note, plural, progress
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import AudioError, GenreclfError, one_line
+from genreclf.errors import AudioError, GenreclfError, TableError
+from genreclf.tags import GROUPS
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from rich.console import Console
 
     from genreclf.config import Config
     from genreclf.evaluation import Evaluation
+    from genreclf.labels import Labelling
     from genreclf.sources import Sources
     from genreclf.table import Columns, FeatureTable
 
@@ -70,12 +73,41 @@ OUTPUT_FILE = OutputFile()
 PICTURE_FILE = PictureFile()
 
 
+def _words_or_file(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    # The file comes first, since bash forgets the words that stand before it.
+    fitting = [CompletionItem(word) for word in words if word.startswith(incomplete)]
+    return [CompletionItem(incomplete, type="file"), *fitting]
+
+
+def complete_config(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Let a shell complete names of presets, and of files."""
+    from genreclf.config import preset_names
+
+    return _words_or_file(preset_names(), incomplete)
+
+
+def complete_labels(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Let a shell complete where labels come from."""
+    return _words_or_file(["folder", "tags", "none"], incomplete)
+
+
 def config_option(command: Command) -> Command:
     """--config and --set, as arguments ``config`` and ``overrides``."""
     command = click.option(
         "--config", metavar="NAME|FILE", default="default", show_default=True,
-        help="A preset's name or a TOML file.",
+        shell_complete=complete_config, help="A preset's name or a TOML file.",
     )(command)  # fmt: skip
+    return overrides_option(command)
+
+
+def overrides_option(command: Command) -> Command:
+    """--set, as argument ``overrides``."""
     return click.option(
         "--set", "overrides", metavar="KEY=VALUE", multiple=True,
         help="Change one value of the configuration, as in excerpt.seconds=10.",
@@ -125,6 +157,25 @@ class TableOptions:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class LabelOptions:
+    """Where labels and groups come from: the values of ``label_options``."""
+
+    labels: str
+    label_map: Path | None
+    group: str | None
+    group_regex: str | None
+
+    def chosen(self) -> "Labelling":
+        """Make a ``Labelling`` of them; contradictions are wrong usage."""
+        from genreclf.labels import Labelling
+
+        try:
+            return Labelling(self.labels, self.label_map, self.group, self.group_regex)
+        except TableError as error:
+            raise click.UsageError(str(error)) from None
+
+
 def learning_options(command: Command) -> Command:
     """--classifier, --search, --config and --set, as one argument ``learning``."""
     options = [
@@ -138,6 +189,35 @@ def learning_options(command: Command) -> Command:
     return _gathered(command, "learning", Learning, options)
 
 
+def group_regex_option(command: Command) -> Command:
+    """--group-regex, for paths."""
+    return click.option(
+        "--group-regex", metavar="REGEX",
+        help="Take groups from the paths instead: what the first parenthesis finds, "
+        "as in 'music/([^/]+)/'.",
+    )(command)  # fmt: skip
+
+
+def label_options(command: Command) -> Command:
+    """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
+    options = [
+        click.option("--labels", default="folder", show_default=True,
+                     shell_complete=complete_labels,
+                     metavar="folder|tags|none|FILE.csv",
+                     help="Where genres come from: each file's folder, its tags, nowhere, or a "
+                     "manifest with the columns path,label[,group], paths relative to it."),
+        click.option("--label-map", type=FILE, metavar="FILE",
+                     help="How genres are to be spelt: a CSV file with the columns from,to, or "
+                     "TOML. Case, spaces and punctuation do not count; an empty 'to' takes the "
+                     "label away."),
+        click.option("--group", type=click.Choice(list(GROUPS)),
+                     help="Take groups, what no test may have on both sides, from this tag (where "
+                     "a manifest gives none)."),
+        group_regex_option,
+    ]  # fmt: skip
+    return _gathered(command, "label_options", LabelOptions, options)
+
+
 def table_options(command: Command) -> Command:
     """Names of the columns of a table from elsewhere, as one argument ``table_options``."""
     options = [
@@ -145,9 +225,7 @@ def table_options(command: Command) -> Command:
                      help="Column with the genre."),
         click.option("--group", metavar="COLUMN", default="group", show_default=True,
                      help="Column of what must not straddle folds: artist, album."),
-        click.option("--group-regex", metavar="REGEX",
-                     help="Take groups from the paths instead: what the first parenthesis finds, "
-                     "as in 'music/([^/]+)/'."),
+        group_regex_option,
         click.option("--features", metavar="PATTERN", multiple=True,
                      help="Use only the columns of this name or pattern ('mfcc.*'); repeatable."),
         click.option("--ignore", metavar="PATTERN", multiple=True,
@@ -291,14 +369,6 @@ def announce_long_training(
     note(text)
 
 
-def duration(seconds: float) -> str:
-    """Round seconds to what a person wants to know."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def write_text(path: Path, text: str) -> None:
     """Write text to a file, whole or not at all, or to standard output for ``-``."""
     from genreclf.files import written_whole
@@ -347,39 +417,3 @@ def stdout_console() -> "Console":
 
     width = None if sys.stdout.isatty() else 100
     return Console(file=sys.stdout, width=width)
-
-
-def plural(n: int, noun: str) -> str:
-    """Count something."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def note(text: str) -> None:
-    """Tell a person something, on standard error, in one line that steers no terminal."""
-    click.echo(one_line(text), err=True)
-
-
-@contextmanager
-def progress(total: int | None, what: str) -> Iterator[Callable[[], None]]:
-    """Show a progress bar on standard error if that is a terminal; yields what advances it."""
-    import sys
-
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    with bar:
-        task = bar.add_task(what, total=total)
-        yield partial(bar.advance, task)

@@ -21,17 +21,24 @@ from genreclf.cli.options import (
     cache_in_use,
     cache_option,
     jobs_option,
-    note,
-    progress,
     stdout_console,
     timeout_option,
     trust_option,
     worker_count,
 )
+from genreclf.cli.telling import (
+    Meter,
+    complain,
+    note,
+    progress,
+    tally,
+    tell_row,
+    verbosity_options,
+)
 from genreclf.errors import escaped
 
 if TYPE_CHECKING:
-    from genreclf.extraction import Failure
+    from genreclf.extraction import Failure, Outcome
     from genreclf.model import Model, Prediction
     from genreclf.sources import Track
     from genreclf.workers import Workers
@@ -80,6 +87,7 @@ if TYPE_CHECKING:
 @jobs_option
 @timeout_option
 @cache_option
+@verbosity_options
 def predict(
     paths: tuple[Path, ...],
     model: Path | None,
@@ -161,7 +169,7 @@ def _predict_table(table: Path, source: Source, write: "Writer") -> int | None:
     from genreclf.table import load_table
 
     model = source.load()
-    return _exit_status(write(model.predict_table(load_table(table)), model), None)
+    return _exit_status(write(model.predict_table(load_table(table)), model))
 
 
 def _predict_files(
@@ -179,16 +187,32 @@ def _predict_files(
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = source.load()
-    return _exit_status(write(model.predict_outcomes(outcomes), model), len(tracks))
+    with progress(len(tracks), "predict", "tracks") as meter:
+        predictions = model.predict_outcomes(_counted(outcomes, meter))
+        status = _exit_status(write(predictions, model))
+    if len(tracks) > 1:
+        earlier = [f"{meter.cached} from the cache"] if meter.cached else []
+        note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
+    return status
 
 
-def _exit_status(written: Iterable[bool], n: int | None) -> int | None:
+def _counted(outcomes: "Iterable[Outcome]", meter: Meter) -> "Iterator[Outcome]":
+    from genreclf.extraction import Failure
+
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            meter(failed=True)
+        else:
+            meter(cached=outcome.cached)
+            tell_row(outcome)
+        yield outcome
+
+
+def _exit_status(written: Iterable[bool]) -> int | None:
     """Run through the records as they are written; None if all of them are predictions."""
     failed, predicted = 0, 0
-    with progress(n, "predict") as advance:
-        for ok in written:
-            predicted, failed = predicted + ok, failed + (not ok)
-            advance()
+    for ok in written:
+        predicted, failed = predicted + ok, failed + (not ok)
     if not failed:
         return None
     return SOME_FAILED if predicted else NOTHING_DONE
@@ -203,7 +227,7 @@ def _write_table(
     predictions = []
     for result in results:
         if isinstance(result, Failure):
-            note(result.error)
+            complain(result.error)
         else:
             predictions.append(result)
         yield not isinstance(result, Failure)

@@ -12,12 +12,11 @@ from genreclf.cli.options import (
     announce_long_training,
     evaluate_with_progress,
     learning_options,
-    note,
-    plural,
     stdout_console,
     table_options,
     target_precision_option,
 )
+from genreclf.cli.telling import note, plural, verbosity_options
 
 
 @click.command()
@@ -35,6 +34,7 @@ from genreclf.cli.options import (
 @target_precision_option
 @table_options
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
+@verbosity_options
 def train(
     table: Path,
     output: Path,

@@ -1,0 +1,28 @@
+"""``genreclf completion``: let a shell complete commands, options and their values."""
+
+import click
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what lets a SHELL complete genreclf: commands, options, presets, classifiers, files.
+
+    It works in every shell that is opened after the script was put where that shell looks for
+    such. bash has to be 4.4 or later, with bash-completion. For the shell at hand:
+    source <(genreclf completion bash)
+
+    \b
+    Examples:
+      genreclf completion bash > ~/.local/share/bash-completion/completions/genreclf
+      genreclf completion zsh > "${fpath[1]}/_genreclf"
+      genreclf completion fish > ~/.config/fish/completions/genreclf.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    completer = get_completion_class(shell)
+    assert completer is not None  # noqa: S101  for mypy: click knows the three
+    root = click.get_current_context().find_root().command
+    made = completer(root, {}, "genreclf", "_GENRECLF_COMPLETE")
+    # Not source(), which for bash runs bash to see its version.
+    click.echo(made.source_template % made.source_vars())

@@ -1,0 +1,128 @@
+"""``genreclf config``: configurations to begin with, to look at, and to check."""
+
+import re
+from pathlib import Path
+
+import click
+
+from genreclf.cli.options import (
+    FILE,
+    NOTHING_DONE,
+    OUTPUT_FILE,
+    complete_config,
+    overrides_option,
+    write_text,
+)
+from genreclf.cli.telling import complain, note, verbosity_options
+from genreclf.errors import ConfigError, one_line
+
+_INTRODUCTION = """\
+# A configuration for genreclf, to be changed and used with --config {file}
+# What is left out has its default value: `genreclf config show` prints all of them.
+
+"""
+
+
+@click.group()
+def config() -> None:
+    """Begin, look at and check configurations.
+
+    \b
+    Examples:
+      genreclf config list
+      genreclf config init my.toml
+      genreclf config show wide --set classifier.C=3
+      genreclf config validate my.toml
+    """
+
+
+@config.command()
+@click.argument("file", type=OUTPUT_FILE, default=Path("genreclf.toml"), metavar="[FILE]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    default="default",
+    show_default=True,
+    shell_complete=complete_config,
+    help="Which preset to begin with (see genreclf config list).",
+)
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+@verbosity_options
+def init(file: Path, preset: str, force: bool) -> None:
+    """Write a configuration that gives a reason for each value, to be changed at will.
+
+    Without FILE, to genreclf.toml.
+
+    \b
+    Examples:
+      genreclf config init
+      genreclf config init my.toml --preset wide
+    """
+    from genreclf.config import preset_text
+
+    text = _INTRODUCTION.format(file=one_line(file)) + preset_text(preset)
+    if file.exists() and not force:
+        raise ConfigError(f"{file}: is there already; --force overwrites it")
+    write_text(file, text)
+    note(f"configuration written to {file}")
+
+
+@config.command()
+@click.argument("source", metavar="[NAME|FILE]", default="default", shell_complete=complete_config)
+@overrides_option
+def show(source: str, overrides: tuple[str, ...]) -> None:
+    """Print all values of a preset or a file, as TOML.
+
+    \b
+    Examples:
+      genreclf config show
+      genreclf config show my.toml --set excerpt.seconds=10 > other.toml
+    """
+    import tomli_w
+
+    from genreclf.config import load_config
+
+    click.echo(tomli_w.dumps(load_config(source, overrides).to_dict()), nl=False)
+
+
+@config.command("list")
+def list_presets() -> None:
+    """List the presets, which --config knows by name.
+
+    \b
+    Example:
+      genreclf config list
+    """
+    from genreclf.config import preset_names, preset_text
+
+    names = preset_names()
+    for name in names:
+        comment, _, _ = preset_text(name).partition("\n\n")
+        first, *_ = re.split(r"\.\s+(?=[A-Z])", comment.removeprefix("# ").replace("\n# ", " "))
+        click.echo(f"{name:<{max(map(len, names))}}  {first}")
+
+
+@config.command()
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+def validate(files: tuple[Path, ...]) -> None:
+    """Tell whether FILEs can be used as configurations.
+
+    The exit status is 1 if one of them cannot.
+
+    \b
+    Example:
+      genreclf config validate my.toml other.toml
+    """
+    from genreclf.config import load_config
+
+    all_valid = True
+    for file in files:
+        try:
+            load_config(file)
+        except ConfigError as error:
+            complain(f"genreclf: {error}")
+            all_valid = False
+        else:
+            click.echo(one_line(f"{file}: valid"))
+    if not all_valid:
+        raise click.exceptions.Exit(NOTHING_DONE)
