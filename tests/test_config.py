@@ -40,6 +40,7 @@ ANOTHER = {
     "features.onset_aggregate": "median",
     "pooling.statistics": ["median"],
     "pooling.joint": ["mix.mfcc"],
+    "pooling.keep_frames": ["mix.mfcc"],
 }
 
 

@@ -16,8 +16,9 @@ CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
-    "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
-    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
+    "workers", "framestore", "table", "extraction", "journal", "transformer", "versions", "splits",
+    "scaling", "duplicates", "calibration", "codebook", "novelty", "classifiers", "uncertainty",
+    "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
@@ -37,6 +38,7 @@ AT_HOME = {
         "scaling",
         "duplicates",
         "calibration",
+        "codebook",
         "novelty",
         "classifiers",
         "evaluation",
