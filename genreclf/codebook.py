@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from genreclf.config import Config, Weighting
 from genreclf.errors import TableError
@@ -88,7 +89,11 @@ class Codebook(TransformerMixin, BaseEstimator):
         self.spread_ = np.where(spread > 1e-9 * np.abs(self.mean_), spread, 1)
         n_words = min(self.words, len(frames))
         clusters = MiniBatchKMeans(n_words, n_init=3, random_state=self.random_state)
-        self.words_ = clusters.fit((frames - self.mean_) / self.spread_).cluster_centers_
+        # A batch is so small that threads wait for each other more than they work, and one gives
+        # the same words on every machine.
+        with threadpool_limits(1):
+            clusters.fit((frames - self.mean_) / self.spread_)
+        self.words_ = clusters.cluster_centers_
         self.idf_ = np.ones(n_words)
         if self.weighting == "tfidf":
             n_with_word = np.count_nonzero(self._shares(tracks), axis=0)
