@@ -150,10 +150,10 @@ def settle(config: Config, table: FeatureTable) -> Config:
     TableError
         If a codebook is asked for, but the table has no frames.
     """
-    words = config.codebook.words
+    words, has_frames = config.codebook.words, table.frames is not None
     if words == "auto":
-        words = "off" if table.frames is None else AUTO_WORDS
-    if words != "off" and table.frames is None:
+        words = AUTO_WORDS if has_frames else "off"
+    if words != "off" and not has_frames:
         raise TableError(
             f"codebook.words = {words}: the table has no frames to learn words from; extract it "
             "with --set 'pooling.keep_frames=[\"mix.mfcc\"]'"
