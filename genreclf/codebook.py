@@ -150,15 +150,17 @@ def settle(config: Config, table: FeatureTable) -> Config:
     TableError
         If a codebook is asked for, but the table has no frames.
     """
-    words, has_frames = config.codebook.words, table.frames is not None
-    if words == "auto":
-        words = AUTO_WORDS if has_frames else "off"
-    if words != "off" and not has_frames:
+    words = config.codebook.words
+    if words == "off" or (words == "auto" and table.frames is None):
+        return config
+    if table.frames is None:
         raise TableError(
             f"codebook.words = {words}: the table has no frames to learn words from; extract it "
             "with --set 'pooling.keep_frames=[\"mix.mfcc\"]'"
         )
-    codebook = msgspec.structs.replace(config.codebook, words=words)
+    codebook = msgspec.structs.replace(
+        config.codebook, words=AUTO_WORDS if words == "auto" else words
+    )
     return msgspec.structs.replace(config, codebook=codebook)
 
 
