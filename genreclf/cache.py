@@ -3,7 +3,7 @@
 One SQLite file in the platform's cache folder (``GENRECLF_CACHE`` names another). SQLite comes
 with Python, is kept with unusual care, lets processes share a file, and survives being killed.
 joblib.Memory and diskcache keep pickles, which run code when they are read; what is kept here is
-raw float32 with a checksum.
+raw numbers with a checksum.
 
 It holds pairs of two kinds. Features are found by a digest of the file's content, its suffix
 (which decides how formats without a header are decoded), the configuration's fingerprint and the
@@ -32,7 +32,7 @@ import soxr
 from genreclf.audio import decoder_versions
 from genreclf.config import ExtractionConfig
 from genreclf.errors import GenreclfError
-from genreclf.pooling import feature_names
+from genreclf.kept import Layout
 from genreclf.spectra import Array
 
 __all__ = ["Cache", "CacheInfo", "cache_file", "cache_info", "clear_cache", "prepare_cache"]
@@ -80,7 +80,7 @@ class Cache:
     def __init__(self, file: Path, config: ExtractionConfig) -> None:
         self._file = file
         self._made_with = _made_with(config)
-        self._vector_bytes = 4 * len(feature_names(config))
+        self._layout = Layout.of(config)
         self._connection: sqlite3.Connection | None = None
         with self._trouble_told():
             self._connection = _connect(file)
@@ -103,7 +103,7 @@ class Cache:
         Returns
         -------
         values : (n_features,) float32
-            The same bits either way.
+            The same bits either way, and behind them the frames that are kept.
         cached : bool
             Whether they come from the cache.
         """
@@ -117,7 +117,7 @@ class Cache:
         # What changed in between may have been hashed in one state and decoded in another.
         if key is not None and np.isfinite(values).all() and _Status.of(path) == before:
             with self._trouble_told():
-                self._put(key, values.astype("<f4").tobytes())
+                self._put(key, self._layout.pack(values))
         return values, False
 
     def _key(self, path: Path, status: "_Status") -> bytes | None:
@@ -134,9 +134,7 @@ class Cache:
 
     def _find(self, key: bytes) -> Array | None:
         vector = self._get(key)
-        if vector is None or len(vector) != self._vector_bytes:
-            return None
-        return np.frombuffer(vector, dtype="<f4").astype(np.float32)
+        return None if vector is None else self._layout.unpack(vector)
 
     def _get(self, key: bytes) -> bytes | None:
         if self._connection is None:

@@ -31,6 +31,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.calibration import TemperatureScaled
+from genreclf.codebook import inputs, make_codebooks
 from genreclf.config import (
     Config,
     Ensemble,
@@ -43,6 +44,7 @@ from genreclf.config import (
     Svm,
 )
 from genreclf.errors import ConfigError, TableError
+from genreclf.kept import kept_shapes
 from genreclf.scaling import LogScaler
 from genreclf.splits import Fold, cross_validation, known_genres_only
 from genreclf.table import FeatureTable
@@ -70,7 +72,8 @@ _TRAINING: Mapping[str, tuple[float, float]] = {
 def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     """Fit the configured classifier, calibrated, to a labelled table.
 
-    Groups, where there are any, hold together in the folds that calibrate it too.
+    Groups, where there are any, hold together in the folds that calibrate it too. With a settled
+    codebook the pipeline takes what ``inputs`` makes of a table, else its values.
 
     Raises
     ------
@@ -81,17 +84,26 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
     """
     if not (np.fmin.reduce(table.values) < np.fmax.reduce(table.values)).any():
         raise TableError("no column varies from track to track: there is nothing to learn from")
-    most = min(table.values.shape)
+    n_columns = _n_columns(table, config)
+    most = min(len(table), n_columns)
     if isinstance(config.pca, int) and config.pca > most:
         raise ConfigError(
-            f"pca = {config.pca}: {len(table)} tracks with {len(table.names)} columns have "
+            f"pca = {config.pca}: {len(table)} tracks with {n_columns} columns have "
             f"{most} components at most"
         )
-    pipeline = make_pipeline(config, len(table))
+    pipeline = make_pipeline(config, len(table), codebooks=make_codebooks(table, config))
     groups = table.groups if table.has_groups else None
     with _learning(table, config):
-        pipeline.fit(table.values, table.labels, classify__groups=groups)
+        columns = inputs(table.values, table.frames, config)
+        pipeline.fit(columns, table.labels, classify__groups=groups)
     return pipeline
+
+
+def _n_columns(table: FeatureTable, config: Config) -> int:
+    """Count the statistics and words that a classifier learns from."""
+    n_words = config.codebook.n_words
+    kept = kept_shapes(table.config) if n_words and table.config is not None else {}
+    return len(table.names) + n_words * len(kept)
 
 
 def training_seconds(table: FeatureTable, config: Config, *, search: bool = False) -> float:
@@ -131,8 +143,10 @@ def _learning(table: FeatureTable, config: Config) -> Iterator[None]:
             ) from None
 
 
-def make_pipeline(config: Config, n_tracks: int, *, calibrated: bool = True) -> Pipeline:
-    """Build impute → standardise → PCA → classify, unfitted.
+def make_pipeline(
+    config: Config, n_tracks: int, *, calibrated: bool = True, codebooks: Any = None
+) -> Pipeline:
+    """Build (codebook →) impute → standardise → PCA → classify, unfitted.
 
     Parameters
     ----------
@@ -141,12 +155,15 @@ def make_pipeline(config: Config, n_tracks: int, *, calibrated: bool = True) -> 
         How many there are to train on.
     calibrated : bool
         Wrap the classifier in ``TemperatureScaled``.
+    codebooks : transformer, optional
+        As ``make_codebooks`` gives it.
     """
     classifier = _make_classifier(config, n_tracks)
     if calibrated:
         classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
     return Pipeline(
         [
+            *([("codebook", codebooks)] if codebooks is not None else []),
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("standardise", LogScaler() if config.scaling == "log" else StandardScaler()),
             ("pca", _make_pca(config)),
@@ -311,12 +328,14 @@ def tune(table: FeatureTable, config: Config) -> Config:
     folds = known_genres_only(_inner_folds(table, table.has_groups, config.seed), table.labels)
     if not folds:  # every genre lives in one group
         folds = known_genres_only(_inner_folds(table, False, config.seed), table.labels)
-    space = _search_space(config, len(table.names))
+    space = _search_space(config, _n_columns(table, config))
     smallest = min(len(train) for train, _ in folds)
     if "n_neighbors" in space:
         space = {"n_neighbors": [k for k in space["n_neighbors"] if k <= smallest]}
     search = GridSearchCV(
-        make_pipeline(config, len(table), calibrated=False),
+        make_pipeline(
+            config, len(table), calibrated=False, codebooks=make_codebooks(table, config)
+        ),
         {f"classify__{name}": values for name, values in space.items()},
         cv=folds,
         scoring="accuracy",
@@ -324,7 +343,7 @@ def tune(table: FeatureTable, config: Config) -> Config:
         error_score="raise",
     )
     with _learning(table, config):
-        search.fit(table.values, table.labels)
+        search.fit(inputs(table.values, table.frames, config), table.labels)
     best = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
     classifier = msgspec.structs.replace(config.classifier, **best)
     return msgspec.structs.replace(config, classifier=classifier)

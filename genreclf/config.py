@@ -44,6 +44,7 @@ Resampler = Literal["soxr_hq", "kaiser_best"]
 PadMode = Literal["constant", "reflect"]
 Delta = Literal["regression", "difference"]
 Rms = Literal["spectrum", "waveform"]
+Weighting = Literal["none", "sqrt", "tfidf"]
 OnsetAggregate = Literal["mean", "median"]
 FrameFeature = Literal[
     "harmonic.chroma", "harmonic.tonnetz", "harmonic.waveform",
@@ -73,6 +74,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "texture_statistics": get_args(Statistic),
     "covariance": get_args(FrameFeature),
     "modulation": get_args(FrameFeature),
+    "keep_frames": get_args(FrameFeature),
+    "weighting": get_args(Weighting),
     "scaling": get_args(Scaling),
 }
 
@@ -170,7 +173,7 @@ class Features(_Section, frozen=True):
 
 
 class Pooling(_Section, frozen=True):
-    """Which statistics over time make a column each."""
+    """Which statistics over time make a column each, and which frames are kept beside them."""
 
     statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var", "max")
     joint: tuple[FrameFeature, ...] = ()
@@ -181,9 +184,12 @@ class Pooling(_Section, frozen=True):
     modulation_edges_hz: Annotated[
         tuple[Annotated[float, Meta(gt=0, le=1000)], ...], Meta(min_length=2)
     ] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    keep_frames: tuple[FrameFeature, ...] = ()
+    frames_per_track: Annotated[int, Meta(ge=1, le=10_000)] = 256
 
     def __post_init__(self) -> None:
-        for name in ("statistics", "joint", "texture_statistics", "covariance", "modulation"):
+        names = ("statistics", "joint", "texture_statistics", "covariance", "modulation")
+        for name in (*names, "keep_frames"):
             if twice := _twice(getattr(self, name)):
                 raise ValueError(f"{name} names {twice} twice")
         edges = self.modulation_edges_hz
@@ -226,6 +232,8 @@ class View(_Section, frozen=True, kw_only=True):
                 f"features.select names {min(waveforms)}, for which spectra.hop_length has to be "
                 f"half of n_fft = {spectra.n_fft} at most"
             )
+        if unknown := [n for n in self.pooling.keep_frames if n not in self.features.select]:
+            raise ValueError(f"pooling.keep_frames names {unknown[0]}, which features.select lacks")
         if self.features.tempogram_seconds * rate / spectra.hop_length < 4:
             raise ValueError("features.tempogram_seconds is shorter than four hops")
         highest_band_hz = self.pooling.modulation_edges_hz[-2]
@@ -379,6 +387,18 @@ CLASSIFIERS: tuple[str, ...] = tuple(
 )
 
 
+class Codebook(_Section, frozen=True):
+    """How kept frames become columns: as the histogram of the words that stand for them."""
+
+    words: Annotated[int, Meta(ge=2, le=4096)] | Literal["auto", "off"] = "auto"
+    weighting: Weighting = "sqrt"
+
+    @property
+    def n_words(self) -> int:
+        """How many words each kept feature has; 0 where there are none, or it is not settled."""
+        return self.words if isinstance(self.words, int) else 0
+
+
 class Evaluation(_Section, frozen=True):
     """How cross-validation is done."""
 
@@ -392,6 +412,7 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     scaling: Scaling = "log"
     pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["auto", "off"] = "auto"
+    codebook: Codebook = Codebook()
     classifier: ClassifierConfig = Svm()
     evaluation: Evaluation = Evaluation()
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genreclf.classifiers import fit_pipeline, tune
+from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
 from genreclf.errors import TableError
@@ -315,7 +316,7 @@ def cross_validate(
     TableError
         If there are too few tracks, groups or genres to hold any out.
     """
-    config = config or Config()
+    config = settle(config or Config(), table)
     table = table.labelled()
     copies = find_copies(table.values).with_paths(table.paths)
     splits = choose_splits(table, config, copies)
@@ -381,7 +382,8 @@ def _predict_held_out(
     for train_rows, rows in known_genres_only(splits.folds, table.labels):
         train, part = table.take(train_rows), table.take(rows)
         pipeline = fit_pipeline(train, tune(train, config) if search else config)
-        parts.append(_held_out(pipeline, table.genres, part, part.values, rows))
+        columns = inputs(part.values, part.frames, config)
+        parts.append(_held_out(pipeline, table.genres, part, columns, rows))
         on_fold()
     if not parts:
         raise TableError(

@@ -18,6 +18,7 @@ from genreclf.config import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.excerpt import Excerpt, load_excerpts
 from genreclf.features import compute_features
+from genreclf.kept import Layout, keep
 from genreclf.labels import Labelling, label_tracks
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
@@ -37,6 +38,7 @@ __all__ = [
     "extract_frames",
     "extract_one",
     "extract_tracks",
+    "extract_vector",
 ]
 
 
@@ -61,6 +63,12 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     """
     config = config or Config()
     return pool(extract_frames(Path(path), config)[1], config)
+
+
+def extract_vector(path: Path, config: ExtractionConfig) -> Array:
+    """Compute the features of one audio file, and behind them the frames that are kept."""
+    frames = extract_frames(path, config)[1]
+    return np.concatenate((pool(frames, config), keep(frames, config)))
 
 
 def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[str, Array]]:
@@ -91,7 +99,7 @@ def _blas() -> ThreadpoolController:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A track whose features are there.
+    """A track whose features are there, and behind them in ``values`` the frames that are kept.
 
     ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
     which took ``seconds``.
@@ -191,7 +199,7 @@ def _opened(cache: Path, config: ExtractionConfig) -> Cache:
 
 
 def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
-    compute = partial(extract_one, config=config)
+    compute = partial(extract_vector, config=config)
     started = time.perf_counter()
     try:
         if cache is None:
@@ -216,16 +224,17 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
     from genreclf.table import FeatureTable  # pandas, which no worker process needs
 
     rows = sorted(rows, key=lambda row: row.track.path.parts)
-    names = feature_names(config)
+    layout = Layout.of(config)
     tracks = [row.track for row in rows]
-    values = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, len(names))
+    vectors = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, sum(layout))
     return FeatureTable(
         paths=np.array([str(track.path) for track in tracks], dtype=object),
         labels=np.array([track.label or "" for track in tracks], dtype=object),
         groups=np.array([track.group or "" for track in tracks], dtype=object),
-        names=names,
-        values=values,
+        names=feature_names(config),
+        values=np.ascontiguousarray(vectors[:, : layout.n_statistics]),
         config=config.extraction,
+        frames=vectors[:, layout.n_statistics :].astype(np.float16) if layout.n_kept else None,
     )
 
 

@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-
 from genreclf.config import ExtractionConfig
 from genreclf.errors import TableError
 from genreclf.extraction import Outcome, Row, extract_tracks
 from genreclf.files import locked
-from genreclf.pooling import feature_names
+from genreclf.kept import Layout
 from genreclf.sources import Track
-from genreclf.spectra import Array
 from genreclf.workers import Workers
 
 __all__ = ["extract_resumably", "finish", "journal_path", "only_run"]
@@ -70,12 +67,13 @@ def extract_resumably(
     Row or Failure
         First the rows of an earlier run, then the others; failures are tried anew.
     """
-    fingerprint, n_features = config.fingerprint, len(feature_names(config))
+    fingerprint, layout = config.fingerprint, Layout.of(config)
     kept = _read(journal_path(output))
     finished = {
-        track: kept[identity]
+        track: values
         for track in tracks
-        if (identity := _identity(track, fingerprint)) in kept and len(kept[identity]) == n_features
+        if (packed := kept.get(_identity(track, fingerprint))) is not None
+        and (values := layout.unpack(packed)) is not None
     }
     for track, values in finished.items():
         yield Row(track, values, kept=True)
@@ -85,7 +83,8 @@ def extract_resumably(
     with journal_path(output).open("a", encoding="ascii") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                _append(journal, _identity(outcome.track, fingerprint), outcome.values)
+                packed = layout.pack(outcome.values)
+                _append(journal, _identity(outcome.track, fingerprint), packed)
             yield outcome
 
 
@@ -97,15 +96,15 @@ def _identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-def _append(journal: TextIO, identity: str, values: Array) -> None:
-    encoded = base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
+def _append(journal: TextIO, identity: str, packed: bytes) -> None:
+    encoded = base64.b64encode(packed).decode("ascii")
     # The line feed comes first, so that a line cut off earlier spoils no other.
     journal.write("\n" + json.dumps([identity, encoded]))
     journal.flush()
     os.fsync(journal.fileno())
 
 
-def _read(path: Path) -> Mapping[str, Array]:
+def _read(path: Path) -> Mapping[str, bytes]:
     if not path.exists():
         return {}
     rows = {}
@@ -113,7 +112,7 @@ def _read(path: Path) -> Mapping[str, Array]:
         for line in journal:
             try:
                 identity, encoded = json.loads(line)
-                rows[str(identity)] = np.frombuffer(base64.b64decode(encoded), dtype="<f4")
+                rows[str(identity)] = base64.b64decode(encoded)
             except (ValueError, TypeError):
                 continue  # cut off, or the empty first line
     return rows

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from genreclf.card import Card
+from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.errors import ModelError, TableError, shortened
 from genreclf.extraction import Failure, Outcome, extract_tracks
+from genreclf.kept import Layout
 from genreclf.modelfile import bundled_model, read_card, read_model, write_model
 from genreclf.novelty import NoveltyDetector
 from genreclf.pooling import feature_names
@@ -71,7 +73,7 @@ class Model(Card):
     Attributes
     ----------
     pipeline : sklearn.pipeline.Pipeline
-        Impute, standardise, PCA, calibrated classifier.
+        Impute, standardise, PCA, calibrated classifier; before them the codebook, if there is one.
     novelty : NoveltyDetector
         Tells what is unlike the training tracks.
     """
@@ -110,7 +112,7 @@ class Model(Card):
         from genreclf.classifiers import fit_pipeline, tune  # predicting needs none of these
         from genreclf.duplicates import keep_copies_together
 
-        config = config or Config()
+        config = settle(config or Config(), table)
         table = keep_copies_together(table.labelled())
         if len(table.genres) < 2:
             raise TableError(f"all tracks are {table.genres[0]!r}; two genres are needed to tell")
@@ -148,12 +150,12 @@ class Model(Card):
         TableError
             If the table lacks columns or was made with another configuration.
         """
-        probabilities: NDArray[np.float64] = self.pipeline.predict_proba(self._values(table))
+        probabilities: NDArray[np.float64] = self.pipeline.predict_proba(self._inputs(table))
         return probabilities
 
     def predict_table(self, table: FeatureTable) -> Iterator[Prediction]:
         """Yield a prediction for each track of a table."""
-        yield from self._predictions([str(path) for path in table.paths], self._values(table))
+        yield from self._predictions([str(path) for path in table.paths], self._inputs(table))
 
     def predict_files(
         self,
@@ -187,6 +189,7 @@ class Model(Card):
                 f"the model's configuration makes no {shortened(unknown[0])}, which its card names"
             )
         columns = [place[name] for name in self.feature_names]
+        columns += range(len(place), len(place) + self._n_kept)
         for outcome in outcomes:
             if isinstance(outcome, Failure):
                 yield outcome
@@ -204,7 +207,7 @@ class Model(Card):
         """
         from genreclf.evaluation import evaluate_model
 
-        return evaluate_model(self.pipeline, self.genres, self._values(table), table, self.config)
+        return evaluate_model(self.pipeline, self.genres, self._inputs(table), table, self.config)
 
     def save(self, path: str | Path) -> None:
         """Write the model; whole or not at all.
@@ -249,7 +252,7 @@ class Model(Card):
 
     def _check(self, path: Path) -> None:
         """Refuse estimators that do not fit the card, or do not even predict."""
-        zeros = np.zeros((1, len(self.feature_names)), dtype=np.float32)
+        zeros = np.zeros((1, len(self.feature_names) + self._n_kept), dtype=np.float32)
         try:
             [prediction] = self._predictions([""], zeros)
             fits = list(self.pipeline.classes_) == self.genres
@@ -260,7 +263,12 @@ class Model(Card):
         if not fits:
             raise ModelError(f"{path}: its estimators do not fit its card")
 
-    def _values(self, table: FeatureTable) -> NDArray[np.float32]:
+    @property
+    def _n_kept(self) -> int:
+        """How many numbers of frames the pipeline takes behind the statistics."""
+        return Layout.of(self.config).n_kept if self.config.codebook.n_words else 0
+
+    def _inputs(self, table: FeatureTable) -> NDArray[np.float32]:
         if self.from_audio and table.config is not None:
             theirs, ours = table.config.fingerprint, self.config.fingerprint
             if theirs != ours:
@@ -268,13 +276,13 @@ class Model(Card):
                     f"the table was made with another configuration ({theirs}) than the model "
                     f"({ours}); extract the features anew with the model's"
                 )
-        return table.columns_of(self.feature_names)
+        return inputs(table.columns_of(self.feature_names), table.frames, self.config)
 
-    def _predictions(self, paths: list[str], values: NDArray[np.float32]) -> Iterator[Prediction]:
+    def _predictions(self, paths: list[str], columns: NDArray[np.float32]) -> Iterator[Prediction]:
         try:
             with np.errstate(all="ignore"):
-                novel = self.novelty.is_novel(values)
-                predicted = self.pipeline.predict_proba(values)
+                novel = self.novelty.is_novel(columns[:, : len(self.feature_names)])
+                predicted = self.pipeline.predict_proba(columns)
         except Exception as error:  # whatever a stranger's estimators lead to
             reason = shortened(str(error) or type(error).__name__, 300)
             raise ModelError(f"the model cannot predict, and may be damaged: {reason}") from None

@@ -54,6 +54,7 @@ SAFE_TYPES = frozenset(
         "genreclf.calibration.TemperatureScaled",
         "genreclf.classifiers.EvenLda",
         "genreclf.classifiers.SoftVote",
+        "genreclf.codebook.Codebook",
         "genreclf.novelty.NoveltyDetector",
         "genreclf.scaling.LogScaler",
         "numpy.dtype",

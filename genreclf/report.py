@@ -14,6 +14,7 @@ from genreclf.errors import one_line
 if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is needed
     from genreclf.audit import Audit, Finding
     from genreclf.card import Card
+    from genreclf.config import ExtractionConfig
     from genreclf.excerpt import Excerpt
     from genreclf.model import Prediction
     from genreclf.table import FeatureTable
@@ -180,12 +181,20 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         ("groups", len(set(table.groups) - {""}) or "none"),
         ("features", f"{len(table.names)}, {table.names[0]} to {table.names[-1]}"),
         ("missing values", int((table.values != table.values).sum())),
+        ("frames", _kept(table.config) if table.frames is not None else "none kept"),
         ("configuration", table.config.fingerprint if table.config else "none: from elsewhere"),
     ]
     _print_facts(facts, console)
     if table.config:
         _print_config(table.config.to_dict(), console)
     _print_notes(table.notes, console)
+
+
+def _kept(config: "ExtractionConfig | None") -> str:
+    from genreclf.kept import kept_shapes
+
+    shapes = kept_shapes(config) if config is not None else {}
+    return ", ".join(f"{name} ({d} by {n})" for name, (d, n) in shapes.items()) or "none"
 
 
 def model_report(model: "Card", console: Console) -> None:
@@ -197,6 +206,8 @@ def model_report(model: "Card", console: Console) -> None:
         ("genres", ", ".join(f"{printable(g)} {n}" for g, n in model.counts.items())),
         ("features", f"{len(model.feature_names)}, {model.feature_names[0]} to "
                      f"{model.feature_names[-1]}"),
+        ("codebook", f"{model.config.codebook.n_words} words each of {_kept(model.config)}"
+                     if model.config.codebook.n_words else "none"),
         ("predicts from", "audio and tables" if model.from_audio else "tables only"),
         ("answers 'unknown'", f"below {model.threshold:.1%}" if model.threshold else "never"),
         ("versions", packages),

@@ -23,6 +23,8 @@ from genreclf.config import ExtractionConfig, extraction_config_from_dict
 from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
 from genreclf.formats import import_pyarrow, table_format
+from genreclf.framestore import read_frames, write_frames
+from genreclf.kept import Layout
 from genreclf.pooling import feature_names
 from genreclf.sources import groups_of
 
@@ -108,6 +110,9 @@ class FeatureTable:
         Published assignments, the empty string for a track that they leave out.
     notes : list of str
         What a person should know of how the file was read.
+    frames : (n_tracks, n_kept) float16, or None
+        Frames that were kept, a track a row, as ``keep`` lays them out. Of a table from a file
+        they are on the disk, and only those that ``take`` chooses are read.
     """
 
     paths: Texts
@@ -119,6 +124,7 @@ class FeatureTable:
     folds: Texts | None = None
     split: Texts | None = None
     notes: list[str] = field(default_factory=list)
+    frames: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -143,6 +149,7 @@ class FeatureTable:
             values=self.values[rows],
             folds=None if self.folds is None else self.folds[rows],
             split=None if self.split is None else self.split[rows],
+            frames=None if self.frames is None else self.frames[rows],
         )
 
     def labelled(self) -> "FeatureTable":
@@ -198,6 +205,8 @@ class FeatureTable:
     def save(self, path: str | Path) -> None:
         """Write the table as CSV, Parquet or NPZ, by the name's suffix; whole or not at all.
 
+        Kept frames go into a file beside it, which has to stay there.
+
         Raises
         ------
         TableError
@@ -207,6 +216,8 @@ class FeatureTable:
         writers = {".csv": _write_csv, ".parquet": _write_parquet, ".npz": _write_npz}
         writer = writers[table_format(path)]
         try:
+            if self.config is not None and self.frames is not None:
+                write_frames(path, self.frames, self.config, self.paths)
             with written_whole(path) as aside:
                 writer(self, aside)
         except OSError as error:
@@ -247,7 +258,10 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     if frame.empty:
         raise TableError(f"{path}: the table has no rows")
     table = _from_frame(frame, header, columns, path)
-    return replace(table, notes=[*notes, *table.notes])
+    frames = None
+    if table.config is not None and (n_kept := Layout.of(table.config).n_kept):
+        frames = read_frames(path, n_kept, table.config, table.paths)
+    return replace(table, notes=[*notes, *table.notes], frames=frames)
 
 
 def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:

@@ -88,7 +88,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         with Workers(self.jobs) if self.jobs else nullcontext() as workers:
             for row, outcome in enumerate(extract_tracks(tracks, config, workers)):
                 if not isinstance(outcome, Failure):
-                    values[row] = outcome.values
+                    values[row] = outcome.values[: values.shape[1]]  # no frames
                 elif self.on_failure == "raise":
                     raise AudioError(outcome.error)
         return values

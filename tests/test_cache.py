@@ -439,7 +439,7 @@ def test_predict_uses_it_too(library: Path, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     run("extract", library, *SMALL, "-o", table, "--no-cache")
     run("train", table, "--set", "evaluation.folds=2", "-o", tmp_path / "m.joblib")
-    options = ["--model", tmp_path / "m.joblib", "--format", "jsonl", "--jobs", "1"]
+    options = ["--model", tmp_path / "m.joblib", "--format", "jsonl", "--jobs", "1", "-q"]
     computed = run("predict", library, *options)
     assert cache_info().n_tracks == 4
     assert run("predict", library, *options) == computed

@@ -44,6 +44,7 @@ ANOTHER = {
     "pooling.covariance": ["mix.mfcc"],
     "pooling.modulation": ["mix.mfcc"],
     "pooling.modulation_edges_hz": [1.0, 2.0],
+    "pooling.keep_frames": ["mix.mfcc"],
 }
 
 

@@ -34,7 +34,7 @@ def test_warnings_in_workers_are_collected_and_counted(
             warnings.warn("too low", UserWarning, stacklevel=1)
         return np.zeros(3, np.float32)
 
-    monkeypatch.setattr(extraction, "extract_one", grumble)
+    monkeypatch.setattr(extraction, "extract_vector", grumble)
     tracks = [Track(tmp_path / f"{i}.wav") for i in range(3)]
     outcomes = extract_tracks(tracks, Config(), InThisProcess())
     with warnings.catch_warnings(record=True) as caught:

@@ -15,10 +15,10 @@ PACKAGE = Path(genreclf.__file__).parent
 CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
-    "spectra", "medians", "separation", "blocklevel", "features", "pooling", "cache", "reference",
-    "tags", "workers", "labels",
-    "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
-    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
+    "spectra", "medians", "separation", "blocklevel", "features", "pooling", "kept", "cache",
+    "reference", "tags", "workers", "labels", "framestore", "table", "extraction", "journal",
+    "transformer", "versions", "splits", "scaling", "duplicates", "calibration", "codebook",
+    "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
@@ -38,6 +38,7 @@ AT_HOME = {
         "scaling",
         "duplicates",
         "calibration",
+        "codebook",
         "novelty",
         "classifiers",
         "evaluation",

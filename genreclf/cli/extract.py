@@ -35,7 +35,7 @@ from genreclf.cli.telling import (
     tell_row,
     verbosity_options,
 )
-from genreclf.errors import TableError, one_line
+from genreclf.errors import ConfigError, TableError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
@@ -104,6 +104,10 @@ def extract(
     settings, labelling = load_config(config, overrides), label_options.chosen()
     if output is not None:
         table_format(output)
+    elif any(view.pooling.keep_frames for view in settings.each_view):
+        raise ConfigError(
+            "pooling.keep_frames: frames are kept in a file beside the table; name it with -o"
+        )
     tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
     with nullcontext() if output is None else only_run(output):
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:

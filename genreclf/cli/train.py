@@ -47,7 +47,7 @@ def train(
 
     First its accuracy on tracks that it has not seen is measured by cross-validation; then it is
     trained on all of them. What the features are is the table's to say: of the configuration only
-    seed, scaling, pca, classifier and evaluation count here.
+    seed, scaling, pca, codebook, classifier and evaluation count.
 
     \b
     Examples:
