@@ -78,7 +78,8 @@ def extract(
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
     input. Finished files are kept in FILE.partial until the table is written, so that after an
-    interruption the same command does only what is missing.
+    interruption the same command does only what is missing. The exit status is 3 if some
+    files failed, and 1 if all did.
 
     \b
     Examples:
