@@ -2,6 +2,7 @@
 
 python benchmarks/scale.py tracks SONG [--counts 100,2000] [--jobs 2]
 python benchmarks/scale.py length [--minutes 4,60,180] [--formats mp3,flac,ogg,wav]
+python benchmarks/scale.py tables [--rows 50000]
 python benchmarks/scale.py training [--rows 10000,100000] [--columns 300]
 """
 
@@ -122,6 +123,35 @@ def _one(path: Path) -> tuple[float, float, float]:
     )
     elapsed, processor, peak = map(float, done.stdout.split())
     return elapsed, processor, peak
+
+
+@main.command()
+@click.option("--rows", default=50_000, show_default=True)
+def tables(rows: int) -> None:
+    """Write and read a table of the default configuration in each format; processor time."""
+    import numpy as np
+
+    from genreclf import FeatureTable, feature_names, load_config, load_table
+
+    random, config = np.random.default_rng(0), load_config()
+    names = feature_names(config)
+    values = np.exp(random.standard_normal((rows, len(names)))).astype(np.float32)
+    paths, labels, groups = (
+        np.array([form.format(i, i % 10, i % 3000) for i in range(rows)], dtype=object)
+        for form in ("/music/artist {2}/album/{0:05} title.flac", "genre {1}", "artist {2}")
+    )
+    table = FeatureTable(paths, labels, groups, names, values, config.extraction)
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix in (".npz", ".parquet", ".csv"):
+            file, clock = Path(folder, f"table{suffix}"), time.process_time
+            start = clock()
+            table.save(file)
+            written = clock()
+            load_table(file)
+            click.echo(
+                f"{suffix:8s} {file.stat().st_size / 1e6:4.0f} MB, written in "
+                f"{written - start:5.1f} s, read in {clock() - written:5.1f} s"
+            )
 
 
 @main.command()

@@ -1,24 +1,40 @@
 """What the documents say is true."""
 
+import csv
 import doctest
 import importlib
+import json
 import re
 import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import genreclf
 from genreclf.cli import cli
 from genreclf.config import CLASSIFIERS, load_config
 from genreclf.pooling import feature_names
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+NOTEBOOK = ROOT / "docs" / "notebooks" / "first-look.ipynb"
+
+
+def page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
 def commands_in(text: str) -> list[str]:
-    return re.findall(r"^(?:\$ )?(genreclf [^\n|]*)$", text, flags=re.MULTILINE)
+    blocks = "".join(re.findall(r"^```\w+\n(.+?)^```", text, re.MULTILINE | re.DOTALL))
+    lines = re.sub(r" \\\n\s*", " ", blocks)  # goes on in the next line
+    return re.findall(r"^(?:\$ )?(?:[^\n|]* \| )?(genreclf [^\n|]*)$", lines, re.MULTILINE)
 
 
 def examples_in_help() -> list[str]:
@@ -30,7 +46,11 @@ def examples_in_help() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("line", commands_in(README) + examples_in_help())
+@pytest.mark.parametrize(
+    "line",
+    [line for file in DOCUMENTS for line in commands_in(file.read_text(encoding="utf-8"))]
+    + examples_in_help(),
+)
 def test_commands_that_are_shown_parse(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,11 +75,144 @@ def test_readme_names_every_classifier_command_and_the_number_of_columns() -> No
     assert f"{len(feature_names(load_config()))} columns" in README
 
 
-def test_python_names_in_the_readme_exist() -> None:
-    for name in re.findall(r"genreclf\.(\w+)", README):
-        assert name in genreclf.__all__, name
+@pytest.mark.parametrize("file", [*DOCUMENTS, NOTEBOOK], ids=lambda path: path.name)
+def test_python_names_that_are_shown_exist(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    for name in re.findall(r"\bgenreclf\.(\w+)(?!\.py|\w|\[)", text):
+        assert name in genreclf.__all__ or find_spec(f"genreclf.{name}"), name
 
 
-def test_readme_calls_the_scripts_that_are_there() -> None:
-    for script in re.findall(r"^sh (\S+)$", README, re.MULTILINE):
-        assert (Path(__file__).parent.parent / script).is_file()
+def test_the_reference_has_every_public_name() -> None:
+    shown = re.findall(r"^::: genreclf\.(\w+)$", page("reference/python.md"), re.MULTILINE)
+    assert sorted(shown) == sorted(set(genreclf.__all__) - {"__version__"})
+    for name in re.findall(
+        r"^::: (genreclf\.\w+)\.\w+$", page("reference/python.md"), re.MULTILINE
+    ):
+        assert find_spec(name)
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda path: path.name)
+def test_scripts_that_are_called_are_there(file: Path) -> None:
+    called = r"^(?:\$ )?(?:sh|python) ([\w./]+\.(?:sh|py))"
+    for script in re.findall(called, file.read_text(encoding="utf-8"), re.MULTILINE):
+        assert (ROOT / script).is_file()
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(file: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s#]+)", file.read_text(encoding="utf-8")):
+        assert "://" in link or (file.parent / link).exists() or link.endswith(".md#"), link
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tutorial's music, a sixth as long, with its table, in a folder ``demo``."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    script = [sys.executable, str(ROOT / "data" / "make_demo.py"), "demo", "--seconds", "5"]
+    subprocess.run(script, cwd=folder, check=True, capture_output=True)
+    genreclf.extract(folder / "demo" / "train").save(folder / "demo" / "features.csv")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["how-to/pandas.md", "explanation/excerpt.md"])
+def test_python_examples_show_what_comes_out(
+    name: str, demo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    examples = "\n".join(re.findall(r"```pycon\n(.+?)```", page(name), re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(examples, {}, name, name, 0)
+    result = doctest.DocTestRunner().run(test)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_notebook_runs_and_keeps_no_output(tmp_path: Path) -> None:
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    run = [sys.executable, str(ROOT / "docs" / "run.py"), str(NOTEBOOK)]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\d+% right, 95 % interval", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("shown", "complaint"),
+    [("3 tracks\n…\nlast", None), ("2 tracks\nlast", "but (status 0)"), ("…\nother", "other")],
+)
+def test_pages_that_show_something_else_are_complained_about(
+    shown: str, complaint: str | None, tmp_path: Path
+) -> None:
+    shows = tmp_path / "page.md"
+    shows.write_text(f"```console\n$ printf '50 tracks\\nmore\\nlast\\n'\n{shown}\n```\n")
+    run = [sys.executable, str(ROOT / "docs" / "run.py"), str(shows)]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == (complaint is not None)
+    assert (complaint or "") in done.stderr
+
+
+def documented(title: str) -> list[str]:
+    """The first column of a section's table in the reference of files."""
+    section = page("reference/files.md").partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+
+
+def run_cli(*arguments: str) -> str:
+    return CliRunner().invoke(cli, list(arguments)).stdout
+
+
+def test_keys_and_columns_that_are_documented_are_those_written(
+    demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    quick = ["--classifier", "lda", "--set", "evaluation.folds=2"]
+    asked = ["--target-precision", "0.3", "--permutations", "10", "--group-regex", r"(\d)\.mp3"]
+    evaluated = json.loads(run_cli("evaluate", "demo/features.csv", *quick, *asked, "--json", "-"))
+    assert sorted(evaluated) == sorted(documented("Evaluation"))
+
+    model = tmp_path / "model.joblib"
+    run_cli("train", "demo/features.csv", "-o", str(model), "--classifier", "lda", "--no-evaluate")
+    card = json.loads(
+        model.read_bytes()[:-16].rpartition(b'{"format"')[2].join([b'{"format"', b""])
+    )
+    assert sorted(card) == sorted(documented("Model"))
+
+    broken = tmp_path / "broken.mp3"
+    broken.write_text("no music")
+    files = ["demo/unheard/folk-00.mp3", str(broken), "--model", str(model)]
+    records = list(map(json.loads, run_cli("predict", *files, "--format", "jsonl").splitlines()))
+    assert {key for record in records for key in record} | {"novel"} == set(
+        documented("Predictions")
+    )
+    header = next(csv.reader(run_cli("predict", *files, "--format", "csv").splitlines()))
+    assert {*header} - set(genreclf.load_table("demo/features.csv").genres) | {
+        "probabilities"
+    } == set(documented("Predictions"))
+
+    errors = tmp_path / "errors.csv"
+    run_cli("extract", str(broken), "--errors", str(errors))
+    assert errors.read_text(encoding="utf-8").splitlines()[0].split(",") == documented("Errors")
+    audited = run_cli("audit", "demo/features.csv", *quick, "--csv", "-")
+    assert audited.splitlines()[0].split(",") == documented("Audit")
+
+
+def test_exit_status_and_environment_are_the_same_in_help_and_reference() -> None:
+    told = run_cli("--help")
+    status, variables = (
+        re.findall(r"^    (\w+)  +\S", part.partition("\n\n")[0], re.MULTILINE)
+        for part in (told.partition("Exit status:\n")[2], told.partition("Environment:\n")[2])
+    )
+    tabled = page("reference/files.md").partition("\n## Exit status\n")[2].partition("\n## ")[0]
+    assert status == re.findall(r"^\| (\d+) \|", tabled, re.MULTILINE)
+    assert sorted(variables) == sorted(documented("Environment variables"))
+    for file in (ROOT / "genreclf").rglob("*.py"):
+        for name in re.findall(
+            r"environ\S*?[\[(]\"(GENRECLF_\w+)", file.read_text(encoding="utf-8")
+        ):
+            assert name in variables
+
+
+def test_figures_on_artists_are_those_of_the_benchmark() -> None:
+    measured = (ROOT / "benchmarks" / "accuracy.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+\.\d %", page("explanation/artists.md"))
+    assert figures
+    assert not [figure for figure in figures if figure not in measured]

@@ -83,6 +83,20 @@ def cli() -> None:
       genreclf extract music/ -o features.csv
       genreclf train features.csv -o model.joblib
       genreclf predict song.mp3
+
+    \b
+    Exit status:
+      0    all done
+      1    nothing could be done; one line on standard error says why
+      2    wrong usage
+      3    done, but some files failed, each named with its reason
+      130  interrupted; what was finished is kept
+
+    \b
+    Environment:
+      GENRECLF_MODEL  model that predict answers with, without --model and model.joblib
+      GENRECLF_CACHE  folder of the cache of features
+      GENRECLF_DATA   folder of the list of trusted models
     """
     warnings.showwarning = _show_warning
 

@@ -82,7 +82,8 @@ def extract(
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
     input. Finished files are kept in FILE.partial until the table is written, so that after an
-    interruption the same command does only what is missing.
+    interruption the same command does only what is missing. The exit status is 3 if some
+    files failed, and 1 if all did.
 
     Genres and groups can come from the files' tags (ID3, Vorbis comments, MP4, ASF, APEv2): the
     first genre of each, and its artist or album however it is spelt, without guests (feat.).

@@ -105,6 +105,7 @@ def predict(
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
     input. jsonl and csv give one record for each file, in order, failures included. "novel" marks
     what is unlike all music that the model was trained on: noise, speech, another kind of music.
+    The exit status is 3 if some files failed, and 1 if all did.
 
     \b
     Examples:

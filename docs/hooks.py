@@ -1,0 +1,185 @@
+"""What mkdocs calls while it builds the site: pages made from the project itself.
+
+No fact is written down twice. Documents that live elsewhere in the project become pages, sections
+of them are included (``{{ README.md: Audit }}``), notebooks become Markdown, and the references of
+commands and configuration are made of the code.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from inspect import cleandoc
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import click
+import msgspec
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from genreclf.cli import cli
+from genreclf.config import Config, preset_names
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (
+    *("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data/gtzan.md"),
+    *("benchmarks/README.md", "benchmarks/accuracy.md"),
+)
+INCLUDE = re.compile(r"^\{\{ ([\w./-]+)(?:: (.+))? \}\}$", re.MULTILINE)
+LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
+LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?(?:https?:)?//")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Take in documents from elsewhere in the project, each at its own place, and notebooks."""
+    for name in DOCUMENTS:
+        files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
+    for file in list(files):
+        if file.src_uri.endswith(".ipynb"):
+            page = file.src_uri.replace(".ipynb", ".md")
+            files.append(File.generated(config, page, content=notebook(file.content_string)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill a page in: what it includes, and what is made of the code."""
+    uri = page.file.src_uri
+    source = uri if uri in DOCUMENTS else f"docs/{uri}"
+    text = relinked(markdown, source, uri)
+    return INCLUDE.sub(
+        lambda found: MADE[found[1]]() if found[1] in MADE else included(found[1], found[2], uri),
+        text,
+    )
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Refuse a site whose pages load anything from elsewhere."""
+    for page in Path(config.site_dir).rglob("*.html"):
+        if found := LOADED.search(page.read_text(encoding="utf-8")):
+            raise PluginError(f"{page}: loads from elsewhere: {found[0]}")
+
+
+def relinked(text: str, source: str, uri: str) -> str:
+    """Turn links that are right in the project's folder into links that are right in the site."""
+
+    def link(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
+        return posixpath.relpath(target.removeprefix("docs/"), posixpath.dirname(uri) or ".")
+
+    return LINK.sub(link, text)
+
+
+def included(name: str, title: str | None, uri: str) -> str:
+    """Return a section of one of the project's documents, or a file as it is."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if title is None:
+        return f"```{Path(name).suffix[1:]}\n{text}```"
+    heading = rf"^## {re.escape(title)}(?::[^\n]*)?\n"
+    found = re.search(rf"{heading}(.+?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    if found is None:
+        raise PluginError(f"{uri}: {name} has no section {title!r}")
+    return relinked(found[1].strip(), name, uri)
+
+
+def notebook(text: str) -> str:
+    """Return a notebook's cells as Markdown."""
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+    return "\n\n".join(parts)
+
+
+def commands(command: click.Command = cli, parent: click.Context | None = None) -> str:
+    """Describe a command and those below it: what ``--help`` says, as a page."""
+    name = command.name if parent else "genreclf"
+    context = click.Context(command, parent, info_name=name, **command.context_settings)
+    parts = [f"##{'#' * (context.command_path.count(' ') - 1)} {context.command_path}"]
+    parts.append(f"```text\n{command.get_usage(context).removeprefix('Usage: ')}\n```")
+    parts += paragraphs(cleandoc(f"{command.help}\n\n{command.epilog or ''}"))
+    for parameter in command.get_params(context):
+        name, text = parameter.get_help_record(context) or ("", "")
+        if text:
+            parts.append(f"`{name}`\n:   {escaped(text)}")
+    if isinstance(command, click.Group):
+        parts += [commands(below, context) for below in command.commands.values()]
+    return "\n\n".join(parts)
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """Turn the paragraphs of a help text into Markdown; those to be kept as they are, into code."""
+    for paragraph in filter(None, (part.strip("\n") for part in text.split("\n\n"))):
+        if paragraph.startswith("\b"):
+            title, *lines = paragraph.split("\n")[1:]
+            yield f"{title}\n\n```text\n{dedent(chr(10).join(lines))}\n```"
+        else:
+            yield escaped(paragraph)
+
+
+def escaped(text: str) -> str:
+    """Keep Markdown from reading more into a text than there is."""
+    return re.sub(r"([*_<\[\]`\\])", r"\\\1", text)
+
+
+def configuration() -> str:
+    """List, section by section, what each key can be, and its default."""
+    sections = msgspec.json.schema(Config)["$defs"]
+    parts = []
+    for name, kind in sections["Config"]["properties"].items():
+        for reference in kind.get("anyOf", [kind]):
+            if section := sections.get(reference.get("$ref", "").removeprefix("#/$defs/")):
+                chosen = section["properties"].get("name", {}).get("enum", [])
+                title = " ".join([f"[{name}]", *(f'name = "{tag}"' for tag in chosen)])
+                parts.append(f"### `{title}`\n\n{section['description']}\n\n{keys(section)}")
+    return "\n\n".join(["### At the top", keys(sections["Config"]), *parts])
+
+
+def keys(section: dict[str, Any]) -> str:
+    """Return a table of a section's keys, but those that are sections themselves."""
+    rows = ["| key | default | can be |", "|---|---|---|"]
+    for key, kind in section["properties"].items():
+        if "default" in kind and not any("$ref" in part for part in alternatives(kind)):
+            # Lists are long, and stand in full in the file itself.
+            default = (
+                "" if isinstance(kind["default"], list) else f"`{json.dumps(kind['default'])}`"
+            )
+            rows.append(f"| `{key}` | {default} | {allowed(kind)} |")
+    return "\n".join(rows) if len(rows) > 2 else "It has no keys."
+
+
+def alternatives(kind: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the parts of a JSON schema of which one has to fit."""
+    return list(kind.get("anyOf", [kind.get("items", kind)]))
+
+
+def allowed(kind: dict[str, Any]) -> str:
+    """Say in words what a JSON schema allows."""
+    if "items" in kind:
+        return f"a list of {allowed(kind['items'])}"
+    if "anyOf" in kind:
+        return " or ".join(map(allowed, kind["anyOf"]))
+    if "enum" in kind:
+        return ", ".join(f"`{json.dumps(value)}`" for value in kind["enum"])
+    if kind["type"] == "null":
+        return "left out"
+    limits = {
+        "minimum": "from {:,}", "exclusiveMinimum": "above {:,}",
+        "maximum": "to {:,}", "exclusiveMaximum": "below {:,}",
+    }  # fmt: skip
+    words = [form.format(kind[name]) for name, form in limits.items() if name in kind]
+    return " ".join([kind["type"], *words])
+
+
+def presets() -> str:
+    """Show each preset's file."""
+    names = (name for name in preset_names() if name != "default")
+    return "\n\n".join(
+        f"### `{name}`\n\n{included(f'configs/{name}.toml', None, '')}" for name in names
+    )
+
+
+MADE = {"commands": commands, "configuration": configuration, "presets": presets}
