@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from genreclf.audio import PREROLL_SECONDS, describe
+from genreclf.bands import band_bins
 from genreclf.config import ExtractionConfig, Features, View
+from genreclf.constantq import cqt_frequencies
 from genreclf.errors import ConfigError
 from genreclf.excerpt import centre_span
 from genreclf.resampling import resample
@@ -46,53 +48,131 @@ def _recipes(librosa: Any, y: Array, view: View) -> dict[str, Callable[[], Array
     hop, settings = view.spectra.hop_length, view.features
     framing = {"n_fft": n_fft, "hop_length": hop}
     padded = {**framing, "pad_mode": view.spectra.pad_mode}
-    of_mix = {"y": y, "sr": rate, **padded}
     framed = {"frame_length": n_fft, "hop_length": hop}
     stft = librosa.stft(y, **padded)
-    magnitude = np.abs(stft)
-    harmonic, percussive = _parts(librosa, magnitude, view)
-    chroma = librosa.feature.chroma_stft(S=harmonic**2, sr=rate, **framing)
-    onsets = _onsets(librosa, percussive, view)
-    mfcc = librosa.feature.mfcc(**of_mix, n_mfcc=settings.n_mfcc, n_mels=view.spectra.n_mels)
-    return {
-        "harmonic.chroma": lambda: chroma,
-        "harmonic.tonnetz": lambda: librosa.feature.tonnetz(chroma=chroma),
-        "harmonic.waveform": lambda: _waveform(librosa, harmonic, stft, len(y), framing),
-        "percussive.onset_strength": lambda: onsets[None],
-        "percussive.tempo": lambda: _tempo(librosa, onsets, view),
-        "percussive.onset_rate": lambda: _onset_rate(librosa, onsets, rate, hop),
-        "percussive.waveform": lambda: _waveform(librosa, percussive, stft, len(y), framing),
-        "mix.chroma": lambda: librosa.feature.chroma_stft(S=magnitude**2, sr=rate, **framing),
-        "mix.tempo": lambda: _tempo(librosa, _onsets(librosa, magnitude, view), view),
-        "mix.mfcc": lambda: mfcc,
-        "mix.mfcc_delta": lambda: _delta(librosa, mfcc, settings, 1),
-        "mix.mfcc_delta2": lambda: _delta(librosa, mfcc, settings, 2),
-        "mix.centroid": lambda: librosa.feature.spectral_centroid(**of_mix),
-        "mix.bandwidth": lambda: librosa.feature.spectral_bandwidth(**of_mix),
-        "mix.rolloff": lambda: librosa.feature.spectral_rolloff(
-            **of_mix, roll_percent=settings.rolloff_fraction
+    whole = np.abs(stft)
+    parts = _parts(librosa, whole, view)
+    hz = librosa.fft_frequencies(sr=rate, n_fft=n_fft)
+    low, high = view.band_hz
+    inside = (hz >= low) & (hz <= high)
+    magnitude = whole[inside]
+    in_band = {"S": magnitude, "sr": rate, "freq": hz[inside]}
+    # Where features have a function of their own here, all but the band is silent.
+    mix, harmonic, percussive = (np.where(inside[:, None], part, 0) for part in (whole, *parts))
+    recipes = {
+        "harmonic.chroma": lambda: _chroma(librosa, harmonic, view),
+        "harmonic.tonnetz": lambda: librosa.feature.tonnetz(
+            chroma=_chroma(librosa, harmonic, view)
         ),
-        "mix.flatness": lambda: librosa.feature.spectral_flatness(y=y, **padded),
+        "harmonic.chroma_cqt": lambda: _chroma_cqt(
+            librosa, _waveform(librosa, parts[0], stft, len(y), framing)[0], harmonic, view
+        ),
+        "harmonic.tonnetz_cqt": lambda: librosa.feature.tonnetz(
+            chroma=recipes["harmonic.chroma_cqt"]()
+        ),
+        "harmonic.waveform": lambda: _waveform(librosa, parts[0], stft, len(y), framing),
+        "percussive.waveform": lambda: _waveform(librosa, parts[1], stft, len(y), framing),
+        "mix.chroma": lambda: _chroma(librosa, mix, view),
+        "mix.chroma_cqt": lambda: _chroma_cqt(librosa, y, mix, view),
+        "mix.cqt": lambda: librosa.amplitude_to_db(_cqt(librosa, y, mix, view)),
+        "mix.centroid": lambda: librosa.feature.spectral_centroid(**in_band),
+        "mix.bandwidth": lambda: librosa.feature.spectral_bandwidth(**in_band),
+        "mix.rolloff": lambda: librosa.feature.spectral_rolloff(
+            **in_band, roll_percent=settings.rolloff_fraction
+        ),
+        "mix.flatness": lambda: librosa.feature.spectral_flatness(S=magnitude),
         "mix.contrast": lambda: librosa.feature.spectral_contrast(
-            **of_mix, n_bands=int(np.ceil(np.log2(rate / 2 / settings.contrast_min_hz))),
+            **in_band, n_bands=int(np.ceil(np.log2(hz[inside][-1] / settings.contrast_min_hz))),
             fmin=settings.contrast_min_hz, quantile=settings.contrast_quantile,
         ),
         "mix.rms": lambda: (
-            librosa.feature.rms(S=magnitude, **framed)
+            librosa.feature.rms(S=mix, **framed)
             if settings.rms == "spectrum"
             else librosa.feature.rms(y=y, **framed, pad_mode=view.spectra.pad_mode)
         ),
         "mix.zero_crossing_rate": lambda: librosa.feature.zero_crossing_rate(y, **framed),
     }  # fmt: skip
+    if view.spectra.mel_emphasis == 1:  # librosa has no mel bands of another density
+        recipes |= _recipes_of_mel_bands(librosa, mix, percussive, view)
+    return recipes
+
+
+def _recipes_of_mel_bands(
+    librosa: Any, mix: Array, percussive: Array, view: View
+) -> dict[str, Callable[[], Array]]:
+    rate, hop, settings = view.audio.sample_rate_hz, view.spectra.hop_length, view.features
+    mel_db = _mel_db(librosa, mix, view)
+    mfcc = librosa.feature.mfcc(S=mel_db, n_mfcc=settings.n_mfcc)
+    onsets = _onsets(librosa, percussive, view)
+    return {
+        "percussive.onset_strength": lambda: onsets[None],
+        "percussive.tempo": lambda: _tempo(librosa, onsets, view),
+        "percussive.onset_rate": lambda: _onset_rate(librosa, onsets, rate, hop),
+        "mix.tempo": lambda: _tempo(librosa, _onsets(librosa, mix, view), view),
+        "mix.mel": lambda: mel_db,
+        "mix.mfcc": lambda: mfcc,
+        "mix.mfcc_delta": lambda: _delta(librosa, mfcc, settings, 1),
+        "mix.mfcc_delta2": lambda: _delta(librosa, mfcc, settings, 2),
+    }
+
+
+def _chroma(librosa: Any, magnitude: Array, view: View) -> Array:
+    chroma: Array = librosa.feature.chroma_stft(
+        S=magnitude**2, sr=view.audio.sample_rate_hz, n_fft=view.spectra.n_fft,
+        tuning=_tuning(librosa, magnitude, view),
+    )  # fmt: skip
+    return chroma
+
+
+def _tuning(librosa: Any, magnitude: Array, view: View) -> float:
+    """Tell the deviation in semitones from the peaks within the band, of which ends are none."""
+    rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
+    (heard,) = np.nonzero(magnitude.any(axis=1))
+    limits = {}
+    if view.band_hz != (0, rate / 2) and len(heard):
+        bins = band_bins(*view.band_hz, rate, n_fft)
+        limits = {
+            "fmin": max(150.0, (bins.start + 1) * rate / n_fft),
+            "fmax": min(4000.0, (bins.stop - 1) * rate / n_fft),
+        }
+    tuning: float = librosa.estimate_tuning(S=magnitude**2, sr=rate, n_fft=n_fft, **limits)
+    return tuning
+
+
+def _cqt(librosa: Any, y: Array, magnitude: Array, view: View) -> Array:
+    """The constant-Q transform of samples, tuned by what their STFT tells, as ours is."""
+    hz, bins_per_octave = cqt_frequencies(view.spectra), view.spectra.cqt_bins_per_octave
+    cqt: Array = librosa.cqt(
+        y, sr=view.audio.sample_rate_hz, hop_length=view.spectra.hop_length, fmin=hz[0],
+        n_bins=len(hz), bins_per_octave=bins_per_octave, pad_mode=view.spectra.pad_mode,
+        tuning=_tuning(librosa, magnitude, view) * bins_per_octave / 12,
+    )  # fmt: skip
+    return np.abs(cqt)
+
+
+def _chroma_cqt(librosa: Any, y: Array, magnitude: Array, view: View) -> Array:
+    chroma: Array = librosa.feature.chroma_cqt(
+        C=_cqt(librosa, y, magnitude, view), fmin=cqt_frequencies(view.spectra)[0],
+        bins_per_octave=view.spectra.cqt_bins_per_octave,
+    )  # fmt: skip
+    return chroma
+
+
+def _mel_db(librosa: Any, magnitude: Array, view: View) -> Array:
+    low, high = view.band_hz
+    mel = librosa.feature.melspectrogram(
+        S=magnitude**2, sr=view.audio.sample_rate_hz, n_fft=view.spectra.n_fft,
+        n_mels=view.spectra.n_mels, fmin=low, fmax=high,
+    )  # fmt: skip
+    mel_db: Array = librosa.power_to_db(mel)
+    return mel_db
 
 
 def _onsets(librosa: Any, magnitude: Array, view: View) -> Array:
     spectra, rate = view.spectra, view.audio.sample_rate_hz
-    mel = librosa.feature.melspectrogram(
-        S=magnitude**2, sr=rate, n_fft=spectra.n_fft, n_mels=spectra.n_mels
-    )
     onsets: Array = librosa.onset.onset_strength(
-        S=librosa.power_to_db(mel), sr=rate, n_fft=spectra.n_fft, hop_length=spectra.hop_length,
+        S=_mel_db(librosa, magnitude, view), sr=rate, n_fft=spectra.n_fft,
+        hop_length=spectra.hop_length,
         aggregate=getattr(np, view.features.onset_aggregate),
     )  # fmt: skip
     return onsets

@@ -13,9 +13,10 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
+    "errors", "bands", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
-    "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
+    "spectra", "medians", "separation", "constantq",
+    "features", "pooling", "cache", "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
