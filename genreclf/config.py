@@ -44,6 +44,7 @@ PadMode = Literal["constant", "reflect"]
 Delta = Literal["regression", "difference"]
 Rms = Literal["spectrum", "waveform"]
 OnsetAggregate = Literal["mean", "median"]
+BinsPerOctave = Literal[12, 24, 36]
 FrameFeature = Literal[
     "harmonic.chroma", "harmonic.tonnetz", "harmonic.waveform",
     "percussive.onset_strength", "percussive.waveform",
@@ -64,10 +65,7 @@ _OF_MEL_BANDS = {
     "mix.mfcc", "mix.mfcc_delta", "mix.mfcc_delta2", "mix.mel", "mix.modulation_4hz",
 }  # fmt: skip
 _OF_CQT = {"mix.cqt", "mix.chroma_cqt", "harmonic.chroma_cqt", "harmonic.tonnetz_cqt"}
-# What is made from the samples of a part.
-_OF_WAVEFORMS = {
-    "harmonic.waveform", "percussive.waveform", "harmonic.chroma_cqt", "harmonic.tonnetz_cqt",
-}  # fmt: skip
+_WAVEFORMS = {"harmonic.waveform", "percussive.waveform"}
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "statistics": get_args(Statistic),
     "separation": get_args(Separation),
@@ -79,6 +77,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "select": _FEATURES,
     "joint": get_args(FrameFeature),
     "scaling": get_args(Scaling),
+    "max_hz": ("nyquist", "a frequency in Hz"),
+    "cqt_bins_per_octave": tuple(map(str, get_args(BinsPerOctave))),
 }
 
 
@@ -119,7 +119,7 @@ class Spectra(_Section, frozen=True):
     mel_emphasis_max_hz: Annotated[float, Meta(gt=0, le=96_000)] = 11_000.0
     cqt_min_hz: Annotated[float, Meta(ge=10, le=20_000)] = 30.0
     cqt_max_hz: Annotated[float, Meta(ge=20, le=40_000)] = 3000.0
-    cqt_bins_per_octave: Literal[12, 24, 36] = 12
+    cqt_bins_per_octave: BinsPerOctave = 12
 
     @property
     def emphasis(self) -> Emphasis:
@@ -226,7 +226,8 @@ class View(_Section, frozen=True, kw_only=True):
             raise ValueError(f"features.n_mfcc is more than spectra.n_mels = {self.spectra.n_mels}")
         rate, spectra = self.audio.sample_rate_hz, self.spectra
         self._check_band()
-        waveforms = _OF_WAVEFORMS.intersection(self.features.select)
+        made = _WAVEFORMS | (_OF_CQT - {"mix.cqt", "mix.chroma_cqt"} if self.separates else set())
+        waveforms = made.intersection(self.features.select)
         if waveforms and spectra.hop_length > spectra.n_fft / 2:
             raise ValueError(
                 f"features.select names {min(waveforms)}, for which spectra.hop_length has to be "
@@ -567,13 +568,14 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     reason = reason[:1].lower() + reason[1:]
     for jargon, word in _WORDS.items():
         reason = reason.replace(f"`{jargon}`", word)
+    reason = shortened(reason, 300)
     if keys == ["classifier", "name"]:
         reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
     elif "enum value" in reason and (key := next((k for k in keys if k in _CHOICES), None)):
         reason = f"can be {', '.join(_CHOICES[key])}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
-    return f"{'.'.join(keys)} = {_shown(value)}: {shortened(reason, 300)}"
+    return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
 
 
 def _shown(value: Any) -> str:

@@ -526,13 +526,13 @@ def spectral_flatness(spectrum: Spectrum) -> Array:
 
 
 def spectral_flux(spectrum: Spectrum) -> Array:
-    """Distance of each frame's spectrum from that of the one before, (1, t - 1).
+    """Distance of each frame's spectrum from that of the one before, (1, t).
 
     Euclidean (Scheirer & Slaney 1997), between spectra that sum to one, so that loudness has no
-    part in it (Tzanetakis & Cook 2002).
+    part in it (Tzanetakis & Cook 2002). The first frame has none before it, and 0.
     """
-    changes = difference(spectrum.weights, 1)
-    return np.sqrt(np.sum(np.square(changes), axis=0, keepdims=True))
+    changes = np.diff(spectrum.weights, axis=1)
+    return np.pad(np.sqrt(np.sum(np.square(changes), axis=0, keepdims=True)), ((0, 0), (1, 0)))
 
 
 def spectral_contrast(spectrum: Spectrum, min_hz: float, quantile: float) -> Array:
@@ -605,8 +605,8 @@ def low_energy(levels: Array, frame_rate_hz: float) -> Array:
 def modulation_4hz(spectrum: Spectrum) -> Array:
     """Share of the energy of mel bands' envelopes that pulses at about 4 Hz, (1, 1).
 
-    The rate of syllables (Scheirer & Slaney 1997): a second-order band-pass of quality 2 around
-    4 Hz, its energy divided by the envelope's, averaged over the bands in which there is any.
+    The rate of syllables (Scheirer & Slaney 1997): what a second-order band-pass of quality 2
+    around 4 Hz leaves of the energy of all bands' magnitudes over time.
     """
     envelopes = np.sqrt(spectrum.mel_power)
     n = envelopes.shape[1]
@@ -614,11 +614,9 @@ def modulation_4hz(spectrum: Spectrum) -> Array:
     passed = 1 / (1 + 4 * (hz / 4 - 4 / hz) ** 2)
     # Each frequency stands for its mirror image too, but the last of an even number of frames.
     passed[: (n - 1) // 2] *= 2
-    energy = np.sum(np.square(envelopes, dtype=np.float64), axis=1) * n
-    sounding = energy > _TINY
-    power = np.abs(scipy.fft.rfft(envelopes[sounding], axis=1)[:, 1:]) ** 2
-    share = (power @ passed) / energy[sounding]
-    return np.array([[share.mean() if share.size else 0]], dtype=np.float32)
+    energy = n * np.sum(np.square(envelopes), dtype=np.float64)
+    power = np.sum(np.square(np.abs(scipy.fft.rfft(envelopes, axis=1)[:, 1:])), axis=0)
+    return np.array([[power @ passed / energy if energy > _TINY else 0]], dtype=np.float32)
 
 
 def zero_crossing_rate(excerpt: Excerpt, frame_length: int, hop_length: int) -> Array:

@@ -4,7 +4,9 @@ Slow, and needed for one thing: to hold ours against them, in the tests, in the 
 ``genreclf inspect --compare-librosa``. Needs the ``librosa`` extra.
 """
 
+import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,36 +55,38 @@ def _recipes(librosa: Any, y: Array, view: View) -> dict[str, Callable[[], Array
     whole = np.abs(stft)
     parts = _parts(librosa, whole, view)
     hz = librosa.fft_frequencies(sr=rate, n_fft=n_fft)
-    low, high = view.band_hz
-    inside = (hz >= low) & (hz <= high)
-    magnitude = whole[inside]
-    in_band = {"S": magnitude, "sr": rate, "freq": hz[inside]}
-    # Where features have a function of their own here, all but the band is silent.
-    mix, harmonic, percussive = (np.where(inside[:, None], part, 0) for part in (whole, *parts))
-    recipes = {
-        "harmonic.chroma": lambda: _chroma(librosa, harmonic, view),
-        "harmonic.tonnetz": lambda: librosa.feature.tonnetz(
-            chroma=_chroma(librosa, harmonic, view)
-        ),
-        "harmonic.chroma_cqt": lambda: _chroma_cqt(
+    inside = (hz >= view.band_hz[0]) & (hz <= view.band_hz[1])
+    of_mix: dict[str, Any] = {"y": y, "sr": rate, **padded}
+    if not inside.all():
+        of_mix = {"S": whole[inside], "sr": rate, "freq": hz[inside]}
+    of_flatness = {name: of_mix[name] for name in of_mix if name not in ("sr", "freq")}
+    octaves = math.ceil(round(math.log2(hz[inside][-1] / settings.contrast_min_hz), 9))
+    # Where librosa wants all bins, those beyond the band are silent.
+    mix, harmonic, percussive = (part * inside[:, None] for part in (whole, *parts))
+    chroma = cache(lambda: _chroma(librosa, harmonic, view))
+    chroma_cqt = cache(
+        lambda: _chroma_cqt(
             librosa, _waveform(librosa, parts[0], stft, len(y), framing)[0], harmonic, view
-        ),
-        "harmonic.tonnetz_cqt": lambda: librosa.feature.tonnetz(
-            chroma=recipes["harmonic.chroma_cqt"]()
-        ),
+        )
+    )
+    recipes: dict[str, Callable[[], Array]] = {
+        "harmonic.chroma": chroma,
+        "harmonic.tonnetz": lambda: librosa.feature.tonnetz(chroma=chroma()),
+        "harmonic.chroma_cqt": chroma_cqt,
+        "harmonic.tonnetz_cqt": lambda: librosa.feature.tonnetz(chroma=chroma_cqt()),
         "harmonic.waveform": lambda: _waveform(librosa, parts[0], stft, len(y), framing),
         "percussive.waveform": lambda: _waveform(librosa, parts[1], stft, len(y), framing),
         "mix.chroma": lambda: _chroma(librosa, mix, view),
         "mix.chroma_cqt": lambda: _chroma_cqt(librosa, y, mix, view),
         "mix.cqt": lambda: librosa.amplitude_to_db(_cqt(librosa, y, mix, view)),
-        "mix.centroid": lambda: librosa.feature.spectral_centroid(**in_band),
-        "mix.bandwidth": lambda: librosa.feature.spectral_bandwidth(**in_band),
+        "mix.centroid": lambda: librosa.feature.spectral_centroid(**of_mix),
+        "mix.bandwidth": lambda: librosa.feature.spectral_bandwidth(**of_mix),
         "mix.rolloff": lambda: librosa.feature.spectral_rolloff(
-            **in_band, roll_percent=settings.rolloff_fraction
+            **of_mix, roll_percent=settings.rolloff_fraction
         ),
-        "mix.flatness": lambda: librosa.feature.spectral_flatness(S=magnitude),
+        "mix.flatness": lambda: librosa.feature.spectral_flatness(**of_flatness),
         "mix.contrast": lambda: librosa.feature.spectral_contrast(
-            **in_band, n_bands=int(np.ceil(np.log2(hz[inside][-1] / settings.contrast_min_hz))),
+            **of_mix, n_bands=octaves,
             fmin=settings.contrast_min_hz, quantile=settings.contrast_quantile,
         ),
         "mix.rms": lambda: (
@@ -93,26 +97,30 @@ def _recipes(librosa: Any, y: Array, view: View) -> dict[str, Callable[[], Array
         "mix.zero_crossing_rate": lambda: librosa.feature.zero_crossing_rate(y, **framed),
     }  # fmt: skip
     if view.spectra.mel_emphasis == 1:  # librosa has no mel bands of another density
-        recipes |= _recipes_of_mel_bands(librosa, mix, percussive, view)
+        recipes |= _recipes_of_mel_bands(librosa, y, mix, percussive, view)
     return recipes
 
 
 def _recipes_of_mel_bands(
-    librosa: Any, mix: Array, percussive: Array, view: View
+    librosa: Any, y: Array, mix: Array, percussive: Array, view: View
 ) -> dict[str, Callable[[], Array]]:
-    rate, hop, settings = view.audio.sample_rate_hz, view.spectra.hop_length, view.features
-    mel_db = _mel_db(librosa, mix, view)
-    mfcc = librosa.feature.mfcc(S=mel_db, n_mfcc=settings.n_mfcc)
-    onsets = _onsets(librosa, percussive, view)
+    spectra, settings, rate = view.spectra, view.features, view.audio.sample_rate_hz
+    hop, (low, high) = spectra.hop_length, view.band_hz
+    of_mix = {
+        "y": y, "sr": rate, "n_fft": spectra.n_fft, "hop_length": hop,
+        "pad_mode": spectra.pad_mode, "n_mels": spectra.n_mels, "fmin": low, "fmax": high,
+    }  # fmt: skip
+    mfcc = cache(lambda: librosa.feature.mfcc(**of_mix, n_mfcc=settings.n_mfcc))
+    onsets = cache(lambda: _onsets(librosa, percussive, view))
     return {
-        "percussive.onset_strength": lambda: onsets[None],
-        "percussive.tempo": lambda: _tempo(librosa, onsets, view),
-        "percussive.onset_rate": lambda: _onset_rate(librosa, onsets, rate, hop),
+        "percussive.onset_strength": lambda: onsets()[None],
+        "percussive.tempo": lambda: _tempo(librosa, onsets(), view),
+        "percussive.onset_rate": lambda: _onset_rate(librosa, onsets(), rate, hop),
         "mix.tempo": lambda: _tempo(librosa, _onsets(librosa, mix, view), view),
-        "mix.mel": lambda: mel_db,
-        "mix.mfcc": lambda: mfcc,
-        "mix.mfcc_delta": lambda: _delta(librosa, mfcc, settings, 1),
-        "mix.mfcc_delta2": lambda: _delta(librosa, mfcc, settings, 2),
+        "mix.mel": lambda: librosa.power_to_db(librosa.feature.melspectrogram(**of_mix)),
+        "mix.mfcc": mfcc,
+        "mix.mfcc_delta": lambda: _delta(librosa, mfcc(), settings, 1),
+        "mix.mfcc_delta2": lambda: _delta(librosa, mfcc(), settings, 2),
     }
 
 
@@ -127,9 +135,8 @@ def _chroma(librosa: Any, magnitude: Array, view: View) -> Array:
 def _tuning(librosa: Any, magnitude: Array, view: View) -> float:
     """Tell the deviation in semitones from the peaks within the band, of which ends are none."""
     rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
-    (heard,) = np.nonzero(magnitude.any(axis=1))
     limits = {}
-    if view.band_hz != (0, rate / 2) and len(heard):
+    if view.band_hz != (0, rate / 2):
         bins = band_bins(*view.band_hz, rate, n_fft)
         limits = {
             "fmin": max(150.0, (bins.start + 1) * rate / n_fft),
@@ -140,7 +147,7 @@ def _tuning(librosa: Any, magnitude: Array, view: View) -> float:
 
 
 def _cqt(librosa: Any, y: Array, magnitude: Array, view: View) -> Array:
-    """The constant-Q transform of samples, tuned by what their STFT tells, as ours is."""
+    """Transform samples into constant-Q bins, tuned by what their STFT tells, as ours are."""
     hz, bins_per_octave = cqt_frequencies(view.spectra), view.spectra.cqt_bins_per_octave
     cqt: Array = librosa.cqt(
         y, sr=view.audio.sample_rate_hz, hop_length=view.spectra.hop_length, fmin=hz[0],
@@ -158,21 +165,14 @@ def _chroma_cqt(librosa: Any, y: Array, magnitude: Array, view: View) -> Array:
     return chroma
 
 
-def _mel_db(librosa: Any, magnitude: Array, view: View) -> Array:
-    low, high = view.band_hz
-    mel = librosa.feature.melspectrogram(
-        S=magnitude**2, sr=view.audio.sample_rate_hz, n_fft=view.spectra.n_fft,
-        n_mels=view.spectra.n_mels, fmin=low, fmax=high,
-    )  # fmt: skip
-    mel_db: Array = librosa.power_to_db(mel)
-    return mel_db
-
-
 def _onsets(librosa: Any, magnitude: Array, view: View) -> Array:
     spectra, rate = view.spectra, view.audio.sample_rate_hz
+    mel = librosa.feature.melspectrogram(
+        S=magnitude**2, sr=rate, n_fft=spectra.n_fft, n_mels=spectra.n_mels,
+        fmin=view.band_hz[0], fmax=view.band_hz[1],
+    )  # fmt: skip
     onsets: Array = librosa.onset.onset_strength(
-        S=_mel_db(librosa, magnitude, view), sr=rate, n_fft=spectra.n_fft,
-        hop_length=spectra.hop_length,
+        S=librosa.power_to_db(mel), sr=rate, n_fft=spectra.n_fft, hop_length=spectra.hop_length,
         aggregate=getattr(np, view.features.onset_aggregate),
     )  # fmt: skip
     return onsets
