@@ -25,6 +25,7 @@ from scipy.ndimage import median_filter
 from genreclf import features as f
 from genreclf import medians
 from genreclf.config import Config, load_config
+from genreclf.constantq import constant_q
 from genreclf.excerpt import load_excerpt
 from genreclf.pooling import pool
 from genreclf.separation import separate
@@ -67,6 +68,13 @@ def time_stages(watch: Stopwatch, song: Path, config: Config) -> None:
     watch("  roll-off", f.spectral_rolloff, fresh, settings.rolloff_fraction)
     watch("  flatness", f.spectral_flatness, fresh)
     watch("  contrast", f.spectral_contrast, fresh, settings.contrast_min_hz, 0.02)
+    watch(
+        "  constant Q, if selected",
+        constant_q,
+        excerpt.unpadded,
+        mix.sample_rate_hz,
+        config.spectra,
+    )
     watch("  zero crossings", f.zero_crossing_rate, excerpt, mix.n_fft, mix.hop_length)
 
 

@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from genreclf.bands import band_bins
 from genreclf.config import View
 from genreclf.spectra import Array, Spectrum, fft_frequencies, power_to_db
 
@@ -45,8 +46,8 @@ def cent_spectrum(spectrum: Spectrum) -> Array:
     Sums of magnitudes from 53.43 Hz up. A band holds one bin at least, so that the lower ones, up
     to some 200 Hz at the default resolution, are as far apart as bins.
     """
-    first, starts = _cent_bands(spectrum.sample_rate_hz, spectrum.n_fft)
-    magnitude = np.add.reduceat(spectrum.magnitude[first:], starts, axis=0)
+    first, starts = _cent_bands(spectrum.frequencies_hz)
+    magnitude = np.add.reduceat(spectrum.in_band[first:], starts, axis=0)
     level = power_to_db(np.square(magnitude))
     return level - level.mean(dtype=np.float64).astype(np.float32)
 
@@ -114,13 +115,13 @@ def correlation_pattern(cents: Array) -> Array:
 def pattern_rows(config: View) -> dict[str, tuple[str, ...]]:
     """Name the rows of the four patterns by band (b), rank (r) and modulation (m)."""
     spectra, rate = config.spectra, config.audio.sample_rate_hz
-    return _pattern_rows(rate, spectra.n_fft, spectra.hop_length)
+    hz = fft_frequencies(rate, spectra.n_fft)[band_bins(*config.band_hz, rate, spectra.n_fft)]
+    return _pattern_rows(len(_cent_bands(hz)[1]), rate / spectra.hop_length)
 
 
 @lru_cache(maxsize=8)
-def _pattern_rows(sample_rate_hz: int, n_fft: int, hop_length: int) -> dict[str, tuple[str, ...]]:
-    n_bands = len(_cent_bands(sample_rate_hz, n_fft)[1])
-    n_modulations = len(_modulations(sample_rate_hz / hop_length)[1])
+def _pattern_rows(n_bands: int, frame_rate_hz: float) -> dict[str, tuple[str, ...]]:
+    n_modulations = len(_modulations(frame_rate_hz)[1])
     bands, fewer = range(n_bands), range(len(_fewer_bands(n_bands)))
 
     def crossed(letter: str, n: int) -> tuple[str, ...]:
@@ -153,9 +154,8 @@ def _pooled(blocks: NDArray[np.floating], quantile: float) -> Array:
     return np.quantile(blocks, quantile, axis=0).reshape(-1, 1).astype(np.float32)
 
 
-def _cent_bands(sample_rate_hz: int, n_fft: int) -> tuple[int, NDArray[np.intp]]:
+def _cent_bands(hz: NDArray[np.float64]) -> tuple[int, NDArray[np.intp]]:
     """Return the first bin of all, and where bands begin, counted from there."""
-    hz = fft_frequencies(sample_rate_hz, n_fft)
     first = int(np.searchsorted(hz, LOWEST_HZ))
     return first, _starts(hz[first:] / LOWEST_HZ, BANDS_PER_OCTAVE)
 

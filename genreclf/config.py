@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Meta, Struct
 
+from genreclf.bands import Emphasis, band_bins, check_mel_bands, mel_edges
 from genreclf.errors import ConfigError, shortened
 
 __all__ = [
@@ -46,21 +47,30 @@ Delta = Literal["regression", "difference"]
 Rms = Literal["spectrum", "waveform"]
 Weighting = Literal["none", "sqrt", "tfidf"]
 OnsetAggregate = Literal["mean", "median"]
+BinsPerOctave = Literal[12, 24, 36]
 FrameFeature = Literal[
     "harmonic.chroma", "harmonic.tonnetz", "harmonic.waveform",
     "percussive.onset_strength", "percussive.waveform",
     "mix.mfcc", "mix.mfcc_delta", "mix.mfcc_delta2", "mix.centroid", "mix.bandwidth",
     "mix.rolloff", "mix.flatness", "mix.contrast", "mix.rms", "mix.zero_crossing_rate",
-    "mix.chroma",
+    "mix.chroma", "mix.mel", "mix.cqt", "mix.chroma_cqt", "harmonic.chroma_cqt",
+    "harmonic.tonnetz_cqt", "mix.flux",
 ]  # fmt: skip
 TrackFeature = Literal[
     "percussive.tempo", "percussive.tempogram", "percussive.pulse_clarity",
-    "percussive.onset_rate", "mix.tempo",
+    "percussive.onset_rate", "mix.tempo", "mix.low_energy", "mix.modulation_4hz",
     "mix.spectral_pattern", "mix.delta_spectral_pattern", "mix.fluctuation_pattern",
     "mix.correlation_pattern",
 ]  # fmt: skip
 Feature = FrameFeature | TrackFeature
 _FEATURES = get_args(FrameFeature) + get_args(TrackFeature)
+_OF_MEL_BANDS = {
+    "percussive.onset_strength", "percussive.tempo", "percussive.tempogram",
+    "percussive.pulse_clarity", "percussive.onset_rate", "mix.tempo",
+    "mix.mfcc", "mix.mfcc_delta", "mix.mfcc_delta2", "mix.mel", "mix.modulation_4hz",
+}  # fmt: skip
+_OF_CQT = {"mix.cqt", "mix.chroma_cqt", "harmonic.chroma_cqt", "harmonic.tonnetz_cqt"}
+_WAVEFORMS = {"harmonic.waveform", "percussive.waveform"}
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "statistics": get_args(Statistic),
     "separation": get_args(Separation),
@@ -77,6 +87,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "keep_frames": get_args(FrameFeature),
     "weighting": get_args(Weighting),
     "scaling": get_args(Scaling),
+    "max_hz": ("nyquist", "a frequency in Hz"),
+    "cqt_bins_per_octave": tuple(map(str, get_args(BinsPerOctave))),
 }
 
 
@@ -104,14 +116,33 @@ class Audio(_Section, frozen=True):
 
 
 class Spectra(_Section, frozen=True):
-    """The one short-time Fourier transform, and the mel bands over it."""
+    """The one short-time Fourier transform, its band and mel bands; the constant-Q transform."""
 
     n_fft: Annotated[int, Meta(ge=64, le=32_768)] = 1024
     hop_length: Annotated[int, Meta(ge=16, le=32_768)] = 256
     pad_mode: PadMode = "constant"
     n_mels: Annotated[int, Meta(ge=8, le=512)] = 128
+    min_hz: Annotated[float, Meta(ge=0, le=96_000)] = 0.0
+    max_hz: Annotated[float, Meta(gt=0, le=96_000)] | Literal["nyquist"] = "nyquist"
+    mel_emphasis: Annotated[float, Meta(ge=1, le=16)] = 1.0
+    mel_emphasis_min_hz: Annotated[float, Meta(ge=0, le=96_000)] = 4000.0
+    mel_emphasis_max_hz: Annotated[float, Meta(gt=0, le=96_000)] = 11_000.0
+    cqt_min_hz: Annotated[float, Meta(ge=10, le=20_000)] = 30.0
+    cqt_max_hz: Annotated[float, Meta(ge=20, le=40_000)] = 3000.0
+    cqt_bins_per_octave: BinsPerOctave = 12
+
+    @property
+    def emphasis(self) -> Emphasis:
+        """Where mel bands lie denser than elsewhere."""
+        return Emphasis(self.mel_emphasis, self.mel_emphasis_min_hz, self.mel_emphasis_max_hz)
 
     def __post_init__(self) -> None:
+        if self.max_hz != "nyquist" and self.min_hz >= self.max_hz:
+            raise ValueError(f"min_hz is not below max_hz = {self.max_hz:g}")
+        if self.mel_emphasis_min_hz >= self.mel_emphasis_max_hz:
+            raise ValueError("mel_emphasis_min_hz is not below mel_emphasis_max_hz")
+        if self.cqt_max_hz < 2 * self.cqt_min_hz:
+            raise ValueError("cqt_max_hz is not an octave above cqt_min_hz")
         if self.n_fft % 2:
             raise ValueError("n_fft is an odd number; an even one is needed")
         if self.hop_length > self.n_fft:
@@ -216,17 +247,10 @@ class View(_Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.features.n_mfcc > self.spectra.n_mels:
             raise ValueError(f"features.n_mfcc is more than spectra.n_mels = {self.spectra.n_mels}")
-        if self.features.contrast_min_hz * 2 > self.audio.sample_rate_hz / 2:
-            raise ValueError(
-                "features.contrast_min_hz leaves no octave below the Nyquist frequency"
-            )
         rate, spectra = self.audio.sample_rate_hz, self.spectra
-        if self.features.contrast_min_hz < rate / spectra.n_fft:
-            raise ValueError(
-                "features.contrast_min_hz is below the width of a bin, "
-                f"{rate / spectra.n_fft:.1f} Hz: the lowest band is empty"
-            )
-        waveforms = {"harmonic.waveform", "percussive.waveform"}.intersection(self.features.select)
+        self._check_band()
+        made = _WAVEFORMS | (_OF_CQT - {"mix.cqt", "mix.chroma_cqt"} if self.separates else set())
+        waveforms = made.intersection(self.features.select)
         if waveforms and spectra.hop_length > spectra.n_fft / 2:
             raise ValueError(
                 f"features.select names {min(waveforms)}, for which spectra.hop_length has to be "
@@ -248,6 +272,60 @@ class View(_Section, frozen=True, kw_only=True):
                 "excerpt.seconds, audio.sample_rate_hz and spectra together make a spectrogram "
                 "of over a gigabyte; take a shorter excerpt or a longer hop"
             )
+
+    def _check_band(self) -> None:
+        """Refuse what has no frequency of its own, or none at this sample rate."""
+        rate, spectra, selected = self.audio.sample_rate_hz, self.spectra, self.features.select
+        low, high = self.band_hz
+        if high > rate / 2:
+            raise ValueError(f"spectra.max_hz is above the Nyquist frequency, {rate / 2:g} Hz")
+        band = band_bins(low, high, rate, spectra.n_fft)
+        if band.stop - band.start < 2:
+            raise ValueError(
+                "spectra.min_hz and spectra.max_hz have less than two bins of "
+                f"{rate / spectra.n_fft:.1f} Hz between them"
+            )
+        patterns = [name for name in selected if name.endswith("_pattern")]
+        if patterns and high < 110:
+            raise ValueError(
+                f"spectra.max_hz leaves less than an octave, from 53 Hz up, for {patterns[0]}"
+            )
+        if "mix.contrast" in selected:
+            self._check_contrast(band.start * rate / spectra.n_fft)
+        if _OF_MEL_BANDS.intersection(selected):
+            if spectra.mel_emphasis > 1 and spectra.mel_emphasis_min_hz >= high:
+                raise ValueError(f"spectra.mel_emphasis_min_hz is not below {high:g} Hz")
+            edges = mel_edges(spectra.n_mels, low, high, spectra.emphasis)
+            check_mel_bands(edges, rate, spectra.n_fft)
+            if "mix.mel" in selected and len(set(map(round, edges[1:-1]))) < spectra.n_mels:
+                raise ValueError("spectra.n_mels makes mel bands that are not 1 Hz apart")
+        # A bin of the transform is a few semitones wide, and tuning moves it by half a one.
+        if _OF_CQT.intersection(selected) and spectra.cqt_max_hz * 2 ** (1 / 4) > rate / 2:
+            raise ValueError(
+                f"spectra.cqt_max_hz = {spectra.cqt_max_hz:g} is too near the Nyquist frequency, "
+                f"{rate / 2:g} Hz"
+            )
+
+    def _check_contrast(self, lowest_hz: float) -> None:
+        edge, high = self.features.contrast_min_hz, self.band_hz[1]
+        bin_hz = self.audio.sample_rate_hz / self.spectra.n_fft
+        if edge * 2 > high:
+            raise ValueError(
+                "features.contrast_min_hz leaves no octave below "
+                f"{'the Nyquist frequency' if self.spectra.max_hz == 'nyquist' else f'{high:g} Hz'}"
+            )
+        if edge < lowest_hz + bin_hz:
+            raise ValueError(
+                f"features.contrast_min_hz is below the width of a bin, {bin_hz:.1f} Hz"
+                f"{f', above {lowest_hz:g} Hz' if lowest_hz else ''}: the lowest band is empty"
+            )
+
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Lowest and highest frequency that features of a spectrum see."""
+        nyquist_hz = self.audio.sample_rate_hz / 2
+        spectra = self.spectra
+        return spectra.min_hz, nyquist_hz if spectra.max_hz == "nyquist" else spectra.max_hz
 
     @property
     def separates(self) -> bool:
@@ -559,13 +637,14 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     reason = reason[:1].lower() + reason[1:]
     for jargon, word in _WORDS.items():
         reason = reason.replace(f"`{jargon}`", word)
+    reason = shortened(reason, 300)
     if keys == ["classifier", "name"]:
         reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
     elif "enum value" in reason and (key := next((k for k in keys if k in _CHOICES), None)):
         reason = f"can be {', '.join(_CHOICES[key])}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
-    return f"{'.'.join(keys)} = {_shown(value)}: {shortened(reason, 300)}"
+    return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
 
 
 def _shown(value: Any) -> str:

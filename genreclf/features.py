@@ -6,14 +6,16 @@ rounding; the tests hold them against it. Sources stand with each function.
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import get_args
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
+from scipy.ndimage import correlate1d, uniform_filter1d
 
+from genreclf.audio import Samples
+from genreclf.bands import band_bins, mel_edges
 from genreclf.blocklevel import (
     cent_spectrum,
     correlation_pattern,
@@ -22,14 +24,14 @@ from genreclf.blocklevel import (
     pattern_rows,
     spectral_pattern,
 )
-from genreclf.config import Feature, Features, OnsetAggregate, PadMode, TrackFeature, View
+from genreclf.config import Feature, Features, OnsetAggregate, PadMode, Spectra, TrackFeature, View
+from genreclf.constantq import PITCH_CLASSES, constant_q, cqt_pitches, pitch_class_energy
 from genreclf.excerpt import Excerpt
 from genreclf.separation import Parts, waveform
 from genreclf.spectra import (
     Array,
     Spectrum,
     centred_frames,
-    fft_frequencies,
     frame,
     hann_window,
     power_to_db,
@@ -38,11 +40,14 @@ from genreclf.spectra import (
 __all__ = [
     "TRACK_LEVEL",
     "chroma",
+    "chroma_cqt",
     "compute_features",
     "delta",
     "difference",
     "feature_rows",
+    "low_energy",
     "mfcc",
+    "modulation_4hz",
     "onset_rate",
     "onset_strength",
     "pulse_clarity",
@@ -51,6 +56,7 @@ __all__ = [
     "spectral_centroid",
     "spectral_contrast",
     "spectral_flatness",
+    "spectral_flux",
     "spectral_rolloff",
     "tempo",
     "tempogram_summary",
@@ -60,7 +66,6 @@ __all__ = [
     "zero_crossing_rate",
 ]
 
-PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 TONNETZ_AXES = ("fifth.x", "fifth.y", "minor_third.x", "minor_third.y", "major_third.x",
                 "major_third.y")  # fmt: skip
 TEMPOGRAM_SUMMARY = ("peak1", "peak2", "peak_ratio", "tempo_ratio")
@@ -74,13 +79,31 @@ _TINY = float(np.finfo(np.float32).tiny)
 class _Analysis:
     """A spectrum, and what several features of it begin with, each computed at first use."""
 
-    def __init__(self, spectrum: Spectrum, settings: Features) -> None:
+    def __init__(self, spectrum: Spectrum, samples: Callable[[], Samples], config: View) -> None:
         self.spectrum = spectrum
-        self._settings = settings
+        self._samples = samples
+        self._settings, self._spectra = config.features, config.spectra
+
+    @cached_property
+    def tuning(self) -> float:
+        return tuning(self.spectrum)
 
     @cached_property
     def chroma(self) -> Array:
-        return chroma(self.spectrum)
+        return chroma(self.spectrum, self.tuning)
+
+    @cached_property
+    def samples(self) -> Samples:
+        return self._samples()
+
+    @cached_property
+    def cqt(self) -> Array:
+        rate = self.spectrum.sample_rate_hz
+        return constant_q(self.samples, rate, self._spectra, self.tuning)
+
+    @cached_property
+    def chroma_cqt(self) -> Array:
+        return chroma_cqt(self.cqt, self._spectra)
 
     @cached_property
     def onsets(self) -> Array:
@@ -127,10 +150,20 @@ def compute_features(parts: Parts, excerpt: Excerpt, config: View) -> dict[str, 
 def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Callable[[], Array]]:
     settings, pad_mode = config.features, config.spectra.pad_mode
     mix, rate = parts.mix, parts.mix.frame_rate_hz
-    harmonic, percussive, whole = (_Analysis(part, settings) for part in parts)
+
+    def samples_of(part: Spectrum) -> Samples:
+        if part is mix:
+            return excerpt.unpadded
+        return waveform(part, mix, excerpt, pad_mode)[0]
+
+    harmonic, percussive, whole = (
+        _Analysis(part, partial(samples_of, part), config) for part in parts
+    )
     return {
         "harmonic.chroma": lambda: harmonic.chroma,
         "harmonic.tonnetz": lambda: tonnetz(harmonic.chroma),
+        "harmonic.chroma_cqt": lambda: harmonic.chroma_cqt,
+        "harmonic.tonnetz_cqt": lambda: tonnetz(harmonic.chroma_cqt),
         "harmonic.waveform": lambda: waveform(parts.harmonic, mix, excerpt, pad_mode),
         "percussive.onset_strength": lambda: percussive.onsets,
         "percussive.tempo": percussive.tempo,
@@ -139,7 +172,10 @@ def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Call
         "percussive.onset_rate": lambda: onset_rate(percussive.onsets, rate),
         "percussive.waveform": lambda: waveform(parts.percussive, mix, excerpt, pad_mode),
         "mix.chroma": lambda: whole.chroma,
+        "mix.chroma_cqt": lambda: whole.chroma_cqt,
+        "mix.cqt": lambda: power_to_db(np.square(whole.cqt)),
         "mix.tempo": whole.tempo,
+        "mix.mel": lambda: mix.mel_db,
         "mix.mfcc": lambda: whole.mfcc,
         "mix.mfcc_delta": lambda: whole.mfcc_delta(order=1),
         "mix.mfcc_delta2": lambda: whole.mfcc_delta(order=2),
@@ -147,6 +183,7 @@ def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Call
         "mix.bandwidth": lambda: spectral_bandwidth(mix, whole.centroid),
         "mix.rolloff": lambda: spectral_rolloff(mix, settings.rolloff_fraction),
         "mix.flatness": lambda: spectral_flatness(mix),
+        "mix.flux": lambda: spectral_flux(mix),
         "mix.contrast": lambda: spectral_contrast(
             mix, settings.contrast_min_hz, settings.contrast_quantile
         ),
@@ -155,6 +192,8 @@ def _recipes(parts: Parts, excerpt: Excerpt, config: View) -> dict[Feature, Call
             if settings.rms == "spectrum"
             else waveform_rms(excerpt, mix.n_fft, mix.hop_length, pad_mode)
         ),
+        "mix.low_energy": lambda: low_energy(rms(mix), rate),
+        "mix.modulation_4hz": lambda: modulation_4hz(mix),
         "mix.zero_crossing_rate": lambda: zero_crossing_rate(excerpt, mix.n_fft, mix.hop_length),
         "mix.spectral_pattern": lambda: spectral_pattern(whole.cents),
         "mix.delta_spectral_pattern": lambda: delta_spectral_pattern(whole.cents),
@@ -169,7 +208,10 @@ def feature_rows(config: View) -> dict[str, tuple[str, ...]]:
     A feature of one row has one empty name.
     """
     coefficients = _numbers(config.features.n_mfcc)
-    bands = _octave_bands(config.features.contrast_min_hz, config.audio.sample_rate_hz) + 1
+    rate, spectra = config.audio.sample_rate_hz, config.spectra
+    bins = band_bins(*config.band_hz, rate, spectra.n_fft)
+    octaves = _octaves(config.features.contrast_min_hz, bins, rate, spectra.n_fft)
+    mel_hz = mel_edges(spectra.n_mels, *config.band_hz, spectra.emphasis)[1:-1]
     several = {
         "harmonic.chroma": PITCH_CLASSES,
         "harmonic.tonnetz": TONNETZ_AXES,
@@ -178,7 +220,12 @@ def feature_rows(config: View) -> dict[str, tuple[str, ...]]:
         "mix.mfcc": coefficients,
         "mix.mfcc_delta": coefficients,
         "mix.mfcc_delta2": coefficients,
-        "mix.contrast": _numbers(bands),
+        "mix.contrast": _numbers(octaves + 1),
+        "mix.mel": tuple(f"{round(hz):05d}Hz" for hz in mel_hz),
+        "mix.cqt": cqt_pitches(spectra),
+        "mix.chroma_cqt": PITCH_CLASSES,
+        "harmonic.chroma_cqt": PITCH_CLASSES,
+        "harmonic.tonnetz_cqt": TONNETZ_AXES,
         **pattern_rows(config),
     }
     return {name: several.get(name, ("",)) for name in config.features.select}
@@ -191,13 +238,25 @@ def _numbers(n: int) -> tuple[str, ...]:
 # --- harmony ---------------------------------------------------------------------------------
 
 
-def chroma(spectrum: Spectrum) -> Array:
+def chroma(spectrum: Spectrum, deviation: float | None = None) -> Array:
     """Energy of the twelve pitch classes, C first, (12, t); each frame's largest is 1.
 
-    As ``librosa.feature.chroma_stft(S=power)``, its tuning estimate included (Ellis 2007).
+    As ``librosa.feature.chroma_stft(S=power)``, its tuning estimate included where no
+    ``deviation`` in semitones is given (Ellis 2007).
     """
-    bank = _chroma_filterbank(spectrum.sample_rate_hz, spectrum.n_fft, tuning(spectrum))
-    energy = bank @ spectrum.power
+    if deviation is None:
+        deviation = tuning(spectrum)
+    bank = _chroma_filterbank(spectrum.sample_rate_hz, spectrum.n_fft, deviation)
+    energy = bank[:, spectrum.bins] @ spectrum.power
+    return _scaled(energy, energy.max(axis=0))
+
+
+def chroma_cqt(magnitude: Array, spectra: Spectra) -> Array:
+    """Energy of the twelve pitch classes in a constant-Q transform, as ``chroma``, (12, t).
+
+    As ``librosa.feature.chroma_cqt(C=magnitude)``.
+    """
+    energy = pitch_class_energy(magnitude, spectra)
     return _scaled(energy, energy.max(axis=0))
 
 
@@ -237,9 +296,10 @@ def _spectral_peaks(spectrum: Spectrum) -> tuple[Array, Array]:
     Smith & Serra 1987; as ``librosa.piptrack``, but interpolating at the peaks only.
     """
     power = spectrum.power
-    bins = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft)
+    bins = spectrum.frequencies_hz
     low, high = np.searchsorted(bins, (150.0, min(4000.0, spectrum.sample_rate_hz / 2)))
-    low, high = max(int(low), 1), min(int(high), len(bins) - 1)
+    low = max(int(low), 1)
+    high = max(low, min(int(high), len(bins) - 1))
     middle, below, above = power[low:high], power[low - 1 : high - 1], power[low + 1 : high + 1]
     loud = middle > np.float32(0.1) * power.max(axis=0)
     k, t = np.nonzero(loud & (middle > below) & (middle >= above))
@@ -247,7 +307,7 @@ def _spectral_peaks(spectrum: Spectrum) -> tuple[Array, Array]:
     curvature, slope = left + right - 2 * peak, (right - left) / 2
     inside = np.abs(slope) < np.abs(curvature)
     shift = np.where(inside, -slope / np.where(inside, curvature, 1), 0)
-    frequencies = (low + k + shift) * spectrum.sample_rate_hz / spectrum.n_fft
+    frequencies = (spectrum.bins.start + low + k + shift) * spectrum.sample_rate_hz / spectrum.n_fft
     heights = peak + slope * shift / 2
     return frequencies.astype(np.float32), heights.astype(np.float32)
 
@@ -449,13 +509,13 @@ def difference(rows: Array, order: int) -> Array:
 
 def spectral_centroid(spectrum: Spectrum) -> Array:
     """Mean frequency in Hz, weighted by magnitude, (1, t); 0 in silence."""
-    hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft).astype(np.float32)
+    hz = spectrum.frequencies_hz.astype(np.float32)
     return (hz @ spectrum.weights)[None]
 
 
 def spectral_bandwidth(spectrum: Spectrum, centroid: Array) -> Array:
     """Weighted standard deviation of frequency in Hz, (1, t); 0 in silence."""
-    hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft).astype(np.float32)
+    hz = spectrum.frequencies_hz.astype(np.float32)
     deviation = hz[:, None] - centroid
     deviation *= deviation
     deviation *= spectrum.weights
@@ -467,10 +527,9 @@ def spectral_rolloff(spectrum: Spectrum, fraction: float) -> Array:
 
     Tzanetakis & Cook 2002; as ``librosa.feature.spectral_rolloff``.
     """
-    below = np.cumsum(spectrum.magnitude, axis=0)
+    below = np.cumsum(spectrum.in_band, axis=0)
     bins = np.add.reduce(below < np.float32(fraction) * below[-1], axis=0, dtype=np.uint16)
-    hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft)
-    return hz[bins][None].astype(np.float32)
+    return spectrum.frequencies_hz[bins][None].astype(np.float32)
 
 
 def spectral_flatness(spectrum: Spectrum) -> Array:
@@ -483,34 +542,44 @@ def spectral_flatness(spectrum: Spectrum) -> Array:
     return geometric / power.mean(axis=0, keepdims=True)
 
 
+def spectral_flux(spectrum: Spectrum) -> Array:
+    """Distance of each frame's spectrum from that of the one before, (1, t).
+
+    Euclidean (Scheirer & Slaney 1997), between spectra that sum to one, so that loudness has no
+    part in it (Tzanetakis & Cook 2002). The first frame has none before it, and 0.
+    """
+    changes = np.diff(spectrum.weights, axis=1)
+    return np.pad(np.sqrt(np.sum(np.square(changes), axis=0, keepdims=True)), ((0, 0), (1, 0)))
+
+
 def spectral_contrast(spectrum: Spectrum, min_hz: float, quantile: float) -> Array:
-    """Peaks over valleys in dB, in octave bands up to the Nyquist frequency, (bands + 1, t).
+    """Peaks over valleys in dB, in octaves up to the end of the band, (octaves + 1, t).
 
     Row 0 is everything below ``min_hz``, row k the k-th octave above. Peaks and valleys are the
     means of the highest and lowest ``quantile`` of a band's bins (Jiang et al. 2002); as
-    ``librosa.feature.spectral_contrast``, with as many bands as the sample rate has.
+    ``librosa.feature.spectral_contrast``, with as many octaves as the band has.
     """
-    hz = fft_frequencies(spectrum.sample_rate_hz, spectrum.n_fft)
-    n_bands = _octave_bands(min_hz, spectrum.sample_rate_hz)
+    magnitude, hz = spectrum.in_band, spectrum.frequencies_hz
+    n_bands = _octaves(min_hz, spectrum.bins, spectrum.sample_rate_hz, spectrum.n_fft)
     edges = np.concatenate(([0], min_hz * 2.0 ** np.arange(n_bands + 1)))
-    peaks = np.empty((n_bands + 1, spectrum.magnitude.shape[1]), dtype=np.float32)
+    peaks = np.empty((n_bands + 1, magnitude.shape[1]), dtype=np.float32)
     valleys = np.empty_like(peaks)
     for band in range(n_bands + 1):
         inside = np.flatnonzero((hz >= edges[band]) & (hz <= edges[band + 1]))
         # As in librosa: a band begins one bin early, all but the last leave out their top bin,
-        # and the last goes on to the Nyquist frequency.
+        # and the last goes on to the end of the band.
         start = max(inside[0] - 1, 0) if band else inside[0]
         stop = inside[-1] + 1 if band < n_bands else len(hz)
         count = max(1, round(quantile * (stop - start)))
-        ordered = np.sort(spectrum.magnitude[start : stop - (band < n_bands)], axis=0)
+        ordered = np.sort(magnitude[start : stop - (band < n_bands)], axis=0)
         valleys[band] = ordered[:count].mean(axis=0)
         peaks[band] = ordered[-count:].mean(axis=0)
     return power_to_db(peaks) - power_to_db(valleys)
 
 
-def _octave_bands(min_hz: float, sample_rate_hz: int) -> int:
-    """Octaves from ``min_hz`` that begin below the Nyquist frequency."""
-    return math.ceil(math.log2(sample_rate_hz / 2 / min_hz))
+def _octaves(min_hz: float, bins: slice, sample_rate_hz: int, n_fft: int) -> int:
+    """Octaves from ``min_hz`` that begin below the highest of some bins."""
+    return math.ceil(math.log2((bins.stop - 1) * sample_rate_hz / n_fft / min_hz))
 
 
 def rms(spectrum: Spectrum) -> Array:
@@ -519,8 +588,14 @@ def rms(spectrum: Spectrum) -> Array:
     As ``librosa.feature.rms(S=magnitude)``: the window takes its part, so that a sine of
     amplitude 1 gives 0.43, not 0.71.
     """
-    power = spectrum.power
-    energy = power.sum(axis=0, keepdims=True) - (power[:1] + power[-1:]) / 2
+    power, bins = spectrum.power, spectrum.bins
+    # Every bin but that of 0 Hz and the Nyquist frequency stands for its mirror image too.
+    once = np.zeros_like(power[:1])
+    if bins.start == 0:
+        once += power[:1]
+    if bins.stop == len(spectrum.magnitude):
+        once += power[-1:]
+    energy = power.sum(axis=0, keepdims=True) - once / 2
     return np.sqrt(2 * energy) / np.float32(spectrum.n_fft)
 
 
@@ -531,6 +606,34 @@ def waveform_rms(excerpt: Excerpt, frame_length: int, hop_length: int, pad_mode:
     """
     frames = centred_frames(excerpt.unpadded, frame_length, hop_length, pad_mode)
     return np.sqrt(np.mean(np.square(frames), axis=1))[None]
+
+
+def low_energy(levels: Array, frame_rate_hz: float) -> Array:
+    """Share of frames whose RMS is below half the mean of the second around them, (1, 1).
+
+    Large for speech, with its pauses between syllables (Scheirer & Slaney 1997). At the ends the
+    first or last frame goes on.
+    """
+    second = max(1, round(frame_rate_hz))
+    mean = uniform_filter1d(levels[0].astype(np.float64), second, mode="nearest")
+    return np.array([[np.mean(levels[0] < 0.5 * mean)]], dtype=np.float32)
+
+
+def modulation_4hz(spectrum: Spectrum) -> Array:
+    """Share of the energy of mel bands' envelopes that pulses at about 4 Hz, (1, 1).
+
+    The rate of syllables (Scheirer & Slaney 1997): what a second-order band-pass of quality 2
+    around 4 Hz leaves of the energy of all bands' magnitudes over time.
+    """
+    envelopes = np.sqrt(spectrum.mel_power)
+    n = envelopes.shape[1]
+    hz = scipy.fft.rfftfreq(n, 1 / spectrum.frame_rate_hz)[1:]
+    passed = 1 / (1 + 4 * (hz / 4 - 4 / hz) ** 2)
+    # Each frequency stands for its mirror image too, but the last of an even number of frames.
+    passed[: (n - 1) // 2] *= 2
+    energy = n * np.sum(np.square(envelopes), dtype=np.float64)
+    power = np.sum(np.square(np.abs(scipy.fft.rfft(envelopes, axis=1)[:, 1:])), axis=0)
+    return np.array([[power @ passed / energy if energy > _TINY else 0]], dtype=np.float32)
 
 
 def zero_crossing_rate(excerpt: Excerpt, frame_length: int, hop_length: int) -> Array:

@@ -5,6 +5,7 @@ published work; computing them here shares the work between features and keeps a
 start-up out of every process.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from genreclf.audio import Samples
+from genreclf.bands import NO_EMPHASIS, Emphasis, band_bins, check_mel_bands, mel_edges
 from genreclf.config import PadMode, View
 from genreclf.errors import ConfigError
 from genreclf.excerpt import Excerpt
@@ -37,16 +39,24 @@ Real = TypeVar("Real", bound=np.floating[Any])
 class Spectrum:
     """A magnitude spectrogram and its derivatives, each computed at first use and then shared.
 
+    Separation and its inverse see all of it. What else derives from it sees the band from
+    ``min_hz`` to ``max_hz`` only, as if there were no other bins.
+
     Attributes
     ----------
     magnitude : (1 + n_fft / 2, t) float32
         Linear, not decibels. Row ``k`` is the frequency ``k * sample_rate_hz / n_fft``.
+    emphasis : Emphasis
+        Where mel bands lie denser than elsewhere.
     """
 
     magnitude: Array
     sample_rate_hz: int
     hop_length: int
     n_mels: int
+    min_hz: float = 0.0
+    max_hz: float = math.inf
+    emphasis: Emphasis = NO_EMPHASIS
 
     @property
     def n_fft(self) -> int:
@@ -58,23 +68,44 @@ class Spectrum:
         """Frames in a second."""
         return self.sample_rate_hz / self.hop_length
 
+    @property
+    def bins(self) -> slice:
+        """Which rows of ``magnitude`` are the band."""
+        return band_bins(self.min_hz, self.max_hz, self.sample_rate_hz, self.n_fft)
+
+    @property
+    def in_band(self) -> Array:
+        """Magnitude of the band alone, (bins, t)."""
+        return self.magnitude[self.bins]
+
+    @property
+    def frequencies_hz(self) -> NDArray[np.float64]:
+        """Frequencies of the band's bins, (bins,)."""
+        return fft_frequencies(self.sample_rate_hz, self.n_fft)[self.bins]
+
     @cached_property
     def power(self) -> Array:
-        """Squared magnitude, (1 + n_fft / 2, t)."""
-        return np.square(self.magnitude)
+        """Squared magnitude of the band, (bins, t)."""
+        return np.square(self.in_band)
+
+    @cached_property
+    def mel_power(self) -> Array:
+        """Power in mel bands, (n_mels, t)."""
+        limits = (self.min_hz, min(self.max_hz, self.sample_rate_hz / 2))
+        bank = mel_filterbank(self.sample_rate_hz, self.n_fft, self.n_mels, limits, self.emphasis)
+        return bank[:, self.bins] @ self.power
 
     @cached_property
     def mel_db(self) -> Array:
         """Mel-band power in dB, (n_mels, t): what MFCC and onset strength are made from."""
-        bank = mel_filterbank(self.sample_rate_hz, self.n_fft, self.n_mels)
-        return power_to_db(bank @ self.power)
+        return power_to_db(self.mel_power)
 
     @cached_property
     def weights(self) -> Array:
-        """Magnitude with each frame summing to one, (1 + n_fft / 2, t); silent frames stay 0."""
-        total = self.magnitude.sum(axis=0)
+        """Magnitude of the band, each frame summing to one, (bins, t); silent frames stay 0."""
+        total = self.in_band.sum(axis=0)
         total[total < np.finfo(np.float32).tiny] = 1
-        return self.magnitude / total
+        return self.in_band / total
 
 
 def mix_spectrum(excerpt: Excerpt, config: View) -> Spectrum:
@@ -87,7 +118,10 @@ def mix_spectrum(excerpt: Excerpt, config: View) -> Spectrum:
     magnitude = stft_magnitude(
         excerpt.unpadded, spectra.n_fft, spectra.hop_length, spectra.pad_mode
     )
-    return Spectrum(magnitude, excerpt.sample_rate_hz, spectra.hop_length, spectra.n_mels)
+    return Spectrum(
+        magnitude, excerpt.sample_rate_hz, spectra.hop_length, spectra.n_mels, *config.band_hz,
+        spectra.emphasis,
+    )  # fmt: skip
 
 
 def stft_magnitude(
@@ -152,26 +186,34 @@ def power_to_db(power: NDArray[np.floating], dynamic_range_db: float = 80.0) -> 
 
 
 @lru_cache(maxsize=8)
-def mel_filterbank(sample_rate_hz: int, n_fft: int, n_mels: int) -> Array:
+def mel_filterbank(
+    sample_rate_hz: int,
+    n_fft: int,
+    n_mels: int,
+    limits_hz: tuple[float, float] | None = None,
+    emphasis: Emphasis = NO_EMPHASIS,
+) -> Array:
     """Return triangular mel filters of equal area, (n_mels, 1 + n_fft / 2).
 
-    Slaney's Auditory Toolbox scale: linear below 1 kHz, logarithmic above.
+    As ``librosa.filters.mel``, between two limits or over the whole band, with an emphasis that
+    librosa does not have.
 
     Raises
     ------
     ConfigError
         If a band is narrower than a bin, so that it would always be empty.
     """
-    edges = _mel_to_hz(np.linspace(0, _hz_to_mel(sample_rate_hz / 2), n_mels + 2))
+    min_hz, max_hz = limits_hz or (0.0, sample_rate_hz / 2)
+    between = mel_edges(n_mels, min_hz, max_hz, emphasis)
+    try:
+        check_mel_bands(between, sample_rate_hz, n_fft)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    edges = np.array(between)
     frequencies = fft_frequencies(sample_rate_hz, n_fft)
     rising = (frequencies - edges[:-2, None]) / np.diff(edges)[:-1, None]
     falling = (edges[2:, None] - frequencies) / np.diff(edges)[1:, None]
     bank = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
-    if not bank.any(axis=1).all():
-        raise ConfigError(
-            f"spectra.n_mels = {n_mels}: some mel bands are narrower than a bin of n_fft = "
-            f"{n_fft} at {sample_rate_hz} Hz; take fewer bands or a longer window"
-        )
     area = (2 / (edges[2:] - edges[:-2])).astype(np.float32)
     return _frozen(bank * area[:, None])
 
@@ -180,21 +222,3 @@ def _frozen(array: NDArray[Real]) -> NDArray[Real]:
     """Make an array that is cached for everybody read-only."""
     array.setflags(write=False)
     return array
-
-
-# Slaney's scale: 3 mels to 200 Hz up to 1 kHz, from there 27 mels to a factor of 6.4.
-_MELS_PER_HZ = 3 / 200
-_KNEE_HZ = 1000.0
-_KNEE_MEL = _KNEE_HZ * _MELS_PER_HZ
-_MELS_PER_LOG = 27 / np.log(6.4)
-
-
-def _hz_to_mel(hz: float) -> float:
-    if hz < _KNEE_HZ:
-        return hz * _MELS_PER_HZ
-    return float(_KNEE_MEL + np.log(hz / _KNEE_HZ) * _MELS_PER_LOG)
-
-
-def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    above = _KNEE_HZ * np.exp((np.maximum(mel, _KNEE_MEL) - _KNEE_MEL) / _MELS_PER_LOG)
-    return np.where(mel < _KNEE_MEL, mel / _MELS_PER_HZ, above)

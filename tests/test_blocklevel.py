@@ -18,6 +18,7 @@ from genreclf.blocklevel import (
     fluctuation_pattern,
 )
 from genreclf.config import ExtractionConfig, load_config
+from genreclf.errors import ConfigError
 from genreclf.excerpt import Excerpt
 from genreclf.features import compute_features, feature_rows
 from genreclf.separation import separate
@@ -273,3 +274,23 @@ def test_padding_changes_no_pattern() -> None:
     padded = patterns_of(excerpt_of(samples, around=5000))
     for name, values in patterns_of(excerpt_of(samples)).items():
         np.testing.assert_array_equal(padded[name], values, err_msg=name)
+
+
+def test_patterns_keep_to_the_band_of_the_spectrum() -> None:
+    limited = load_config(
+        overrides=[f"features.select={SELECT}", "spectra.min_hz=300", "spectra.max_hz=3000"]
+    )
+    quiet_outside = noise(4.0, RATE)
+    below = sine(100, 4.0, RATE)
+    patterns = patterns_of(excerpt_of(quiet_outside), limited)
+    for name, names in feature_rows(limited).items():
+        assert len(names) == len(patterns[name]) < len(feature_rows(PATTERNS)[name])
+    with_more = patterns_of(excerpt_of(quiet_outside + below), limited)
+    np.testing.assert_allclose(
+        with_more["mix.spectral_pattern"], patterns["mix.spectral_pattern"], atol=0.5
+    )
+
+
+def test_patterns_need_an_octave() -> None:
+    with pytest.raises(ConfigError, match=r"max_hz leaves less than an octave"):
+        load_config(overrides=[f"features.select={SELECT}", "spectra.max_hz=100"])

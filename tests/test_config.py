@@ -34,6 +34,8 @@ ANOTHER = {
     "separation": "none",
     "audio.resampler": "kaiser_best",
     "spectra.pad_mode": "reflect",
+    "spectra.max_hz": 5000.0,
+    "spectra.cqt_bins_per_octave": 24,
     "features.select": ["mix.tempo"],
     "features.delta": "difference",
     "features.rms": "waveform",
@@ -79,8 +81,11 @@ def test_wide_is_the_full_band_at_librosas_defaults() -> None:
 
 
 def test_presets_are_those_of_the_folder() -> None:
-    assert preset_names() == ["default", "gtzan-mfcc", "gtzan133", "gtzan57", "wide"]
-    with pytest.raises(ConfigError, match=r"narrow: no such .*; presets: default, gtzan-mfcc, .*"):
+    assert preset_names() == [
+        "accurate", "convnet-input", "default", "fast", "gtzan-mfcc", "gtzan133", "gtzan57",
+        "perception", "pitch", "rhythm", "speech-music", "wide",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match=r"narrow: no such .*; presets: accurate, convnet-.*"):
         load_config("narrow")
 
 
@@ -142,6 +147,10 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ('[classifier]\nname = "svm"\ngamma = inf', "classifier.gamma", "inf"),
         ('[classifier]\nname = "mlp"\nalpha = inf', "classifier.alpha", "inf"),
         ("[evaluation]\nfolds = 1", "evaluation.folds", "1"),
+        ("[spectra]\nmin_hz = -1", "spectra.min_hz", "-1"),
+        ("[spectra]\nmax_hz = 'top'", "spectra.max_hz", "'top'"),
+        ("[spectra]\nmel_emphasis = 0.5", "spectra.mel_emphasis", "0.5"),
+        ("[spectra]\ncqt_bins_per_octave = 13", "spectra.cqt_bins_per_octave", "13"),
     ],
 )
 def test_a_wrong_value_is_told_by_file_key_and_value(
@@ -183,6 +192,34 @@ def test_a_wrong_value_is_told_by_file_key_and_value(
         (
             'features = {select = ["harmonic.waveform"]}\nspectra = {hop_length = 513}',
             ["harmonic.waveform", "hop_length", "1024"],
+        ),
+        (
+            'features = {select = ["harmonic.chroma_cqt"]}\nspectra = {hop_length = 513}',
+            ["harmonic.chroma_cqt", "hop_length", "1024"],
+        ),
+        ("spectra = {n_fft = 256}\naudio = {sample_rate_hz = 22050}", ["n_mels = 128", "256"]),
+        ("spectra = {min_hz = 2000.0, max_hz = 2000.0}", ["spectra", "min_hz", "2000"]),
+        ("spectra = {max_hz = 6000.1}", ["spectra.max_hz", "Nyquist", "6000 Hz"]),
+        ("spectra = {min_hz = 7000.0}", ["spectra.min_hz", "two bins"]),
+        ("spectra = {min_hz = 2000.0, max_hz = 2010.0}", ["spectra.min_hz", "two bins", "11.7"]),
+        ("spectra = {max_hz = 300.0, n_mels = 20}", ["contrast_min_hz", "octave", "300 Hz"]),
+        ("spectra = {min_hz = 195.0}", ["contrast_min_hz", "lowest band is empty"]),
+        (
+            "spectra = {min_hz = 2000.0, max_hz = 3000.0, n_fft = 512}\n"
+            "features = {select = ['mix.mfcc']}",
+            ["spectra.n_mels = 128", "narrower than a bin"],
+        ),
+        ("spectra = {mel_emphasis = 2.0, mel_emphasis_min_hz = 6000.0}", ["mel_emphasis_min_hz"]),
+        ("spectra = {mel_emphasis_min_hz = 500.0, mel_emphasis_max_hz = 400.0}", ["emphasis_min"]),
+        ("spectra = {cqt_min_hz = 2000.0}", ["cqt_max_hz", "octave"]),
+        (
+            "features = {select = ['mix.cqt']}\naudio = {sample_rate_hz = 6000}",
+            ["spectra.cqt_max_hz = 3000", "Nyquist", "3000 Hz"],
+        ),
+        (
+            "features = {select = ['mix.mel']}\nspectra = {min_hz = 1000.0, max_hz = 1060.0, "
+            "n_fft = 32768, n_mels = 100}",
+            ["spectra.n_mels", "1 Hz apart"],
         ),
     ],
 )
@@ -270,6 +307,20 @@ def test_parts_are_separated_for_features_of_them_only(
 ) -> None:
     config = load_config(overrides=[f"features.select={select}", f"separation={separation}"])
     assert config.separates is separates
+
+
+@pytest.mark.parametrize(
+    ("select", "overrides"),
+    [
+        ("mix.chroma", ["audio.sample_rate_hz=44100", "spectra.n_fft=512"]),  # no mel bands
+        ("mix.mfcc", ["spectra.max_hz=250", "spectra.n_mels=20"]),  # no contrast
+        ("mix.mfcc", ["audio.sample_rate_hz=5000"]),  # no constant-Q transform
+        ("mix.mfcc", ["spectra.n_mels=64", "spectra.mel_emphasis_min_hz=7000"]),  # no emphasis
+    ],
+)
+def test_what_no_feature_needs_is_not_checked(select: str, overrides: list[str]) -> None:
+    config = load_config(overrides=[f'features.select=["{select}"]', *overrides])
+    assert config.features.select == (select,)
 
 
 def test_the_last_override_wins_over_the_file() -> None:

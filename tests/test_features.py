@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +32,10 @@ from genreclf.features import (
     delta,
     difference,
     feature_rows,
+    low_energy,
     mean_tempogram,
     mfcc,
+    modulation_4hz,
     onset_rate,
     onset_strength,
     pulse_clarity,
@@ -41,6 +44,7 @@ from genreclf.features import (
     spectral_centroid,
     spectral_contrast,
     spectral_flatness,
+    spectral_flux,
     spectral_rolloff,
     tempo,
     tempogram_summary,
@@ -57,6 +61,11 @@ SETTINGS = Features()
 PRESETS = ["default", "wide"]
 # Each feature, in each of the ways in which it can be defined.
 EVERYTHING = f"features.select={list(get_args(FrameFeature) + get_args(TrackFeature))}"
+NOT_IN_LIBROSA = {
+    "percussive.tempogram", "percussive.pulse_clarity", "mix.flux", "mix.low_energy",
+    "mix.modulation_4hz", "mix.spectral_pattern", "mix.delta_spectral_pattern",
+    "mix.fluctuation_pattern", "mix.correlation_pattern",
+}  # fmt: skip
 OTHERWISE = ["spectra.pad_mode=reflect", "features.delta=difference", "features.rms=waveform",
              "features.onset_aggregate=median", EVERYTHING]  # fmt: skip
 TEMPI = [60, 90, 120, 140, 150, 174]
@@ -165,10 +174,6 @@ def by_librosa(preset: str, kind: str) -> dict[str, Array]:
     }
 
 
-NOT_IN_LIBROSA = {
-    "percussive.tempogram", "percussive.pulse_clarity", "mix.spectral_pattern",
-    "mix.delta_spectral_pattern", "mix.fluctuation_pattern", "mix.correlation_pattern",
-}  # fmt: skip
 IN_LIBROSA = sorted(feature_rows(load_config()).keys() - NOT_IN_LIBROSA)
 
 
@@ -320,8 +325,64 @@ def test_otherwise_defined_features_equal_librosas(preset: str, kind: str, tmp_p
     expected = librosa_features(path, config)
     assert frames.keys() - expected.keys() == NOT_IN_LIBROSA
     for name, rows in expected.items():
+        assert frames[name].shape == rows.shape
+        if "cqt" in name:  # librosa's windows are rounded
+            assert np.median(np.abs(frames[name] - rows)) < 0.01 * np.abs(rows).max(), name
+            continue
         tolerance = 1e-5 * np.abs(rows).max()
         np.testing.assert_allclose(frames[name], rows, rtol=1e-4, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["music", "noise"])
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "limits"),
+    [
+        (12_000, 1024, (100.0, 3000.0)),
+        (12_000, 1024, (150.0, "nyquist")),
+        (12_000, 1024, (0.0, 1000.0)),
+        (22_050, 2048, (0.0, 8000.0)),
+        (8000, 512, (60.0, 3400.0)),
+        (44_100, 2048, (170.0, 16_000.0)),
+    ],
+)
+def test_features_of_a_band_are_librosas_of_its_bins(
+    kind: str, rate: int, n_fft: int, limits: tuple[float, float | str], tmp_path: Path
+) -> None:
+    overrides = [EVERYTHING, "excerpt.seconds=4", f"audio.sample_rate_hz={rate}"]
+    overrides += [f"spectra.n_fft={n_fft}", f"spectra.hop_length={n_fft // 4}"]
+    overrides += [f"spectra.min_hz={limits[0]}", f"spectra.max_hz={limits[1]}"]
+    config = load_config(overrides=[*overrides, "spectra.n_mels=30"])
+    path = tmp_path / "a.wav"
+    soundfile.write(path, SIGNALS[kind](4, rate), rate, subtype="FLOAT")
+    frames, expected = extract_frames(path, config)[1], librosa_features(path, config)
+    whole = extract_frames(path, load_config(overrides=[*overrides[:-2], "spectra.n_mels=30"]))[1]
+    assert frames.keys() - expected.keys() == NOT_IN_LIBROSA
+    unlimited = {"harmonic.waveform", "percussive.waveform", "mix.zero_crossing_rate"}
+    for name, rows in frames.items():
+        if name in unlimited:
+            np.testing.assert_array_equal(rows, whole[name])
+        if name in expected and "cqt" not in name:
+            tolerance = 2e-5 * np.abs(expected[name]).max()
+            np.testing.assert_allclose(
+                rows, expected[name], rtol=1e-4, atol=tolerance, err_msg=name
+            )
+    for name in ("mix.centroid", "mix.bandwidth", "mix.flatness", "mix.contrast", "mix.rms"):
+        assert not np.array_equal(frames[name], whole[name]), name
+
+
+def test_a_tone_outside_the_band_is_not_heard() -> None:
+    inside, outside = sine(1000, 3, 12_000, 0.1), sine(5000, 3, 12_000, 0.8)
+    names = "mix.centroid", "mix.rolloff", "mix.rms", "mix.mel", "mix.chroma"
+    config = load_config(overrides=[f"features.select={list(names)}", "spectra.max_hz=3000"])
+    alone, both = (
+        analyse(excerpt_of(samples, 12_000), config).frames
+        for samples in (inside, inside + outside)
+    )
+    for name in names:
+        # The outermost frames hear where the tones are cut off.
+        ours, theirs = alone[name][:, 3:-3], both[name][:, 3:-3]
+        np.testing.assert_allclose(theirs, ours, atol=0.01 * np.abs(ours).max(), err_msg=name)
+    assert alone["mix.centroid"][0, 20] == pytest.approx(1000, abs=2)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -807,3 +868,127 @@ def test_settings_that_leave_nothing_to_compute_from_are_a_config_error(
 
     with pytest.raises(ConfigError):
         attempt()
+
+
+# --- what tells speech from music ------------------------------------------------------------
+
+
+SHORT_WINDOWS = ["features.select=['mix.rms']", "spectra.n_fft=256", "spectra.hop_length=64"]
+
+
+def pulsing(hz: float, depth: float, seconds: float = 8, rate: int = 12_000) -> Samples:
+    """A tone whose level goes up and down."""
+    t = np.arange(round(seconds * rate)) / rate
+    swell = 1 + depth * np.sin(2 * np.pi * hz * t)
+    return (swell * sine(1000, seconds, rate, 0.3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("depth", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize(("hz", "passed"), [(4.0, 1.0), (8.0, 0.1), (2.0, 0.1), (1.0, 1 / 57.25)])
+def test_modulation_is_the_share_of_a_tones_pulse_near_4_hz(
+    hz: float, passed: float, depth: float
+) -> None:
+    # (1 + d sin)^2 has mean 1 + d^2 / 2, of which d^2 / 2 pulses.
+    expected = passed * (depth**2 / 2) / (1 + depth**2 / 2)
+    config = load_config(overrides=[*SHORT_WINDOWS, "spectra.n_mels=20"])
+    mix = mix_spectrum(excerpt_of(pulsing(hz, depth), 12_000), config)
+    assert modulation_4hz(mix).item() == pytest.approx(expected, rel=0.05, abs=0.001)
+
+
+def test_modulation_is_that_of_scipys_filter() -> None:
+    mix = spectrum_of(music(29.12, 12_000))
+    envelopes = np.sqrt(mix.mel_power.astype(np.float64))
+    b, a = scipy.signal.iirpeak(4, Q=2, fs=mix.frame_rate_hz)
+    filtered = scipy.signal.lfilter(b, a, envelopes - envelopes.mean(axis=1, keepdims=True))
+    expected = np.sum(filtered**2) / np.sum(envelopes**2)
+    assert modulation_4hz(mix).item() == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_low_energy_frames_are_counted_one_by_one(preset: str, kind: str) -> None:
+    mix = analysed(preset, kind).parts.mix
+    levels, half = rms(mix)[0].astype(float), round(mix.frame_rate_hz)
+    padded = np.pad(levels, half, mode="edge")
+    quiet = [
+        level < 0.5 * np.mean(padded[half + t - half // 2 :][:half])
+        for t, level in enumerate(levels)
+    ]
+    found = low_energy(rms(mix), mix.frame_rate_hz).item()
+    assert found == pytest.approx(np.mean(quiet), abs=1.5 / len(levels))
+
+
+def test_low_energy_of_syllables_is_the_share_of_their_pauses() -> None:
+    signal = noise(8, 12_000)
+    t = np.arange(len(signal)) / 12_000
+    syllables = (signal * ((4 * t) % 1 < 0.6)).astype(np.float32)
+    config = load_config(overrides=SHORT_WINDOWS)
+    for samples, share in [(syllables, 0.4), (signal, 0)]:
+        mix = mix_spectrum(excerpt_of(samples, 12_000), config)
+        found = low_energy(rms(mix), mix.frame_rate_hz).item()
+        assert found == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_flux_is_the_distance_between_neighbouring_spectra(kind: str) -> None:
+    mix = analysed("default", kind).parts.mix
+    scaled = librosa.util.normalize(mix.magnitude.astype(np.float64), norm=1, axis=0)
+    expected = [np.linalg.norm(b - a) for a, b in itertools.pairwise(scaled.T)]
+    np.testing.assert_allclose(spectral_flux(mix)[0], [0, *expected], rtol=1e-4, atol=1e-7)
+
+
+def test_flux_heeds_changes_and_no_loudness() -> None:
+    steady, louder = sine(1000, 2, 12_000, 0.2), sine(1000, 2, 12_000, 0.8)
+    change = np.concatenate([steady, sine(2000, 2, 12_000, 0.2)])
+    flux = spectral_flux(spectrum_of(steady))[0, 5:-5]
+    np.testing.assert_allclose(flux, spectral_flux(spectrum_of(louder))[0, 5:-5], atol=1e-5)
+    moving = spectral_flux(spectrum_of(change))[0]
+    assert abs(int(moving[5:-5].argmax()) + 5 - 2 * 12_000 / 256) <= 2
+    assert moving[5:-5].max() > 50 * flux.max()
+
+
+@pytest.mark.parametrize("seconds", [0.01, 1.0])
+def test_they_are_there_for_the_shortest_excerpt_and_for_silence(seconds: float) -> None:
+    for signal in (noise(seconds, 12_000), np.zeros(round(seconds * 12_000), np.float32)):
+        mix = spectrum_of(signal)
+        values = (modulation_4hz(mix), low_energy(rms(mix), mix.frame_rate_hz), spectral_flux(mix))
+        assert all(np.isfinite(value).all() and value.size for value in values)
+
+
+# --- mel frames ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_rows_of_mel_frames_are_named_by_where_a_tone_is_loudest(factor: float) -> None:
+    overrides = ["features.select=['mix.mel']", f"spectra.mel_emphasis={factor}"]
+    overrides += ["spectra.mel_emphasis_min_hz=2000", "spectra.mel_emphasis_max_hz=5000"]
+    config = load_config(overrides=[*overrides, "spectra.n_mels=40"])
+    names = feature_rows(config)["mix.mel"]
+    assert len(set(names)) == len(names) == 40
+    assert list(names) == sorted(names)
+    for k in range(5, 40, 7):
+        tone = sine(int(names[k].removesuffix("Hz")), 1, 12_000)
+        frames = analyse(excerpt_of(tone, 12_000), config).frames["mix.mel"]
+        assert frames[:, 20].argmax() == k
+
+
+def test_an_emphasis_gives_more_of_the_mfcc_to_its_band() -> None:
+    """What changes above 4 kHz moves the coefficients more, against what changes below."""
+    low, high = (noise(2, 22_050, seed=seed) for seed in (1, 2))
+    b, a = scipy.signal.butter(6, 4000, fs=22_050)
+    d, c = scipy.signal.butter(6, 4000, "highpass", fs=22_050)
+    low, high = scipy.signal.lfilter(b, a, low), scipy.signal.lfilter(d, c, high)
+
+    def ratio(factor: float) -> float:
+        config = load_config("wide", [f"spectra.mel_emphasis={factor}"])
+        plain, less_low, less_high = (
+            mfcc(mix_spectrum(excerpt_of(mixed.astype(np.float32), 22_050), config), 20).mean(
+                axis=1
+            )
+            for mixed in (low + high, 0.5 * low + high, low + 0.5 * high)
+        )
+        return float(np.linalg.norm(less_high - plain) / np.linalg.norm(less_low - plain))
+
+    # Halving a band moves its levels by 6 dB, and the coefficients by the root of its share.
+    assert ratio(1) == pytest.approx(np.sqrt(0.29 / 0.71), rel=0.1)
+    assert ratio(3) == pytest.approx(np.sqrt(0.56 / 0.44), rel=0.1)
