@@ -75,12 +75,15 @@ class Cache:
     file : Path
         Made where it does not exist.
     config : ExtractionConfig
+    each_excerpt : bool
+        Keep a vector for each excerpt of a track, not one for all.
     """
 
-    def __init__(self, file: Path, config: ExtractionConfig) -> None:
+    def __init__(self, file: Path, config: ExtractionConfig, each_excerpt: bool = False) -> None:
         self._file = file
-        self._made_with = _made_with(config)
-        self._vector_bytes = 4 * len(feature_names(config))
+        self._made_with = _made_with(config) + (b", each excerpt" if each_excerpt else b"")
+        n = len(feature_names(config))
+        self._shape = (-1, n) if each_excerpt else (n,)
         self._connection: sqlite3.Connection | None = None
         with self._trouble_told():
             self._connection = _connect(file)
@@ -102,7 +105,7 @@ class Cache:
 
         Returns
         -------
-        values : (n_features,) float32
+        values : (n_features,) or (n_excerpts, n_features) float32
             The same bits either way.
         cached : bool
             Whether they come from the cache.
@@ -133,10 +136,14 @@ class Cache:
         return _digest(b"features", content, os.fsencode(path.suffix.lower()), self._made_with)
 
     def _find(self, key: bytes) -> Array | None:
-        vector = self._get(key)
-        if vector is None or len(vector) != self._vector_bytes:
+        kept = self._get(key)
+        if kept is None:
             return None
-        return np.frombuffer(vector, dtype="<f4").astype(np.float32)
+        try:
+            values = np.frombuffer(kept, dtype="<f4").reshape(self._shape)
+        except ValueError:
+            return None
+        return values.astype(np.float32) if values.size else None
 
     def _get(self, key: bytes) -> bytes | None:
         if self._connection is None:

@@ -174,12 +174,14 @@ def _numbers(n: int) -> tuple[str, ...]:
 # --- harmony ---------------------------------------------------------------------------------
 
 
-def chroma(spectrum: Spectrum) -> Array:
+def chroma(spectrum: Spectrum, deviation: float | None = None) -> Array:
     """Energy of the twelve pitch classes, C first, (12, t); each frame's largest is 1.
 
-    As ``librosa.feature.chroma_stft(S=power)``, its tuning estimate included (Ellis 2007).
+    As ``librosa.feature.chroma_stft(S=power)`` (Ellis 2007). Where no deviation from A = 440 Hz
+    is given, in semitones, it is estimated.
     """
-    bank = _chroma_filterbank(spectrum.sample_rate_hz, spectrum.n_fft, tuning(spectrum))
+    deviation = tuning(spectrum) if deviation is None else deviation
+    bank = _chroma_filterbank(spectrum.sample_rate_hz, spectrum.n_fft, deviation)
     energy = bank @ spectrum.power
     return _scaled(energy, energy.max(axis=0))
 

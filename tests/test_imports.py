@@ -15,7 +15,8 @@ PACKAGE = Path(genreclf.__file__).parent
 CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
-    "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
+    "spectra", "medians", "separation", "features", "structure", "pooling", "cache",
+    "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",

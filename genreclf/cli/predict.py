@@ -177,7 +177,7 @@ def _predict_files(
     card = read_card(source.path)
     card.require_audio()
     # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, cache)
+    outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
     model = source.load()
     return _exit_status(write(model.predict_outcomes(outcomes), model), len(tracks))
 
