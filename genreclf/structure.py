@@ -346,9 +346,9 @@ def _most_frequent_around(labels: Labels) -> Labels:
 def _returns(labels: Labels, loudness: Doubles) -> Doubles:
     """Score each block by how often its kind of section returns, (m,); the most frequent has 1.
 
-    The score of a kind is the number of its returns times all their length, and a little of how
-    loud it is. Twice in a row are one run of double length, so that returns are counted in its
-    shortest run.
+    The score of a kind is the square of the number of its returns times all their length, and a
+    little of how loud it is. Twice in a row are one run of double length, so that returns are
+    counted in its shortest run.
     """
     scores = np.zeros(len(labels))
     for label in range(labels.max() + 1):
@@ -358,7 +358,7 @@ def _returns(labels: Labels, loudness: Doubles) -> Doubles:
             here = labels == label
             n_times = sum(round(length / min(lengths)) for length in lengths)
             louder = np.sqrt(np.mean(loudness[here] ** 2)) / max(loudness.max(), _TINY)
-            scores[here] = (n_times - 1) * sum(lengths) * louder**_LOUDNESS_EXPONENT
+            scores[here] = (n_times - 1) ** 2 * sum(lengths) * louder**_LOUDNESS_EXPONENT
     relative: Doubles = (scores / max(scores.max(), _TINY)) ** _SHARPNESS
     return relative
 
