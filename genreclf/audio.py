@@ -4,7 +4,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,15 @@ from genreclf.errors import AudioError
 from genreclf.libav import LibavError, LibavFile, is_for_libav, libav_version
 from genreclf.mpeg import with_true_length, without_what_precedes
 
-__all__ = ["AudioInfo", "Samples", "decode", "decoder_versions", "describe"]
+__all__ = [
+    "AudioInfo",
+    "Samples",
+    "decode",
+    "decode_blocks",
+    "decode_spans",
+    "decoder_versions",
+    "describe",
+]
 
 Samples = NDArray[np.float32]
 _File: TypeAlias = soundfile.SoundFile | LibavFile
@@ -42,6 +50,9 @@ UNKNOWN_LENGTH = 2**48
 # next ones, and the first frames come out wrong: decoding starts this much early. It has to be
 # one read, since soundfile seeks after each.
 PREROLL_SECONDS = 0.5
+
+# What is decoded at a time of a whole track, 4 MB: 12 s of a CD.
+BLOCK_SAMPLES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +109,88 @@ def decode(
         If the file cannot be decoded, holds no audio, breaks off before the part is complete,
         or holds values that are not finite or absurdly large.
     """
+    starts: list[int] = []
+
+    def only(info: AudioInfo) -> list[tuple[int, int]]:
+        wanted = span(info.n_frames, info.sample_rate_hz)
+        starts.append(wanted[0])
+        return [wanted]
+
+    [samples], info = decode_spans(path, only)
+    return samples, info, starts[0]
+
+
+def decode_spans(
+    path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
+) -> tuple[list[Samples], AudioInfo]:
+    """As ``decode``, for several parts of a file that is opened once."""
     with _open(path) as (file, told):
         info = _info(path, file)
-        start, stop = span(info.n_frames, info.sample_rate_hz)
-        early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
+        parts = []
         with io.BytesIO(told) if told else path.open("rb") as content:
-            channels = _read_at(file, content, start - early, early + stop - start)[early:]
-        if stop - start - len(channels) > MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
-            held = start + len(channels) if len(channels) else _count_frames(path, stop)
-            raise AudioError(
-                f"{path}: the stream breaks off after {held / info.sample_rate_hz:.1f} s of "
-                f"{info.seconds:.1f} s; the file is damaged or incomplete"
-            )
+            for start, stop in spans(info):
+                early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
+                channels = _read_at(file, content, start - early, early + stop - start)[early:]
+                _require(path, info, start, stop, len(channels))
+                parts.append(_mixed_down(path, channels))
+    return parts, info
+
+
+def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
+    """Decode a whole audio file once, block after block, mixed down, at its own sample rate.
+
+    Yields
+    ------
+    info : AudioInfo
+        The same each time.
+    samples : (n,) float32
+        Mean over the channels; what follows the block before. Together they are what ``decode``
+        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held.
+
+    Raises
+    ------
+    AudioError
+        As ``decode`` of the whole.
+    """
+    with _open(path) as (file, _):
+        info = _info(path, file)
+        size = max(1, BLOCK_SAMPLES // info.channels)
+        at = 0
+        for channels in _blocks(file, size, info.n_frames):
+            yield info, _mixed_down(path, channels)
+            at += len(channels)
+        _require(path, info, 0, info.n_frames, at)
+        if not at:
+            raise AudioError(f"{path}: no audio could be decoded")
+
+
+def _blocks(file: _File, size: int, n_frames: int) -> Iterator[Samples]:
+    """Read on from the beginning, until the end or where the stream breaks off."""
+    if isinstance(file, LibavFile):
+        yield from file.blocks(size, n_frames)
+        return
+    at = 0
+    while at < n_frames:
+        channels = _read(file, at, min(size, n_frames - at))
+        if len(channels):
+            yield channels
+        at += len(channels)
+        if len(channels) < size:
+            return
+
+
+def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) -> None:
+    """Refuse a stream that breaks off before the part that is wanted is complete."""
+    if stop - start - n_read <= MISSING_SECONDS_ALLOWED * info.sample_rate_hz:
+        return
+    held = start + n_read if n_read else _count_frames(path, stop)
+    raise AudioError(
+        f"{path}: the stream breaks off after {held / info.sample_rate_hz:.1f} s of "
+        f"{info.seconds:.1f} s; the file is damaged or incomplete"
+    )
+
+
+def _mixed_down(path: Path, channels: Samples) -> Samples:
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     peak = float(np.abs(channels).max(initial=0))
@@ -118,8 +199,8 @@ def decode(
             f"{path}: holds samples of {peak:.3g} times full scale; the file is damaged"
         )
     # numpy's mean over so short an axis takes longer than the decoding.
-    samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(info.channels)
-    return samples, info, start
+    mixed: Samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(channels.shape[1])
+    return mixed
 
 
 def decoder_versions() -> str:

@@ -75,12 +75,15 @@ class Cache:
     file : Path
         Made where it does not exist.
     config : ExtractionConfig
+    each_excerpt : bool
+        Keep a vector for each excerpt of a track, not one for all.
     """
 
-    def __init__(self, file: Path, config: ExtractionConfig) -> None:
+    def __init__(self, file: Path, config: ExtractionConfig, each_excerpt: bool = False) -> None:
         self._file = file
-        self._made_with = _made_with(config)
+        self._made_with = _made_with(config) + (b", each excerpt" if each_excerpt else b"")
         self._layout = Layout.of(config)
+        self._each_excerpt = each_excerpt
         self._connection: sqlite3.Connection | None = None
         with self._trouble_told():
             self._connection = _connect(file)
@@ -102,7 +105,7 @@ class Cache:
 
         Returns
         -------
-        values : (n_features,) float32
+        values : (n_features,) or (n_excerpts, n_features) float32
             The same bits either way, and behind them the frames that are kept.
         cached : bool
             Whether they come from the cache.
@@ -133,8 +136,10 @@ class Cache:
         return _digest(b"features", content, os.fsencode(path.suffix.lower()), self._made_with)
 
     def _find(self, key: bytes) -> Array | None:
-        vector = self._get(key)
-        return None if vector is None else self._layout.unpack(vector)
+        kept = self._get(key)
+        if kept is None:
+            return None
+        return self._layout.unpack_each(kept) if self._each_excerpt else self._layout.unpack(kept)
 
     def _get(self, key: bytes) -> bytes | None:
         if self._connection is None:

@@ -30,6 +30,9 @@ __all__ = [
     "presets_folder",
 ]
 
+# Of one track: spectra of ten minutes take some hundreds of megabytes.
+LONGEST_SECONDS = 600
+
 # Raised whenever the same configuration would give other numbers than before, so that tables
 # of both are never mixed.
 FEATURES_VERSION = 1
@@ -39,6 +42,7 @@ NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 _Kind = TypeVar("_Kind", bound=Struct)
 Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
+Strategy = Literal["centre", "start", "full", "multi", "energy", "window", "highlight"]
 Separation = Literal["hpss", "none"]
 Scaling = Literal["log", "standard"]
 Resampler = Literal["soxr_hq", "kaiser_best"]
@@ -73,6 +77,8 @@ _OF_CQT = {"mix.cqt", "mix.chroma_cqt", "harmonic.chroma_cqt", "harmonic.tonnetz
 _WAVEFORMS = {"harmonic.waveform", "percussive.waveform"}
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "statistics": get_args(Statistic),
+    "strategy": get_args(Strategy),
+    "from_seconds": ("a number of seconds", "energy"),
     "separation": get_args(Separation),
     "resampler": get_args(Resampler),
     "pad_mode": get_args(PadMode),
@@ -96,16 +102,48 @@ class _Section(Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the TOML file: frozen, and no key but the ones it names."""
 
 
+# Keys of ``Excerpt`` that only one strategy reads.
+_OF_STRATEGY = {"earlier_seconds": "centre", "excerpts": "multi", "from_seconds": "window"}
+
+
 class Excerpt(_Section, frozen=True):
     """Which seconds of a track are listened to."""
 
-    seconds: Annotated[float, Meta(ge=1, le=600)] = 29.12
+    strategy: Strategy = "centre"
+    seconds: Annotated[float, Meta(ge=1, le=LONGEST_SECONDS)] = 29.12
     earlier_seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    excerpts: Annotated[int, Meta(ge=2, le=100)] = 3
+    from_seconds: Annotated[float, Meta(ge=0, le=1e6)] | Literal["energy"] = "energy"
     min_seconds: Annotated[float, Meta(ge=1, le=600)] = 1.0
 
     def __post_init__(self) -> None:
         if self.min_seconds > self.seconds:
             raise ValueError(f"min_seconds is longer than seconds = {self.seconds:g}")
+        defaults = dict(zip(self.__struct_fields__, self.__struct_defaults__, strict=True))
+        for key, strategy in _OF_STRATEGY.items():
+            if getattr(self, key) != defaults[key] and self.strategy != strategy:
+                raise ValueError(
+                    f"{key} says nothing with strategy = {self.strategy!r}, only with {strategy!r}"
+                )
+        if self.longest_seconds > LONGEST_SECONDS:
+            raise ValueError(
+                f"excerpts = {self.excerpts} of {self.seconds:g} s are more than "
+                f"{LONGEST_SECONDS} s together"
+            )
+
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds of all that is listened to of a track, at most."""
+        if self.strategy == "full":
+            return LONGEST_SECONDS
+        return self.seconds * (self.excerpts if self.strategy == "multi" else 1)
+
+    @property
+    def by_ear(self) -> bool:
+        """Whether all of a track has to be heard before it is known what to listen to."""
+        if self.strategy == "window":
+            return self.from_seconds == "energy"
+        return self.strategy in ("energy", "highlight")
 
 
 class Audio(_Section, frozen=True):
@@ -266,7 +304,7 @@ class View(_Section, frozen=True, kw_only=True):
                 f"pooling.modulation_edges_hz: a band begins at {highest_band_hz:g} Hz, but frames "
                 f"tell no more than {rate / spectra.hop_length / 2:g} Hz; take a shorter hop"
             )
-        frames = self.excerpt.seconds * self.audio.sample_rate_hz / self.spectra.hop_length
+        frames = self.excerpt.longest_seconds * self.audio.sample_rate_hz / self.spectra.hop_length
         if frames * self.spectra.n_fft > 2**28:
             raise ValueError(
                 "excerpt.seconds, audio.sample_rate_hz and spectra together make a spectrogram "
@@ -363,6 +401,11 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
     def each_view(self) -> tuple[View, ...]:
         """The views, or this configuration as the only one."""
         return self.views or (self,)
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether a view listens to several excerpts of a track."""
+        return any(view.excerpt.strategy == "multi" for view in self.each_view)
 
     @property
     def extraction(self) -> "ExtractionConfig":

@@ -3,27 +3,28 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from genreclf.cache import Cache, prepare_cache
-from genreclf.config import Config, ExtractionConfig
+from genreclf.config import Config, ExtractionConfig, View
 from genreclf.errors import AudioError
 from genreclf.excerpt import Excerpt, load_excerpts
-from genreclf.features import compute_features
+from genreclf.features import TRACK_LEVEL, compute_features
 from genreclf.kept import Layout, keep
 from genreclf.labels import Labelling, label_tracks
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
 from genreclf.sources import Track, find_tracks
 from genreclf.spectra import Array, mix_spectrum
+from genreclf.structure import Scan, chooser, scan
 from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
@@ -35,11 +36,17 @@ __all__ = [
     "Row",
     "build_table",
     "extract",
+    "extract_each",
     "extract_frames",
     "extract_one",
     "extract_tracks",
     "extract_vector",
+    "scan_track",
 ]
+
+
+# Feature name to (d, t) float32.
+Frames: TypeAlias = dict[str, Array]
 
 
 def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Array:
@@ -67,28 +74,88 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
 
 def extract_vector(path: Path, config: ExtractionConfig) -> Array:
     """Compute the features of one audio file, and behind them the frames that are kept."""
-    frames = extract_frames(path, config)[1]
+    return _vector(extract_frames(path, config)[1], config)
+
+
+def extract_each(path: Path, config: ExtractionConfig) -> Array:
+    """As ``extract_vector`` for each excerpt of a file, as if it were all there is.
+
+    Returns
+    -------
+    (n_excerpts, n_features) float32
+        As many as the view with most of them has; one with fewer gives those nearest in time.
+    """
+    views = _hear(path, config)
+    n = max(len(heard.frames) for heard in views)
+    of_excerpt = [[heard.frames[i * len(heard.frames) // n] for heard in views] for i in range(n)]
+    return np.array([_vector(_side_by_side(frames), config) for frames in of_excerpt])
+
+
+def _vector(frames: Frames, config: ExtractionConfig) -> Array:
     return np.concatenate((pool(frames, config), keep(frames, config)))
 
 
-def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[str, Array]]:
+def extract_frames(path: Path, config: ExtractionConfig) -> tuple[list[Excerpt], Frames]:
     """Compute the features of one audio file before they are pooled over time.
 
     Returns
     -------
-    excerpt : Excerpt
-        That of the first view.
+    excerpts : list of Excerpt
+        Those of the first view.
     frames : dict of str to (d, t) float32
-        Of all views; no two have a feature of the same name.
+        Of all views; no two have a feature of the same name. Those of several excerpts follow
+        each other; of what an excerpt has one value, such as the tempo, it is the median.
     """
-    frames: dict[str, Array] = {}
+    views = _hear(path, config)
+    return views[0].excerpts, _side_by_side([_joined(heard.frames) for heard in views])
+
+
+def scan_track(path: Path, config: ExtractionConfig) -> Scan:
+    """Hear a whole track, as the choice of its excerpts does; with its sections, if that asks."""
+    timbre = any(view.excerpt.strategy == "highlight" for view in config.each_view)
     with _blas().limit(limits=1, user_api="blas"):
-        excerpts = load_excerpts(path, config.each_view)
-        for excerpt, view in zip(excerpts, config.each_view, strict=True):
-            mix = mix_spectrum(excerpt, view)
-            parts = separate(mix, view)
-            frames |= compute_features(parts, excerpt, view)
-    return excerpts[0], frames
+        heard = scan(path, timbre=timbre)
+        _ = heard.structure
+    return heard
+
+
+class _Heard(NamedTuple):
+    """What one view has heard of a file: its excerpts, and the features of each."""
+
+    excerpts: list[Excerpt]
+    frames: list[Frames]
+
+
+def _hear(path: Path, config: ExtractionConfig) -> list[_Heard]:
+    views = config.each_view
+    with _blas().limit(limits=1, user_api="blas"):
+        excerpts = load_excerpts(path, views, chooser(path, views))
+        return [
+            _Heard(several, [_frames_of(excerpt, view) for excerpt in several])
+            for several, view in zip(excerpts, views, strict=True)
+        ]
+
+
+def _frames_of(excerpt: Excerpt, view: View) -> Frames:
+    mix = mix_spectrum(excerpt, view)
+    parts = separate(mix, view)
+    return compute_features(parts, excerpt, view)
+
+
+def _joined(several: Sequence[Frames]) -> Frames:
+    """Put the frames of several excerpts one after the other."""
+    if len(several) == 1:
+        return several[0]
+    joined = {}
+    for name in several[0]:
+        frames = np.concatenate([frames[name] for frames in several], axis=1)
+        # The mean of two tempi an octave apart would be a tempo that nobody hears.
+        joined[name] = np.median(frames, axis=1, keepdims=True) if name in TRACK_LEVEL else frames
+    return joined
+
+
+def _side_by_side(of_views: Iterable[Frames]) -> Frames:
+    return {name: rows for frames in of_views for name, rows in frames.items()}
 
 
 @lru_cache
@@ -101,6 +168,7 @@ def _blas() -> ThreadpoolController:
 class Row:
     """A track whose features are there, and behind them in ``values`` the frames that are kept.
 
+    ``values`` are (n_features,), or (n_excerpts, n_features) where each excerpt was asked for.
     ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
     which took ``seconds``.
     """
@@ -129,6 +197,7 @@ def extract_tracks(
     config: ExtractionConfig,
     workers: Workers | None = None,
     cache: Path | None = None,
+    each_excerpt: bool = False,
 ) -> Generator[Outcome]:
     """Compute the features of many tracks, in their order.
 
@@ -141,6 +210,8 @@ def extract_tracks(
         this process, without such protection.
     cache : Path, optional
         File that keeps features from run to run; see ``cache_file``.
+    each_excerpt : bool
+        Give those of each excerpt of a track, where the configuration takes several.
 
     Yields
     ------
@@ -154,17 +225,18 @@ def extract_tracks(
     """
     if cache is not None and not prepare_cache(cache):
         cache = None
+    each_excerpt &= config.takes_several
     if workers is None:
-        return _outcomes_here(tracks, config, cache)
-    outcome_of = partial(_outcome_in_worker, config=config, cache=cache)
+        return _outcomes_here(tracks, config, cache, each_excerpt)
+    outcome_of = partial(_outcome_in_worker, config=config, cache=cache, each_excerpt=each_excerpt)
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
 
 def _outcomes_here(
-    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None
+    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None, each_excerpt: bool
 ) -> Generator[Outcome]:
-    with nullcontext() if cache is None else Cache(cache, config) as opened:
-        yield from (_outcome(track, config, opened) for track in tracks)
+    with nullcontext() if cache is None else Cache(cache, config, each_excerpt) as opened:
+        yield from (_outcome(track, config, opened, each_excerpt) for track in tracks)
 
 
 def _outcomes_there(
@@ -183,23 +255,25 @@ def _outcomes_there(
 
 
 def _outcome_in_worker(
-    track: Track, config: ExtractionConfig, cache: Path | None
+    track: Track, config: ExtractionConfig, cache: Path | None, each_excerpt: bool
 ) -> tuple[Outcome, list[str]]:
     """Return the outcome and what was warned of, which nobody would see, or see too often."""
     with warnings.catch_warnings(record=True) as caught:
-        opened = None if cache is None else _opened(cache, config)
-        outcome = _outcome(track, config, opened)
+        opened = None if cache is None else _opened(cache, config, each_excerpt)
+        outcome = _outcome(track, config, opened, each_excerpt)
     return outcome, sorted({str(warning.message) for warning in caught})
 
 
 @lru_cache(maxsize=1)
-def _opened(cache: Path, config: ExtractionConfig) -> Cache:
+def _opened(cache: Path, config: ExtractionConfig, each_excerpt: bool) -> Cache:
     # Once a worker process, and closed when that ends.
-    return Cache(cache, config)
+    return Cache(cache, config, each_excerpt)
 
 
-def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
-    compute = partial(extract_vector, config=config)
+def _outcome(
+    track: Track, config: ExtractionConfig, cache: Cache | None, each_excerpt: bool
+) -> Outcome:
+    compute = partial(extract_each if each_excerpt else extract_vector, config=config)
     started = time.perf_counter()
     try:
         if cache is None:
@@ -214,7 +288,7 @@ def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Out
             track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}"
         )
     if not np.isfinite(values).all():
-        name = feature_names(config)[int(np.flatnonzero(~np.isfinite(values))[0])]
+        name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, -1])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
     return Row(track, values, cached=cached, seconds=time.perf_counter() - started)
 

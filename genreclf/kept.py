@@ -64,10 +64,13 @@ class Layout(NamedTuple):
         shapes = kept_shapes(config).values()
         return cls(len(feature_names(config)), sum(d * n for d, n in shapes))
 
-    def pack(self, vector: Array) -> bytes:
-        """Return the bytes of a vector."""
-        statistics, kept = vector[: self.n_statistics], vector[self.n_statistics :]
-        return statistics.astype("<f4").tobytes() + kept.astype("<f2").tobytes()
+    def pack(self, vectors: Array) -> bytes:
+        """Return the bytes of a vector, or of several, one behind the other."""
+        return b"".join(
+            vector[: self.n_statistics].astype("<f4").tobytes()
+            + vector[self.n_statistics :].astype("<f2").tobytes()
+            for vector in np.atleast_2d(vectors)
+        )
 
     def unpack(self, content: bytes) -> Array | None:
         """Return the vector that ``pack`` was given, the same bits; None for other bytes."""
@@ -78,3 +81,11 @@ class Layout(NamedTuple):
         return np.concatenate((statistics, np.frombuffer(content[split:], dtype="<f2"))).astype(
             np.float32
         )
+
+    def unpack_each(self, content: bytes) -> Array | None:
+        """Return the vectors that ``pack`` was given, (n, n_features); None for other bytes."""
+        size = 4 * self.n_statistics + 2 * self.n_kept
+        if not content or len(content) % size:
+            return None
+        parts = (content[start : start + size] for start in range(0, len(content), size))
+        return np.array([self.unpack(part) for part in parts], dtype=np.float32)

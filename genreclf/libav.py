@@ -126,6 +126,21 @@ class LibavFile:
         self._at += frames - missing
         return np.concatenate(blocks)
 
+    def blocks(self, size: int, frames: int) -> Iterator[Samples]:
+        """Yield the first samples in turn, some (size, channels) at a time, in one decoding."""
+        pending, held, missing = [], 0, frames
+        for _, block in self._blocks(0):
+            pending.append(block[:missing])
+            held += len(pending[-1])
+            missing -= len(pending[-1])
+            if held >= size or missing <= 0:
+                yield np.concatenate(pending)
+                pending, held = [], 0
+            if missing <= 0:
+                return
+        if pending:
+            yield np.concatenate(pending)
+
     def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
         with self._opened() as (container, stream):

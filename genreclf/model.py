@@ -179,10 +179,15 @@ class Model(Card):
         """
         self.require_audio()
         tracks = (Track(Path(path)) for path in paths)
-        yield from self.predict_outcomes(extract_tracks(tracks, self.config, workers, cache))
+        outcomes = extract_tracks(tracks, self.config, workers, cache, each_excerpt=True)
+        yield from self.predict_outcomes(outcomes)
 
     def predict_outcomes(self, outcomes: Iterable[Outcome]) -> Iterator[Prediction | Failure]:
-        """Yield a prediction or a failure for each track whose features were to be computed."""
+        """Yield a prediction or a failure for each track whose features were to be computed.
+
+        Of several excerpts of a track the probabilities are averaged, and the track is novel if
+        half of them are.
+        """
         place = {name: column for column, name in enumerate(feature_names(self.config))}
         if unknown := [name for name in self.feature_names if name not in place]:
             raise ModelError(
@@ -194,8 +199,11 @@ class Model(Card):
             if isinstance(outcome, Failure):
                 yield outcome
             else:
-                values = outcome.values[None, columns]
-                yield from self._predictions([str(outcome.track.path)], values)
+                values = np.atleast_2d(outcome.values)[:, columns]
+                novel, probabilities = self._judge(values)
+                yield self._prediction(
+                    str(outcome.track.path), novel.mean() >= 0.5, probabilities.mean(axis=0)
+                )
 
     def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.
@@ -279,17 +287,23 @@ class Model(Card):
         return inputs(table.columns_of(self.feature_names), table.frames, self.config)
 
     def _predictions(self, paths: list[str], columns: NDArray[np.float32]) -> Iterator[Prediction]:
+        for path, novel, probabilities in zip(paths, *self._judge(columns), strict=True):
+            yield self._prediction(path, novel, probabilities)
+
+    def _judge(self, columns: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return which rows are novel, and the probabilities of each, (n_rows, n_genres)."""
         try:
             with np.errstate(all="ignore"):
                 novel = self.novelty.is_novel(columns[:, : len(self.feature_names)])
-                predicted = self.pipeline.predict_proba(columns)
+                return novel, self.pipeline.predict_proba(columns)
         except Exception as error:  # whatever a stranger's estimators lead to
             reason = shortened(str(error) or type(error).__name__, 300)
             raise ModelError(f"the model cannot predict, and may be damaged: {reason}") from None
-        for i, row in enumerate(predicted):
-            order = np.argsort(-row, kind="stable")
-            probabilities = {self.genres[j]: float(row[j]) for j in order}
-            yield Prediction(paths[i], probabilities, bool(novel[i]), self.threshold)
+
+    def _prediction(self, path: str, novel: Any, row: NDArray[np.float64]) -> Prediction:
+        order = np.argsort(-row, kind="stable")
+        probabilities = {self.genres[j]: float(row[j]) for j in order}
+        return Prediction(path, probabilities, bool(novel), self.threshold)
 
 
 def _threshold(evaluation: dict[str, Any]) -> float:

@@ -5,6 +5,7 @@ Colours are those of Okabe & Ito (2008), which colour-blind people can tell apar
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ from genreclf.errors import GenreclfError
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
+    import numpy as np
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "check_plot", "figure"]
+__all__ = ["COLOURS", "TrackPicture", "check_plot", "draw_track", "figure"]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 FORMATS = (".png", ".svg", ".pdf")
@@ -61,3 +65,70 @@ def figure(path: Path, width_inches: float = 8.0, height_inches: float = 5.0) ->
         undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
         with written_whole(path) as aside:
             drawn.savefig(aside, format=kind, metadata=undated)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackPicture:
+    """What is to be seen of a track.
+
+    Attributes
+    ----------
+    seconds_a_value : float
+    peaks : (n,) float32
+        Largest magnitude of the waveform, of that many seconds each.
+    energies : (n,) float64
+        Mean square, likewise.
+    spans : list of (start, stop) in seconds
+        What is listened to.
+    segments : list of (start, stop, letter)
+        Sections; those that sound alike share a letter. None of them is an answer, too.
+    """
+
+    seconds_a_value: float
+    peaks: "NDArray[np.float32]"
+    energies: "NDArray[np.float64]"
+    spans: list[tuple[float, float]]
+    segments: list[tuple[float, float, str]]
+
+
+def draw_track(path: Path, track: TrackPicture) -> None:
+    """Draw waveform, energy and sections of a track, and frame the seconds listened to.
+
+    Raises
+    ------
+    GenreclfError
+        As ``check_plot``.
+    """
+    heights = [3, 2, 0.6] if track.segments else [3, 2]
+    with figure(path, height_inches=4.4 if track.segments else 3.8) as drawn:
+        waveform, energy, *below = drawn.subplots(
+            len(heights), sharex=True, gridspec_kw={"height_ratios": heights}
+        )
+        seconds = [track.seconds_a_value * (i + 0.5) for i in range(len(track.peaks))]
+        waveform.fill_between(seconds, -track.peaks, track.peaks, color="0.45", linewidth=0)
+        waveform.set(ylabel="waveform", ylim=(-1.05, 1.05) if max(track.peaks) <= 1 else None)
+        energy.plot(seconds, track.energies, color="0.3", linewidth=0.8)
+        energy.set(ylabel="energy", ylim=(0, None))
+        for sections in below:
+            _draw_segments(sections, track.segments)
+        for start, stop in track.spans:
+            for axes in (waveform, energy):
+                axes.axvspan(start, stop, color=COLOURS[5], alpha=0.25, linewidth=0, zorder=2)
+            for axes in below:  # where a tint would change what the colours say
+                axes.axvspan(start, stop, fill=False, edgecolor=COLOURS[7], linewidth=2)
+        first, last = track.spans[0], track.spans[-1]
+        named = f"{first[0]:.1f} s to {first[1]:.1f} s"
+        if len(track.spans) > 1:
+            named = f"{len(track.spans)} excerpts, {first[0]:.1f} s to {last[1]:.1f} s"
+        waveform.set_title(f"listened to: {named}", fontsize="medium")
+        drawn.axes[-1].set(xlabel="seconds", xlim=(0, track.seconds_a_value * len(track.peaks)))
+
+
+def _draw_segments(axes: "Axes", segments: list[tuple[float, float, str]]) -> None:
+    letters = sorted({letter for *_, letter in segments})
+    colours = {letter: COLOURS[i % len(COLOURS)] for i, letter in enumerate(letters)}
+    for start, stop, letter in segments:
+        axes.axvspan(start, stop, facecolor=colours[letter], alpha=0.6, edgecolor="white")
+        axes.text((start + stop) / 2, 0.5, letter, ha="center", va="center", clip_on=True)
+    axes.set(yticks=[], ylim=(0, 1))
+    axes.set_ylabel("sections", rotation=0, ha="right", va="center")

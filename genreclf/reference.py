@@ -239,6 +239,11 @@ def _librosa() -> Any:
 
 def _load(librosa: Any, path: Path, view: View) -> Array:
     """Load the centre, starting a little earlier: see ``PREROLL_SECONDS``."""
+    if view.excerpt.strategy != "centre":
+        raise ConfigError(
+            f"excerpt.strategy = {view.excerpt.strategy!r}: librosa is compared on the centre "
+            "only; add --set excerpt.strategy=centre"
+        )
     info = describe(path)
     start, stop = centre_span(info.n_frames, info.sample_rate_hz, view.excerpt)
     early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))

@@ -299,24 +299,33 @@ def _tell_of_more(n: int, most: int, console: Console) -> None:
 
 
 def audio_report(
-    excerpt: "Excerpt", tags: dict[str, str], features: dict[str, float], console: Console
+    excerpts: "Sequence[Excerpt]",
+    strategy: str,
+    tags: dict[str, str],
+    features: dict[str, float],
+    console: Console,
 ) -> None:
-    """Print what an audio file is, which seconds of it are used, and its features."""
-    info, stop = excerpt.info, excerpt.start_seconds + excerpt.seconds
-    padding = (len(excerpt.samples) / excerpt.sample_rate_hz - excerpt.seconds) / 2
-    padded = f", {padding:.2f} s of silence added on each side" if padding > 0.01 else ""
+    """Print what an audio file is, which seconds of it are used and why, and its features."""
+    info = excerpts[0].info
     facts = [
         ("duration", f"{info.seconds:.2f} s"),
         ("sample rate", f"{info.sample_rate_hz} Hz, {info.channels} channels"),
         ("codec", f"{info.container}, {info.codec}"),
         *(("tag " + name, value) for name, value in tags.items()),
-        ("excerpt", f"{excerpt.start_seconds:.2f} s to {stop:.2f} s{padded}"),
+        ("strategy", strategy),
+        *(("excerpt", _span(excerpt)) for excerpt in excerpts),
     ]
     _print_facts(facts, console)
     table = Table("feature", _right("value"))
     for name, value in features.items():
         table.add_row(name, f"{value:.6g}")
     console.print(table)
+
+
+def _span(excerpt: "Excerpt") -> str:
+    padding = (len(excerpt.samples) / excerpt.sample_rate_hz - excerpt.seconds) / 2
+    padded = f", {padding:.2f} s of silence added on each side" if padding > 0.01 else ""
+    return f"{excerpt.start_seconds:.2f} s to {excerpt.stop_seconds:.2f} s{padded}"
 
 
 def comparison_report(differences: dict[str, float], console: Console) -> None:

@@ -1,6 +1,7 @@
 """From one sample rate to another."""
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from genreclf.audio import Samples
 from genreclf.config import Resampler
 
-__all__ = ["resample"]
+__all__ = ["block_resampler", "resample"]
 
 
 def resample(
@@ -35,6 +36,17 @@ def resample(
     if len(resampled) < n:
         return np.pad(resampled, (0, n - len(resampled)))
     return resampled[:n]
+
+
+def block_resampler(from_hz: int, to_hz: int) -> Callable[[Samples], Samples]:
+    """Return a function that changes the sample rate of a signal that comes in blocks.
+
+    It gives what each block, after those before it, has made certain: the last few milliseconds
+    of the signal never come. At soxr's lowest quality but one, which takes a third of the time:
+    good for a look at the music.
+    """
+    stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="float32", quality="LQ")
+    return stream.resample_chunk
 
 
 def _resample_by_kaiser_best(samples: Samples, from_hz: int, to_hz: int) -> Samples:

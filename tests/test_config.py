@@ -32,6 +32,8 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 # Another value for each key that is no number.
 ANOTHER = {
     "separation": "none",
+    "excerpt.strategy": "full",
+    "excerpt.from_seconds": 30.0,
     "audio.resampler": "kaiser_best",
     "spectra.pad_mode": "reflect",
     "spectra.max_hz": 5000.0,
@@ -47,6 +49,13 @@ ANOTHER = {
     "pooling.modulation": ["mix.mfcc"],
     "pooling.modulation_edges_hz": [1.0, 2.0],
     "pooling.keep_frames": ["mix.mfcc"],
+}
+
+
+# What has to be there for a key to say anything.
+BESIDE = {
+    "excerpt.excerpts": ["excerpt.strategy=multi"],
+    "excerpt.from_seconds": ["excerpt.strategy=window"],
 }
 
 
@@ -139,6 +148,13 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ('[features]\nonset_aggregate = "max"', "features.onset_aggregate", "'max'"),
         ('[spectra]\npad_mode = "edge"', "spectra.pad_mode", "'edge'"),
         ('[audio]\nresampler = "linear"', "audio.resampler", "'linear'"),
+        ('[excerpt]\nstrategy = "middle"', "excerpt.strategy", "'middle'"),
+        (
+            '[excerpt]\nfrom_seconds = "chorus"',
+            "excerpt.from_seconds",
+            "a number of seconds, energy",
+        ),
+        ("[excerpt]\nexcerpts = 1", "excerpt.excerpts", "1"),
         ("[excerpt]\nearlier_seconds = -1", "excerpt.earlier_seconds", "-1"),
         ('[classifier]\nname = "svn"', "classifier.name", "'svn'"),
         ('[classifier]\nname = "svm"\nC = 0', "classifier.C", "0"),
@@ -171,6 +187,14 @@ def test_a_wrong_value_is_told_by_file_key_and_value(
     ("text", "words"),
     [
         ("excerpt = {seconds = 2.0, min_seconds = 3.0}", ["excerpt", "min_seconds", "2"]),
+        (
+            'excerpt = {strategy = "energy", earlier_seconds = 1.0}',
+            ["earlier_seconds", "energy", "centre"],
+        ),
+        ("excerpt = {excerpts = 4}", ["excerpts", "centre", "multi"]),
+        ("excerpt = {from_seconds = 30.0}", ["from_seconds", "centre", "window"]),
+        ('excerpt = {strategy = "multi", seconds = 201.0}', ["3 of 201 s", "600 s"]),
+        ('excerpt = {strategy = "full"}\nspectra = {hop_length = 16}', ["excerpt.seconds"]),
         ("spectra = {n_fft = 1023}", ["spectra", "n_fft", "even"]),
         ("spectra = {hop_length = 2048}", ["spectra", "hop_length", "1024"]),
         ("features = {delta_frames = 8}", ["features", "delta_frames"]),
@@ -381,12 +405,13 @@ def test_hyperparameters_of_another_classifier_follow_its_name() -> None:
 @pytest.mark.parametrize("key", EXTRACTION_LEAVES)
 def test_the_fingerprint_changes_with_every_value_of_the_extraction(key: str) -> None:
     *parents, last = key.split(".")
-    tree = Config().to_dict()
+    before = load_config(overrides=BESIDE.get(key, []))
+    tree = before.to_dict()
     branch = tree
     for parent in parents:
         branch = branch[parent]
     branch[last] = another(key, EXTRACTION_LEAVES[key])
-    assert config_from_dict(tree, key).fingerprint != Config().fingerprint
+    assert config_from_dict(tree, key).fingerprint != before.fingerprint
 
 
 @pytest.mark.parametrize(

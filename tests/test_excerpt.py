@@ -118,7 +118,7 @@ def test_views_of_one_file_hear_what_each_would_alone(write_audio: Writer, secon
     path = write_audio("a.flac", noise(seconds, 16_000), 16_000)
     views = [load_config(preset) for preset in ("default", "gtzan-mfcc", "gtzan57")]
     views.append(load_config(overrides=["excerpt.seconds=1", "excerpt.earlier_seconds=20"]))
-    for excerpt, view in zip(load_excerpts(path, views), views, strict=True):
+    for [excerpt], view in zip(load_excerpts(path, views), views, strict=True):
         alone = load_excerpt(path, view)
         np.testing.assert_array_equal(excerpt.samples, alone.samples)
         assert (excerpt.audio, excerpt.start_seconds) == (alone.audio, alone.start_seconds)

@@ -15,10 +15,10 @@ PACKAGE = Path(genreclf.__file__).parent
 CHAIN = [
     "errors", "bands", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
-    "spectra", "medians", "separation", "constantq", "blocklevel", "features", "pooling", "kept",
-    "cache", "reference", "tags", "workers", "labels", "framestore", "table", "extraction",
-    "journal", "transformer", "versions", "splits", "scaling", "duplicates", "calibration",
-    "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
+    "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
+    "pooling", "kept", "cache", "reference", "tags", "workers", "labels", "framestore", "table",
+    "extraction", "journal", "transformer", "versions", "splits", "scaling", "duplicates",
+    "calibration", "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.

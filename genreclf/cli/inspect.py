@@ -1,20 +1,25 @@
 """``genreclf inspect``: what is in this file?"""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import FILE, config_option, stdout_console, timeout_option
+from genreclf.cli.options import (
+    FILE,
+    config_option,
+    plot_option,
+    stdout_console,
+    timeout_option,
+)
 from genreclf.cli.telling import note
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
-    from genreclf.excerpt import Excerpt
-    from genreclf.spectra import Array
 
 
 @click.command()
@@ -25,29 +30,44 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Hold each feature of an audio file against librosa's own (needs librosa).",
 )
+@plot_option
 @timeout_option
 def inspect(
-    file: Path, config: str, overrides: tuple[str, ...], compare_librosa: bool, timeout: float
+    file: Path,
+    config: str,
+    overrides: tuple[str, ...],
+    compare_librosa: bool,
+    plot_file: Path | None,
+    timeout: float,
 ) -> None:  # fmt: skip
     """Tell what a feature table, a model or an audio FILE holds.
 
     The suffix decides: .csv, .parquet and .npz are tables, .joblib and .skops are models (of which
-    only the card is read, so that nothing in them can run), all else is taken for audio.
+    only the card is read, so that nothing in them can run), all else is taken for audio. --plot
+    draws the waveform and the energy of an audio file, which seconds of it are listened to, and
+    its sections where excerpt.strategy is highlight.
 
     \b
     Examples:
       genreclf inspect features.csv
       genreclf inspect model.joblib
       genreclf inspect song.mp3 --config wide
+      genreclf inspect song.mp3 --set excerpt.strategy=highlight --plot song.png
       genreclf inspect song.mp3 --compare-librosa
     """
     from genreclf.config import load_config
     from genreclf.formats import FORMATS
     from genreclf.modelfile import SUFFIXES, read_card
+    from genreclf.plots import check_plot
     from genreclf.report import model_report, table_report
     from genreclf.table import load_table
 
     console = stdout_console()
+    is_audio = file.suffix.lower() not in (*FORMATS, *SUFFIXES)
+    if plot_file is not None:
+        if not is_audio or compare_librosa:
+            raise click.UsageError("--plot draws audio files, and without --compare-librosa")
+        check_plot(plot_file)
     if file.suffix.lower() in FORMATS:
         table_report(load_table(file), console)
     elif file.suffix.lower() in SUFFIXES:
@@ -55,17 +75,26 @@ def inspect(
     elif compare_librosa:
         _compare_with_librosa(file, load_config(config, overrides), timeout, console)
     else:
-        _inspect_audio(file, load_config(config, overrides), timeout, console)
+        settings = load_config(config, overrides)
+        spans = _inspect_audio(file, settings, timeout, console)
+        if plot_file is not None:
+            _draw(file, settings, timeout, spans, plot_file)
 
 
-def _inspect_audio(file: Path, settings: "Config", timeout: float, console: "Console") -> None:
+def _inspect_audio(
+    file: Path, settings: "Config", timeout: float, console: "Console"
+) -> list[tuple[float, float]]:
+    """Print what is in it, and return which seconds were listened to."""
+    from genreclf.extraction import extract_frames
     from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
 
-    excerpt, frames = _frames(file, settings, timeout)
+    excerpts, frames = _in_worker(extract_frames, file, settings, timeout)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
-    audio_report(excerpt, _tags(file), features, console)
+    strategy = settings.each_view[0].excerpt.strategy
+    audio_report(excerpts, strategy, _tags(file), features, console)
+    return [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -79,24 +108,43 @@ def _tags(file: Path) -> dict[str, str]:
         return {}
 
 
-def _frames(file: Path, settings: "Config", timeout: float) -> "tuple[Excerpt, dict[str, Array]]":
+def _in_worker(function: Callable[..., Any], file: Path, settings: "Config", timeout: float) -> Any:
     """Compute in a worker process, which a file may crash or keep busy for ever."""
     from genreclf.errors import AudioError
-    from genreclf.extraction import extract_frames
     from genreclf.workers import WorkerError, Workers
 
     with Workers(1, timeout) as workers:
-        _, result = next(workers.map(partial(extract_frames, config=settings), [file]))
+        _, result = next(workers.map(partial(function, config=settings), [file]))
     if isinstance(result, WorkerError):
         raise AudioError(f"{file}: {result.reason}")
     return result
 
 
+def _draw(
+    file: Path, settings: "Config", timeout: float, spans: list[tuple[float, float]], picture: Path
+) -> None:
+    from genreclf.extraction import scan_track
+    from genreclf.plots import TrackPicture, draw_track
+
+    heard = _in_worker(scan_track, file, settings, timeout)
+    draw_track(
+        picture,
+        TrackPicture(
+            seconds_a_value=heard.hop / heard.info.sample_rate_hz,
+            peaks=heard.peaks,
+            energies=heard.energies,
+            spans=spans,
+            segments=heard.structure.segments if heard.structure else [],
+        ),
+    )
+
+
 def _compare_with_librosa(
     file: Path, settings: "Config", timeout: float, console: "Console"
 ) -> None:
+    from genreclf.extraction import extract_frames
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = _frames(file, settings, timeout)
+    _, frames = _in_worker(extract_frames, file, settings, timeout)
     comparison_report(compare_with_librosa(frames, file, settings), console)

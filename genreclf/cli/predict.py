@@ -186,7 +186,7 @@ def _predict_files(
     card = read_card(source.path)
     card.require_audio()
     # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, cache)
+    outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
     model = source.load()
     with progress(len(tracks), "predict", "tracks") as meter:
         predictions = model.predict_outcomes(_counted(outcomes, meter))
