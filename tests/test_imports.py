@@ -17,7 +17,7 @@ CHAIN = [
     "resampling", "excerpt",
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
-    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
+    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "importance", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
