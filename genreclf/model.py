@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -193,6 +193,16 @@ class Model(Card):
             else:
                 values = outcome.values[None, columns]
                 yield from self._predictions([str(outcome.track.path)], values)
+
+    def columns_of(self, table: FeatureTable) -> FeatureTable:
+        """Return the table with those columns only that the pipeline takes, in its order.
+
+        Raises
+        ------
+        TableError
+            If the table lacks columns or was made with another configuration.
+        """
+        return replace(table, names=self.feature_names, values=self._values(table))
 
     def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.

@@ -17,8 +17,8 @@ CHAIN = [
     "resampling", "excerpt",
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
-    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "importance", "audit",
-    "card", "modelfile", "model", "report", "cli", "__main__",
+    "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation",
+    "importance", "audit", "card", "modelfile", "model", "report", "htmlreport", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -49,6 +49,7 @@ AT_HOME = {
     "skops": {"modelfile"},
     "click": {"cli"},
     "rich": {"report", "cli"},
+    "jinja2": {"htmlreport"},
 }
 SLOW = {
     "numpy",
@@ -60,6 +61,7 @@ SLOW = {
     "soundfile",
     "rich",
     "matplotlib",
+    "jinja2",
 }
 
 

@@ -11,12 +11,14 @@ from genreclf.cli.options import (
     TableOptions,
     announce_long_training,
     evaluate_with_progress,
+    html_option,
     json_option,
     learning_options,
     stdout_console,
     table_options,
     target_precision_option,
     trust_option,
+    write_html,
     write_text,
 )
 
@@ -44,6 +46,7 @@ from genreclf.cli.options import (
     help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
 @json_option
+@html_option
 def evaluate(
     table: Path,
     model: Path | None,
@@ -55,6 +58,7 @@ def evaluate(
     split: str | None,
     permutations: int | None,
     json_file: Path | None,
+    html_file: Path | None,
 ) -> None:  # fmt: skip
     """Measure the accuracy on tracks that the classifier has not seen.
 
@@ -65,11 +69,13 @@ def evaluate(
     Examples:
       genreclf evaluate features.csv
       genreclf evaluate features.csv --classifier lda --json result.json
+      genreclf evaluate features.csv --html report.html
       genreclf evaluate features.csv --model model.joblib
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
     from genreclf.evaluation import count_trainings
+    from genreclf.importance import ImportanceMeter
     from genreclf.model import Model
     from genreclf.report import evaluation_report
     from genreclf.table import load_table
@@ -85,12 +91,21 @@ def evaluate(
     features = load_table(table, table_options.columns(folds=folds, split=split))
     if model is None:
         features = features.labelled()
+        meter = ImportanceMeter(features.names, len(features), settings.seed)
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
-        evaluation = evaluate_with_progress(features, settings, learning.search)
+        watching = meter if html_file else None
+        evaluation = evaluate_with_progress(features, settings, learning.search, watching)
     else:
-        evaluation = Model.load(model, trusted=trust).evaluate(features)
+        loaded = Model.load(model, trusted=trust)
+        evaluation = loaded.evaluate(features)
+        if html_file:
+            features = loaded.columns_of(features)
+            meter = ImportanceMeter(features.names, len(features), settings.seed)
+            meter(loaded.pipeline, features.take(evaluation.held_out.rows))
     result = evaluation.to_dict(target_precision, permutations)
+    if html_file is not None:
+        write_html(html_file, evaluation, result, features, meter)
     if json_file is None:
         evaluation_report(result, stdout_console())
     else:
