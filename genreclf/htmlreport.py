@@ -139,7 +139,7 @@ def _most_frequent(evaluation: Evaluation) -> list[tuple[str, dict[str, float]]]
 
 
 def _confusion(evaluation: Evaluation) -> dict[str, Any]:
-    """Counts with their shade, 0 to 10 by their share of the row; and what is confused most."""
+    """Give counts their shade, 0 to 10 by their share of the row; and what is confused most."""
     names, counts = _largest_genres(evaluation)
     totals = counts.sum(axis=1)
     shades = np.ceil(10 * counts / np.maximum(totals, 1)[:, None]).astype(int)
