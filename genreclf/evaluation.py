@@ -27,6 +27,7 @@ from genreclf.uncertainty import (
     ConfidenceBin,
     Threshold,
     expected_calibration_error,
+    group_bootstrap,
     permutation_p_value,
     reliability,
     threshold_for_precision,
@@ -264,15 +265,20 @@ def choose_splits(table: FeatureTable, config: Config, copies: Copies | None = N
 
 def _with_copies_apart(splits: Splits, copies: Copies) -> Splits:
     """Note how many recordings stand on both sides of published folds."""
-    apart: set[int] = set()
-    for train, test in splits.folds:
-        apart |= set(copies.recording[train]) & set(copies.recording[test]) - {-1}
-    if apart:
+    if n_apart := _n_apart(splits, copies):
         splits.notes.append(
-            f"{len(apart)} recordings have copies both in training and in test, which makes the "
+            f"{n_apart} recordings have copies both in training and in test, which makes the "
             "accuracy look better than it is (genreclf audit names them)"
         )
     return splits
+
+
+def _n_apart(splits: Splits, copies: Copies) -> int:
+    """Count the recordings that have copies on both sides of a fold."""
+    apart: set[int] = set()
+    for train, test in splits.folds:
+        apart |= set(copies.recording[train]) & set(copies.recording[test]) - {-1}
+    return len(apart)
 
 
 def count_trainings(table: FeatureTable, config: Config) -> int:
@@ -290,6 +296,7 @@ def cross_validate(
     *,
     search: bool = False,
     on_fold: Callable[[], object] = lambda: None,
+    on_model: Callable[[Any, FeatureTable], object] = lambda pipeline, part: None,
 ) -> Evaluation:
     """Measure how well the configured classifier does on tracks that it has not seen.
 
@@ -304,6 +311,9 @@ def cross_validate(
         measured on tracks that took no part in tuning.
     on_fold : callable
         Called after every fold.
+    on_model : callable
+        Called with every fitted pipeline and the tracks that were held out from it, except with
+        those that only tell what ignoring groups would claim.
 
     Returns
     -------
@@ -321,7 +331,12 @@ def cross_validate(
     copies = find_copies(table.values).with_paths(table.paths)
     splits = choose_splits(table, config, copies)
     together = replace(table, groups=copies.joined(table.groups))
-    held_out = _predict_held_out(together, config, splits, search, on_fold)
+
+    def fitted(pipeline: Any, part: FeatureTable) -> None:
+        on_model(pipeline, part)
+        on_fold()
+
+    held_out = _predict_held_out(together, config, splits, search, fitted)
     notes = [*table.notes, *splits.notes, *_unscored_notes(table, splits, held_out)]
     ungrouped = None
     if splits.kind == "grouped":
@@ -336,7 +351,8 @@ def cross_validate(
         held_out,
         table.genres,
         {"kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed,
-         "search": search, "n_unscored": _n_tested(splits) - len(held_out.rows)},
+         "search": search, "n_unscored": _n_tested(splits) - len(held_out.rows),
+         "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
         accuracy_interval(held_out, table.has_groups, config),
         ungrouped,
@@ -376,7 +392,11 @@ def evaluate_model(
 
 
 def _predict_held_out(
-    table: FeatureTable, config: Config, splits: Splits, search: bool, on_fold: Callable[[], object]
+    table: FeatureTable,
+    config: Config,
+    splits: Splits,
+    search: bool,
+    fitted: Callable[[Any, FeatureTable], object],
 ) -> HeldOut:
     parts = []
     for train_rows, rows in known_genres_only(splits.folds, table.labels):
@@ -384,7 +404,7 @@ def _predict_held_out(
         pipeline = fit_pipeline(train, tune(train, config) if search else config)
         columns = inputs(part.values, part.frames, config)
         parts.append(_held_out(pipeline, table.genres, part, columns, rows))
-        on_fold()
+        fitted(pipeline, part)
     if not parts:
         raise TableError(
             "every genre lives in one group, so that none can be tested on groups that were not "
@@ -422,7 +442,7 @@ def _ungrouped_accuracy(
     """Accuracy on the same tracks when tracks of one group may be on both sides."""
     splits = cross_validation(table.labels, None, config.evaluation.folds, config.seed)
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
-    held_out = _predict_held_out(ungrouped, config, splits, search, on_fold)
+    held_out = _predict_held_out(ungrouped, config, splits, search, lambda *_: on_fold())
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
 
 
@@ -459,15 +479,10 @@ def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> In
     independent = wilson_interval(int(correct.sum()), len(correct))
     if not has_groups:
         return independent
-    _, group = np.unique(own_groups(held_out.groups), return_inverse=True)
-    hits = np.bincount(group, weights=correct)
-    sizes = np.bincount(group)
-    random = np.random.default_rng(config.seed)
-    accuracies = []
-    for _ in range(config.evaluation.bootstrap_samples):
-        drawn = random.integers(len(sizes), size=len(sizes))
-        accuracies.append(hits[drawn].sum() / sizes[drawn].sum())
-    low, high = np.percentile(accuracies, (2.5, 97.5))
+    low, high = group_bootstrap(
+        correct, held_out.groups, config.evaluation.bootstrap_samples, config.seed
+    )
     if low == high:  # all right or all wrong: what so many groups can tell
-        return wilson_interval(held_out.accuracy * len(sizes), len(sizes))
-    return float(min(low, independent[0])), float(max(high, independent[1]))
+        n_groups = len(set(own_groups(held_out.groups)))
+        return wilson_interval(held_out.accuracy * n_groups, n_groups)
+    return min(low, independent[0]), max(high, independent[1])

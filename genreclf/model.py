@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,6 +205,16 @@ class Model(Card):
                     str(outcome.track.path), novel.mean() >= 0.5, probabilities.mean(axis=0)
                 )
 
+    def columns_of(self, table: FeatureTable) -> FeatureTable:
+        """Return the table with those columns only that the pipeline takes, in its order.
+
+        Raises
+        ------
+        TableError
+            If the table lacks columns or was made with another configuration.
+        """
+        return replace(table, names=self.feature_names, values=self._values(table))
+
     def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.
 
@@ -277,6 +287,9 @@ class Model(Card):
         return Layout.of(self.config).n_kept if self.config.codebook.n_words else 0
 
     def _inputs(self, table: FeatureTable) -> NDArray[np.float32]:
+        return inputs(self._values(table), table.frames, self.config)
+
+    def _values(self, table: FeatureTable) -> NDArray[np.float32]:
         if self.from_audio and table.config is not None:
             theirs, ours = table.config.fingerprint, self.config.fingerprint
             if theirs != ours:
@@ -284,7 +297,7 @@ class Model(Card):
                     f"the table was made with another configuration ({theirs}) than the model "
                     f"({ours}); extract the features anew with the model's"
                 )
-        return inputs(table.columns_of(self.feature_names), table.frames, self.config)
+        return table.columns_of(self.feature_names)
 
     def _predictions(self, paths: list[str], columns: NDArray[np.float32]) -> Iterator[Prediction]:
         for path, novel, probabilities in zip(paths, *self._judge(columns), strict=True):

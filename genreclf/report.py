@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -23,8 +23,10 @@ __all__ = [
     "audio_report",
     "audit_report",
     "comparison_report",
+    "config_lines",
     "evaluation_report",
     "genre_counts",
+    "how_measured",
     "model_report",
     "predictions_table",
     "printable",
@@ -56,10 +58,15 @@ def evaluation_report(result: dict[str, Any], console: Console) -> None:
     _print_notes(result["notes"], console)
 
 
+def how_measured(splits: dict[str, Any]) -> str:
+    """Say in a few words what kind of splits an accuracy was measured with."""
+    return _KINDS[splits["kind"]].format(**splits)
+
+
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """Say in words how good a classifier is, from ``Evaluation.to_dict``."""
     low, high = result["accuracy_ci95"]
-    how = _KINDS[result["splits"]["kind"]].format(**result["splits"])
+    how = how_measured(result["splits"])
     lines = [
         f"accuracy {result['accuracy']:.1%}  (95 % interval {low:.1%} to {high:.1%}; "
         f"{result['n_tracks']} tracks, {how})",
@@ -348,13 +355,18 @@ def _print_facts(facts: Sequence[tuple[str, object]], console: Console) -> None:
     console.print(grid)
 
 
-def _print_config(tree: dict[str, Any], console: Console, prefix: str = "") -> None:
+def _print_config(tree: dict[str, Any], console: Console) -> None:
+    for line in config_lines(tree):
+        console.print(f"  {line}", markup=False, highlight=False)
+
+
+def config_lines(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Write a configuration as lines of ``key = value``, as --set takes them."""
     for key, value in tree.items():
         if key == "views":
             for i, view in enumerate(value):
-                _print_config(view, console, f"views.{i}.")
+                yield from config_lines(view, f"views.{i}.")
         elif isinstance(value, dict):
-            _print_config(value, console, f"{prefix}{key}.")
+            yield from config_lines(value, f"{prefix}{key}.")
         else:
-            line = f"  {prefix}{key} = {json.dumps(value)}"
-            console.print(line, markup=False, highlight=False)
+            yield f"{prefix}{key} = {json.dumps(value)}"

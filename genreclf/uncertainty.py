@@ -14,6 +14,7 @@ __all__ = [
     "ConfidenceBin",
     "Threshold",
     "expected_calibration_error",
+    "group_bootstrap",
     "permutation_p_value",
     "reliability",
     "threshold_for_precision",
@@ -36,6 +37,31 @@ def _wilson(successes: NDArray[Any], n: NDArray[Any], z: float) -> tuple[Doubles
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return np.maximum(0, centre - half), np.minimum(1, centre + half)
+
+
+def group_bootstrap(
+    values: NDArray[Any], groups: Texts, n_samples: int, seed: int
+) -> tuple[float, float]:
+    """95 % interval of a mean, by the percentiles of a bootstrap over groups.
+
+    Parameters
+    ----------
+    values : (n,) array
+    groups : (n,) array of str
+        Tracks of one group are drawn together; one whose group is the empty string on its own.
+    n_samples : int
+    seed : int
+    """
+    _, group = np.unique(own_groups(groups), return_inverse=True)
+    totals = np.bincount(group, weights=values)
+    sizes = np.bincount(group)
+    random = np.random.default_rng(seed)
+    means = []
+    for _ in range(n_samples):
+        drawn = random.integers(len(sizes), size=len(sizes))
+        means.append(totals[drawn].sum() / sizes[drawn].sum())
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)

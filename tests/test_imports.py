@@ -18,8 +18,8 @@ CHAIN = [
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
     "pooling", "kept", "cache", "reference", "tags", "workers", "labels", "framestore", "table",
     "extraction", "journal", "transformer", "versions", "splits", "scaling", "duplicates",
-    "calibration", "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
-    "card", "modelfile", "model", "report", "cli", "__main__",
+    "calibration", "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "importance",
+    "audit", "card", "modelfile", "model", "report", "htmlreport", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -52,6 +52,7 @@ AT_HOME = {
     "tomli_w": {"cli"},
     "click": {"cli"},
     "rich": {"report", "cli"},
+    "jinja2": {"htmlreport"},
 }
 SLOW = {
     "numpy",
@@ -63,6 +64,7 @@ SLOW = {
     "soundfile",
     "rich",
     "matplotlib",
+    "jinja2",
 }
 
 

@@ -29,6 +29,16 @@ INTERRUPTED = 130
 class Funnel(click.Group):
     """The one place where errors become a line on standard error and an exit status."""
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:  # fmt: skip
+        """Keep what was typed, for reports that say what made them."""
+        typed = list(args)
+        context = super().make_context(info_name, args, parent, **extra)
+        context.obj = typed
+        return context
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; 1 on an error of ours, 130 when interrupted."""
         try:

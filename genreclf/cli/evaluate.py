@@ -11,12 +11,14 @@ from genreclf.cli.options import (
     TableOptions,
     announce_long_training,
     evaluate_with_progress,
+    html_option,
     json_option,
     learning_options,
     stdout_console,
     table_options,
     target_precision_option,
     trust_option,
+    write_html,
     write_text,
 )
 from genreclf.cli.telling import verbosity_options
@@ -45,6 +47,7 @@ from genreclf.cli.telling import verbosity_options
     help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
 @json_option
+@html_option
 @verbosity_options
 def evaluate(
     table: Path,
@@ -57,6 +60,7 @@ def evaluate(
     split: str | None,
     permutations: int | None,
     json_file: Path | None,
+    html_file: Path | None,
 ) -> None:  # fmt: skip
     """Measure the accuracy on tracks that the classifier has not seen.
 
@@ -67,11 +71,13 @@ def evaluate(
     Examples:
       genreclf evaluate features.csv
       genreclf evaluate features.csv --classifier lda --json result.json
+      genreclf evaluate features.csv --html report.html
       genreclf evaluate features.csv --model model.joblib
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
     from genreclf.evaluation import count_trainings
+    from genreclf.importance import ImportanceMeter
     from genreclf.model import Model
     from genreclf.report import evaluation_report
     from genreclf.table import load_table
@@ -87,12 +93,21 @@ def evaluate(
     features = load_table(table, table_options.columns(folds=folds, split=split))
     if model is None:
         features = features.labelled()
+        meter = ImportanceMeter(features, settings)
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
-        evaluation = evaluate_with_progress(features, settings, learning.search)
+        watching = meter if html_file else None
+        evaluation = evaluate_with_progress(features, settings, learning.search, watching)
     else:
-        evaluation = Model.load(model, trusted=trust).evaluate(features)
+        loaded = Model.load(model, trusted=trust)
+        evaluation = loaded.evaluate(features)
+        if html_file:
+            features = loaded.columns_of(features)
+            meter = ImportanceMeter(features, loaded.config)
+            meter(loaded.pipeline, features.take(evaluation.held_out.rows))
     result = evaluation.to_dict(target_precision, permutations)
+    if html_file is not None:
+        write_html(html_file, evaluation, result, features, meter)
     if json_file is None:
         evaluation_report(result, stdout_console())
     else:

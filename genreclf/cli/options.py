@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from genreclf.config import Config
     from genreclf.evaluation import Evaluation
+    from genreclf.importance import ImportanceMeter
     from genreclf.labels import Labelling
     from genreclf.sources import Sources
     from genreclf.table import Columns, FeatureTable
@@ -69,8 +70,20 @@ class PictureFile(OutputFile):
         return path
 
 
+class HtmlFile(OutputFile):
+    """A report to be written; by its suffix it takes the place of no table and no model."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Fail if its name is none of an HTML file."""
+        path = super().convert(value, param, ctx)
+        if path.suffix.lower() not in (".html", ".htm"):
+            self.fail(f"{path}: a report's name ends in .html or .htm", param, ctx)
+        return path
+
+
 OUTPUT_FILE = OutputFile()
 PICTURE_FILE = PictureFile()
+HTML_FILE = HtmlFile()
 
 
 def _words_or_file(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
@@ -308,6 +321,15 @@ def json_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def html_option(command: Command) -> Command:
+    """--html, as argument ``html_file``."""
+    return click.option(
+        "--html", "html_file", type=HTML_FILE, metavar="FILE",
+        help="Also write a report with pictures to this .html file, for a browser; it needs no "
+        "network. What the accuracy rests on is measured for it, by 20,000 predictions at most.",
+    )(command)  # fmt: skip
+
+
 def plot_option(command: Command) -> Command:
     """--plot, as argument ``plot_file``; what it does, the command's help has to say."""
     return click.option(
@@ -339,12 +361,18 @@ def worker_count(jobs: int | None, n_files: int) -> int:
     return min(jobs, n_files)
 
 
-def evaluate_with_progress(table: "FeatureTable", config: "Config", search: bool) -> "Evaluation":
+def evaluate_with_progress(
+    table: "FeatureTable",
+    config: "Config",
+    search: bool,
+    meter: "ImportanceMeter | None" = None,
+) -> "Evaluation":
     """Cross-validate, showing how far it is."""
     from genreclf.evaluation import cross_validate
 
+    watching = {} if meter is None else {"on_model": meter}
     with progress(None, "cross-validation") as advance:
-        return cross_validate(table, config, search=search, on_fold=advance)
+        return cross_validate(table, config, search=search, on_fold=advance, **watching)
 
 
 def announce_long_training(
@@ -378,6 +406,21 @@ def write_text(path: Path, text: str) -> None:
         return
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def write_html(
+    path: Path,
+    evaluation: "Evaluation",
+    result: dict[str, Any],
+    table: "FeatureTable",
+    meter: "ImportanceMeter",
+) -> None:
+    """Write the HTML report of an evaluation, and say where."""
+    from genreclf.htmlreport import html_report
+
+    command = ["genreclf", *click.get_current_context().find_root().obj]
+    write_text(path, html_report(evaluation, result, table, meter, command))
+    note(f"report written to {path}")
 
 
 def audio_sources(paths: Sequence[Path], labels: str) -> "Sources":

@@ -11,10 +11,12 @@ from genreclf.cli.options import (
     TableOptions,
     announce_long_training,
     evaluate_with_progress,
+    html_option,
     learning_options,
     stdout_console,
     table_options,
     target_precision_option,
+    write_html,
 )
 from genreclf.cli.telling import note, plural, verbosity_options
 
@@ -34,6 +36,7 @@ from genreclf.cli.telling import note, plural, verbosity_options
 @target_precision_option
 @table_options
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
+@html_option
 @verbosity_options
 def train(
     table: Path,
@@ -42,6 +45,7 @@ def train(
     target_precision: float | None,
     table_options: TableOptions,
     no_evaluate: bool,
+    html_file: Path | None,
 ) -> None:  # fmt: skip
     """Train a classifier on the labelled tracks of a feature TABLE and save it.
 
@@ -53,16 +57,20 @@ def train(
     Examples:
       genreclf train features.csv
       genreclf train features.csv -o forest.joblib --classifier random-forest
+      genreclf train features.csv --html report.html
       genreclf train features.csv --set classifier.C=3 --set pca=off
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
     from genreclf.evaluation import count_trainings
+    from genreclf.importance import ImportanceMeter
     from genreclf.model import Model
     from genreclf.report import evaluation_report, genre_counts
     from genreclf.table import load_table
 
     if no_evaluate and target_precision:
         raise click.UsageError("--target-precision is learned from the cross-validation")
+    if no_evaluate and html_file:
+        raise click.UsageError("--html reports the cross-validation, which --no-evaluate skips")
     settings = learning.settings()
     features = load_table(table, table_options.columns()).labelled()
     console = stdout_console()
@@ -73,11 +81,15 @@ def train(
     announce_long_training(features, settings, n_trainings, learning.search)
     evaluated = None
     if not no_evaluate:
-        evaluation = evaluate_with_progress(features, settings, learning.search)
+        meter = ImportanceMeter(features, settings)
+        watching = meter if html_file else None
+        evaluation = evaluate_with_progress(features, settings, learning.search, watching)
         evaluated = evaluation.to_dict(target_precision)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
     if evaluated is not None:
+        if html_file is not None:
+            write_html(html_file, evaluation, evaluated, features, meter)
         evaluation_report(evaluated, console)
     note(f"model written to {output}")
