@@ -26,7 +26,7 @@ from genreclf.files import written_whole
 from genreclf.formats import import_pyarrow, table_format
 from genreclf.pooling import feature_names
 
-__all__ = ["Columns", "FeatureTable", "load_table"]
+__all__ = ["Columns", "FeatureTable", "groups_of", "load_table", "load_tables"]
 
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
@@ -230,7 +230,36 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     TableError
         If the file is no table, or a column that was asked for is not there.
     """
-    path, columns = Path(path), columns or Columns()
+    return load_tables([path], columns)[0]
+
+
+def load_tables(
+    paths: Sequence[str | Path], columns: Columns | None = None
+) -> list[FeatureTable]:
+    """Read several tables; a column that was asked for has to be in one of them.
+
+    See ``load_table``.
+    """
+    columns = columns or Columns()
+    sources = [Path(path) for path in paths]
+    read = [_read_joined(path, columns) for path in sources]
+    names = [str(name) for frame, _, _ in read for name in frame.columns]
+    for name in [*sorted(columns.asked_for), *columns.patterns]:
+        if not any(_matches(have, [name]) for have in names):
+            where = ", ".join(map(str, sources))
+            raise TableError(f"{where}: no column {name}; it has {_shortened(names)}")
+    tables = []
+    for path, (frame, header, notes) in zip(sources, read, strict=True):
+        if frame.empty:
+            raise TableError(f"{path}: the table has no rows")
+        table = _from_frame(frame, header, columns, path)
+        tables.append(replace(table, notes=[*notes, *table.notes]))
+    return tables
+
+
+def _read_joined(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     frame, header = _read(path, columns)
     notes = []
     for other in columns.join:
@@ -238,16 +267,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         if lost := len(frame) - len(joined):
             notes.append(f"{lost} of {len(frame)} tracks are not in {other} and are left out")
         frame, header = joined, None
-    asked_for = [*sorted(columns.asked_for), *columns.patterns]
-    for name in asked_for:
-        if name not in frame and not any(_matches(have, [name]) for have in frame.columns):
-            raise TableError(
-                f"{path}: no column {name}; it has {_shortened(list(map(str, frame.columns)))}"
-            )
-    if frame.empty:
-        raise TableError(f"{path}: the table has no rows")
-    table = _from_frame(frame, header, columns, path)
-    return replace(table, notes=[*notes, *table.notes])
+    return frame, header, notes
 
 
 def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
@@ -319,7 +339,7 @@ def _from_frame(
     paths = _texts(frame, "path" if "path" in frame else "filename")
     groups = _texts(frame, columns.group)
     if columns.group_regex is not None:
-        groups = _groups_of(paths, columns.group_regex)
+        groups = groups_of(paths, columns.group_regex)
     labels = _texts(frame, columns.label)
     notes += [*_notes_on_paths(paths), *_notes_on_labels(labels)]
     return FeatureTable(
@@ -356,7 +376,14 @@ def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
     return np.array([_text(value) for value in values], dtype=object)
 
 
-def _groups_of(paths: Texts, pattern: str) -> Texts:
+def groups_of(paths: Texts, pattern: str) -> Texts:
+    """Take groups from paths: the first parenthesis of a regular expression, or all it matches.
+
+    Raises
+    ------
+    TableError
+        If it is no regular expression, or matches nowhere.
+    """
     try:
         found = [re.search(pattern, path) for path in paths]
     except re.error as error:

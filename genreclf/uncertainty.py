@@ -13,6 +13,7 @@ from genreclf.table import Texts
 __all__ = [
     "ConfidenceBin",
     "Threshold",
+    "bootstrap_interval",
     "expected_calibration_error",
     "permutation_p_value",
     "reliability",
@@ -36,6 +37,30 @@ def _wilson(successes: NDArray[Any], n: NDArray[Any], z: float) -> tuple[Doubles
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return np.maximum(0, centre - half), np.minimum(1, centre + half)
+
+
+def bootstrap_interval(
+    values: NDArray[Any], group: NDArray[np.intp], n_samples: int, seed: int
+) -> tuple[float, float]:
+    """95 % percentile interval of a mean, by drawing groups of values anew (Efron 1979).
+
+    Parameters
+    ----------
+    values : (n,) array
+    group : (n,) array of int
+        Number of the group that each value belongs to, from 0.
+    n_samples : int
+    seed : int
+    """
+    sums = np.bincount(group, weights=values)
+    sizes = np.bincount(group)
+    random = np.random.default_rng(seed)
+    means = []
+    for _ in range(n_samples):
+        drawn = random.integers(len(sizes), size=len(sizes))
+        means.append(sums[drawn].sum() / sizes[drawn].sum())
+    low, high = np.percentile(means, (2.5, 97.5))
+    return float(low), float(high)
 
 
 @dataclass(frozen=True, slots=True)
