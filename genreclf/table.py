@@ -233,9 +233,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     return load_tables([path], columns)[0]
 
 
-def load_tables(
-    paths: Sequence[str | Path], columns: Columns | None = None
-) -> list[FeatureTable]:
+def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> list[FeatureTable]:
     """Read several tables; a column that was asked for has to be in one of them.
 
     See ``load_table``.

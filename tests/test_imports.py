@@ -18,7 +18,7 @@ CHAIN = [
     "spectra", "medians", "separation", "features", "pooling", "cache", "reference", "tags",
     "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
-    "card", "modelfile", "model", "report", "cli", "__main__",
+    "significance", "comparison", "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -103,7 +103,16 @@ def test_packages_are_imported_at_home_only(path: Path) -> None:
         ["--version"],
         *(
             [c, "--help"]
-            for c in ("extract", "train", "evaluate", "audit", "predict", "inspect", "cache")
+            for c in (
+                "extract",
+                "train",
+                "evaluate",
+                "compare",
+                "audit",
+                "predict",
+                "inspect",
+                "cache",
+            )
         ),
     ],
     ids=" ".join,

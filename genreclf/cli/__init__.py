@@ -13,6 +13,7 @@ import click
 from genreclf import __version__
 from genreclf.cli.audit import audit
 from genreclf.cli.cache import cache
+from genreclf.cli.compare import compare
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
@@ -84,5 +85,5 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, audit, predict, inspect, cache):
+for command in (extract, train, evaluate, compare, audit, predict, inspect, cache):
     cli.add_command(command)

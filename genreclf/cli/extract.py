@@ -20,6 +20,7 @@ from genreclf.cli.options import (
     cache_option,
     config_option,
     jobs_option,
+    labels_option,
     note,
     plural,
     progress,
@@ -46,14 +47,7 @@ if TYPE_CHECKING:
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
 )
 @config_option
-@click.option(
-    "--labels",
-    default="folder",
-    show_default=True,
-    metavar="folder|none|FILE.csv",
-    help="Where genres come from: each file's folder, nowhere, or a manifest with the "
-    "columns path,label[,group], paths relative to it.",
-)
+@labels_option
 @jobs_option
 @click.option(
     "--errors",
@@ -100,7 +94,9 @@ def extract(
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
-            rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
+            rows, failures = extract_with_progress(
+                tracks, settings, output, workers, cache_in_use(no_cache)
+            )
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
@@ -108,7 +104,7 @@ def extract(
                 note(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
-    note(_summary(rows, failures, output))
+    note(summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
@@ -131,7 +127,8 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
         finish(output)
 
 
-def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
+def summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) -> str:
+    """Count what was extracted, and where it comes from."""
     kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
     parts = [f"{kept} finished by an earlier run"] if kept else []
     parts += [f"{cached} from the cache"] if cached else []
@@ -140,13 +137,14 @@ def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) 
     return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
 
 
-def _run(
+def extract_with_progress(
     tracks: "list[Track]",
     settings: "Config",
     output: Path | None,
     workers: "Workers",
     cache: Path | None,
 ) -> "tuple[list[Row], list[Failure]]":
+    """Compute the features of tracks, showing how far it is, and tell of each that fails."""
     from genreclf.extraction import Row, extract_tracks
     from genreclf.journal import extract_resumably, journal_path
 

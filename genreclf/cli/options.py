@@ -175,6 +175,15 @@ def _gathered(
     return cast(Command, wrapped)
 
 
+def labels_option(command: Command) -> Command:
+    """--labels, for audio."""
+    return click.option(
+        "--labels", default="folder", show_default=True, metavar="folder|none|FILE.csv",
+        help="Where genres come from: each file's folder, nowhere, or a manifest with the "
+        "columns path,label[,group], paths relative to it.",
+    )(command)  # fmt: skip
+
+
 def jobs_option(command: Command) -> Command:
     """--jobs, by default the cores that this process may use."""
     return click.option(
