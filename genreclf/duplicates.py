@@ -80,6 +80,15 @@ class Copies:
         _, recording[several] = np.unique(same[several], return_inverse=True)
         return Copies(recording, np.where(again & np.isinf(self.distance), 0.0, self.distance))
 
+    def merged(self, other: "Copies") -> "Copies":
+        """Take for copies what this or another table of the same tracks takes for copies."""
+        nobody = np.full(len(self.recording), "", dtype=object)
+        together = other.joined(self.joined(nobody))
+        recording = np.full(len(together), -1, dtype=np.intp)
+        several = together != ""
+        _, recording[several] = np.unique(together[several], return_inverse=True)
+        return Copies(recording, np.minimum(self.distance, other.distance))
+
     def joined(self, groups: Texts) -> Texts:
         """Put all copies of a recording into one group, and groups that share one into one.
 

@@ -43,9 +43,18 @@ __all__ = [
     "count_trainings",
     "cross_validate",
     "evaluate_model",
+    "predict_held_out",
+    "share_interval",
+    "unscored_notes",
 ]
 
 Interval = tuple[float, float]
+
+NO_GROUPS = (
+    "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
+    "the accuracy look better than it is; give groups in the group column of a manifest, "
+    "or name one with --group COLUMN"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,17 +345,13 @@ def cross_validate(
         on_model(pipeline, part)
         on_fold()
 
-    held_out = _predict_held_out(together, config, splits, search, fitted)
-    notes = [*table.notes, *splits.notes, *_unscored_notes(table, splits, held_out)]
+    held_out = predict_held_out(together, config, splits, search, fitted)
+    notes = [*table.notes, *splits.notes, *unscored_notes(table, splits, held_out)]
     ungrouped = None
     if splits.kind == "grouped":
         ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)
     elif not table.has_groups and splits.kind == "stratified":
-        notes.append(
-            "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
-            "the accuracy look better than it is; give groups in the group column of a manifest, "
-            "or name one with --group COLUMN"
-        )
+        notes.append(NO_GROUPS)
     return Evaluation(
         held_out,
         table.genres,
@@ -391,13 +396,25 @@ def evaluate_model(
     return Evaluation(held_out, genres, {"kind": "model"}, config, interval, None, notes)
 
 
-def _predict_held_out(
+def predict_held_out(
     table: FeatureTable,
     config: Config,
     splits: Splits,
     search: bool,
     fitted: Callable[[Any, FeatureTable], object],
 ) -> HeldOut:
+    """Predict the test tracks of each fold after training on its other tracks.
+
+    Returns
+    -------
+    HeldOut
+        The test tracks of ``known_genres_only(splits.folds, table.labels)``, fold by fold.
+
+    Raises
+    ------
+    TableError
+        If no genre can be tested.
+    """
     parts = []
     for train_rows, rows in known_genres_only(splits.folds, table.labels):
         train, part = table.take(train_rows), table.take(rows)
@@ -442,7 +459,7 @@ def _ungrouped_accuracy(
     """Accuracy on the same tracks when tracks of one group may be on both sides."""
     splits = cross_validation(table.labels, None, config.evaluation.folds, config.seed)
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
-    held_out = _predict_held_out(ungrouped, config, splits, search, lambda *_: on_fold())
+    held_out = predict_held_out(ungrouped, config, splits, search, lambda *_: on_fold())
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
 
 
@@ -450,7 +467,8 @@ def _n_tested(splits: Splits) -> int:
     return sum(len(test) for _, test in splits.folds)
 
 
-def _unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:
+def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:
+    """Tell which test tracks could not be predicted rightly by anyone, and are left out."""
     tested = np.concatenate([test for _, test in splits.folds])
     unscored = np.setdiff1d(tested, held_out.rows)
     if not len(unscored):
@@ -469,20 +487,29 @@ def _unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> l
 
 
 def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> Interval:
-    """95 % confidence interval of the accuracy.
+    """95 % confidence interval of the accuracy; see ``share_interval``."""
+    return share_interval(held_out.correct, held_out.groups if has_groups else None, config)
+
+
+def share_interval(right: NDArray[Any], groups: Texts | None, config: Config) -> Interval:
+    """95 % confidence interval of a share of right answers.
 
     Wilson's where tracks are independent; where they come in groups, the percentiles of a
     bootstrap over groups, since tracks of one artist stand or fall together, but no less than
     Wilson's.
+
+    Parameters
+    ----------
+    right : (n_tracks,) array
+        True or 1 where the answer is right; in between for a mean over several answers.
+    groups : (n_tracks,) array of str, or None
+    config : Config
     """
-    correct = held_out.correct
-    independent = wilson_interval(int(correct.sum()), len(correct))
-    if not has_groups:
+    independent = wilson_interval(float(right.sum()), len(right))
+    if groups is None:
         return independent
-    low, high = group_bootstrap(
-        correct, held_out.groups, config.evaluation.bootstrap_samples, config.seed
-    )
+    low, high = group_bootstrap(right, groups, config.evaluation.bootstrap_samples, config.seed)
     if low == high:  # all right or all wrong: what so many groups can tell
-        n_groups = len(set(own_groups(held_out.groups)))
-        return wilson_interval(held_out.accuracy * n_groups, n_groups)
+        n_groups = len(set(own_groups(groups)))
+        return wilson_interval(float(right.mean()) * n_groups, n_groups)
     return min(low, independent[0]), max(high, independent[1])

@@ -3,13 +3,13 @@
 Colours are those of Okabe & Ito (2008), which colour-blind people can tell apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["COLOURS", "TrackPicture", "check_plot", "draw_track", "figure"]
+__all__ = [
+    "COLOURS",
+    "TrackPicture",
+    "check_plot",
+    "draw_comparison",
+    "draw_track",
+    "figure",
+]
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 FORMATS = (".png", ".svg", ".pdf")
@@ -132,3 +139,86 @@ def _draw_segments(axes: "Axes", segments: list[tuple[float, float, str]]) -> No
         axes.text((start + stop) / 2, 0.5, letter, ha="center", va="center", clip_on=True)
     axes.set(yticks=[], ylim=(0, 1))
     axes.set_ylabel("sections", rotation=0, ha="right", va="center")
+
+
+# Of a verdict: colour, whether the dot is filled, and what the legend calls it.
+_VERDICTS = {
+    "better": (COLOURS[2], True, "better"),
+    "worse": (COLOURS[5], True, "worse"),
+    "noise": ("0.45", False, "no more than noise"),
+    "same": ("0.45", False, "the same answers"),
+}
+
+
+def draw_comparison(
+    path: Path,
+    variants: Sequence[Mapping[str, Any]],
+    differences: Sequence[Mapping[str, Any]],
+    reference: str | None,
+) -> None:
+    """Draw accuracies and their paired differences, each with its 95 % interval.
+
+    Parameters
+    ----------
+    path : Path
+    variants, differences : sequences of mappings
+        ``variants`` and ``comparisons`` of ``Comparison.to_dict``.
+    reference : str or None
+        If there is one, differences stand in the row of their variant.
+    """
+    names = [_label(variant["name"]) for variant in variants]
+    n_rows = max(len(variants), len(differences))
+    with figure(path, 8.5, 1.5 + 0.3 * n_rows) as drawn:
+        left, right = drawn.subplots(1, 2, sharey=reference is not None)
+        for row, variant in enumerate(variants):
+            _draw_estimate(left, row, variant["accuracy"], variant["accuracy_ci95"], COLOURS[0])
+        _finish(left, names, "accuracy (%) with 95 % interval")
+        rows = [variant["name"] for variant in variants]
+        for i, found in enumerate(differences):
+            colour, filled, words = _VERDICTS[found["verdict"]]
+            _draw_estimate(
+                right, i if reference is None else rows.index(found["variant"]),
+                found["difference"], found["difference_ci95"], colour, filled, words,
+            )  # fmt: skip
+        right.axvline(0, color="0.3", linewidth=0.8)
+        if reference is None:
+            pairs = [f"{_label(d['variant'])} less {_label(d['reference'])}" for d in differences]
+            _finish(right, pairs, "paired difference (points)")
+        else:
+            _finish(right, names, f"difference from {_label(reference)} (points)")
+            right.tick_params(axis="y", labelleft=False)
+        handles, words = right.get_legend_handles_labels()
+        by_words = dict(zip(words, handles, strict=True))
+        drawn.legend(
+            by_words.values(), by_words.keys(), loc="outside upper right", ncols=4, frameon=False
+        )
+
+
+def _draw_estimate(
+    axes: "Axes", row: int, value: float, interval: Sequence[float], colour: str,
+    filled: bool = True, words: str = "",
+) -> None:  # fmt: skip
+    low, high = interval
+    axes.errorbar(
+        100 * value, row,
+        # A bootstrap's interval need not hold the value to the last digit.
+        xerr=[[max(0.0, 100 * (value - low))], [max(0.0, 100 * (high - value))]],
+        fmt="o", color=colour, markerfacecolor=colour if filled else "white", capsize=3,
+        label=words or None,
+    )  # fmt: skip
+
+
+def _finish(axes: "Axes", names: Sequence[str], what: str) -> None:
+    """Name the rows, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlabel(what)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _label(name: str, most: int = 32) -> str:
+    """Shorten a name in its middle, and leave nothing that matplotlib takes for mathematics."""
+    text = one_line(name).replace("$", r"\$")
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is ne
 __all__ = [
     "audio_report",
     "audit_report",
+    "comparison_lines",
     "comparison_report",
     "config_lines",
     "evaluation_report",
@@ -31,6 +32,7 @@ __all__ = [
     "predictions_table",
     "printable",
     "table_report",
+    "variants_report",
 ]
 
 _KINDS = {
@@ -341,6 +343,127 @@ def comparison_report(differences: dict[str, float], console: Console) -> None:
     for name, difference in differences.items():
         table.add_row(name, f"{difference:.1e}")
     console.print(table)
+
+
+def variants_report(result: dict[str, Any], console: Console) -> None:
+    """Print what ``Comparison.to_dict`` holds: accuracies, differences, verdicts."""
+    groups = result["n_groups"]
+    tracks = f"{result['n_tracks']} tracks" + (f" in {groups} groups" if groups else "")
+    how = _KINDS[result["splits"]["kind"]].format(**result["splits"])
+    repeats = result["splits"]["n_repeats"]
+    console.print(f"{tracks}, {how}{f', {repeats} times' if repeats > 1 else ''}", highlight=False)
+    console.print(_variants_table(result))
+    if result["reference"] is None:
+        console.print(_pairs_table(result))
+    for line in comparison_lines(result):
+        console.print(printable(line), highlight=False)
+    _print_notes(result["notes"], console)
+
+
+def _variants_table(result: dict[str, Any]) -> Table:
+    """One row a variant; with a reference, how much the others differ from it."""
+    found = {} if result["reference"] is None else {
+        difference["variant"]: difference for difference in result["comparisons"]
+    }  # fmt: skip
+    columns = ["columns", "accuracy", "95 %", *(_DIFFERENCE if found else ())]
+    table = Table("variant", *map(_right, columns), *(["verdict"] if found else []))
+    for variant in result["variants"]:
+        low, high = variant["accuracy_ci95"]
+        cells = [
+            str(variant["n_columns"]),
+            f"{variant['accuracy']:.1%}",
+            f"{low:.0%} to {high:.0%}",
+        ]
+        if variant["name"] in found:
+            cells += _difference_cells(found[variant["name"]])
+        elif found:
+            cells += ["", "", "", "reference"]
+        table.add_row(printable(variant["name"]), *cells)
+    return table
+
+
+def _pairs_table(result: dict[str, Any]) -> Table:
+    table = Table("variant", "against", *map(_right, _DIFFERENCE), "verdict")
+    for found in result["comparisons"]:
+        names = printable(found["variant"]), printable(found["reference"])
+        table.add_row(*names, *_difference_cells(found))
+    return table
+
+
+_DIFFERENCE = ("points", "95 %", "p")
+
+
+def _difference_cells(found: dict[str, Any]) -> list[str]:
+    low, high = found["difference_ci95"]
+    interval = f"{100 * low:+.1f} to {100 * high:+.1f}"
+    points = f"{100 * found['difference']:+.1f}"
+    return [points, interval, _p(found["p_holm"]), found["verdict"]]
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
+def comparison_lines(result: dict[str, Any]) -> list[str]:
+    """Say in words which differences are more than noise, from ``Comparison.to_dict``."""
+    found = result["comparisons"]
+    return [*map(_difference_line, found), *_which_test(found, result), *_smallest(found)]
+
+
+def _difference_line(found: dict[str, Any]) -> str:
+    names = found["variant"], found["reference"]
+    if found["verdict"] == "same":
+        return "{} gives the same answers as {}".format(*names)
+    points, (low, high) = 100 * found["difference"], found["difference_ci95"]
+    p_values = f"p {_equals(found['p_holm'])}"
+    if found["test"] == "t":
+        p_values += f", by permutation {_p(found['permutation']['p_value'])}"
+    elif found["t_test"] is not None:
+        p_values += f", by t-test {_p(found['t_test']['p_value'])}"
+    facts = f"(95 % {100 * low:.1f} to {100 * high:.1f}; {p_values})"
+    if found["verdict"] == "noise":
+        return (
+            f"{names[0]} and {names[1]} differ by {points:+.1f} points, no more than noise {facts}"
+        )
+    return f"{names[0]} is {found['verdict']} than {names[1]} by {abs(points):.1f} points {facts}"
+
+
+def _equals(p_value: float) -> str:
+    return _p(p_value) if p_value < 0.001 else f"= {_p(p_value)}"
+
+
+def _which_test(found: Sequence[dict[str, Any]], result: dict[str, Any]) -> list[str]:
+    """Say what decides, and why."""
+    n_folds = len(result["splits"]["n_test"])
+    units = "groups" if result["n_groups"] else "tracks"
+    n_units = found[0]["permutation"]["n_units"]
+    lines = []
+    if any(difference["test"] == "t" for difference in found):
+        lines.append(
+            f"p is that of the corrected resampled t-test over {n_folds} folds (Nadeau & Bengio "
+            "2003)"
+        )
+    permuted = [difference for difference in found if difference["test"] == "permutation"]
+    if permuted:
+        few = any(difference["t_test"] is not None for difference in permuted)
+        why = "too few" if few else "too much alike"
+        lines.append(
+            f"{'elsewhere p' if lines else 'p'} is that of the permutation test, which exchanges "
+            f"the answers of {n_units} {units}: {n_folds} folds are {why} for the t-test to be "
+            "believed"
+        )
+    if len(found) > 1:
+        lines.append(f"p is corrected for {len(found)} comparisons (Holm 1979), intervals are not")
+    return lines
+
+
+def _smallest(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Say what so many tracks can tell at all."""
+    widths = [high - low for low, high in (each["difference_ci95"] for each in found) if high > low]
+    if not widths:
+        return []
+    points = 100 * sorted(widths)[len(widths) // 2] / 2
+    return [f"on these tracks, a difference below some {points:.1f} points is lost in the noise"]
 
 
 def _print_notes(notes: Iterable[str], console: Console) -> None:

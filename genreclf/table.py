@@ -28,7 +28,7 @@ from genreclf.kept import Layout
 from genreclf.pooling import feature_names
 from genreclf.sources import groups_of
 
-__all__ = ["Columns", "FeatureTable", "load_table"]
+__all__ = ["Columns", "FeatureTable", "load_table", "load_tables"]
 
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
@@ -241,7 +241,37 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     TableError
         If the file is no table, or a column that was asked for is not there.
     """
-    path, columns = Path(path), columns or Columns()
+    return load_tables([path], columns)[0]
+
+
+def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> list[FeatureTable]:
+    """Read several tables; a column that was asked for has to be in one of them.
+
+    See ``load_table``.
+    """
+    columns = columns or Columns()
+    sources = [Path(path) for path in paths]
+    read = [_read_joined(path, columns) for path in sources]
+    names = [str(name) for frame, _, _ in read for name in frame.columns]
+    for name in [*sorted(columns.asked_for), *columns.patterns]:
+        if not any(_matches(have, [name]) for have in names):
+            where = ", ".join(map(str, sources))
+            raise TableError(f"{where}: no column {name}; it has {_shortened(names)}")
+    tables = []
+    for path, (frame, header, notes) in zip(sources, read, strict=True):
+        if frame.empty:
+            raise TableError(f"{path}: the table has no rows")
+        table = _from_frame(frame, header, columns, path)
+        frames = None
+        if table.config is not None and (n_kept := Layout.of(table.config).n_kept):
+            frames = read_frames(path, n_kept, table.config, table.paths)
+        tables.append(replace(table, notes=[*notes, *table.notes], frames=frames))
+    return tables
+
+
+def _read_joined(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     frame, header = _read(path, columns)
     notes = []
     for other in columns.join:
@@ -249,19 +279,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         if lost := len(frame) - len(joined):
             notes.append(f"{lost} of {len(frame)} tracks are not in {other} and are left out")
         frame, header = joined, None
-    asked_for = [*sorted(columns.asked_for), *columns.patterns]
-    for name in asked_for:
-        if name not in frame and not any(_matches(have, [name]) for have in frame.columns):
-            raise TableError(
-                f"{path}: no column {name}; it has {_shortened(list(map(str, frame.columns)))}"
-            )
-    if frame.empty:
-        raise TableError(f"{path}: the table has no rows")
-    table = _from_frame(frame, header, columns, path)
-    frames = None
-    if table.config is not None and (n_kept := Layout.of(table.config).n_kept):
-        frames = read_frames(path, n_kept, table.config, table.paths)
-    return replace(table, notes=[*notes, *table.notes], frames=frames)
+    return frame, header, notes
 
 
 def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:

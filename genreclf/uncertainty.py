@@ -13,6 +13,7 @@ from genreclf.table import Texts
 __all__ = [
     "ConfidenceBin",
     "Threshold",
+    "bootstrap_interval",
     "expected_calibration_error",
     "group_bootstrap",
     "permutation_p_value",
@@ -42,24 +43,31 @@ def _wilson(successes: NDArray[Any], n: NDArray[Any], z: float) -> tuple[Doubles
 def group_bootstrap(
     values: NDArray[Any], groups: Texts, n_samples: int, seed: int
 ) -> tuple[float, float]:
-    """95 % interval of a mean, by the percentiles of a bootstrap over groups.
+    """As ``bootstrap_interval``; a track whose group is the empty string is drawn on its own."""
+    _, group = np.unique(own_groups(groups), return_inverse=True)
+    return bootstrap_interval(values, group, n_samples, seed)
+
+
+def bootstrap_interval(
+    values: NDArray[Any], group: NDArray[np.intp], n_samples: int, seed: int
+) -> tuple[float, float]:
+    """95 % percentile interval of a mean, by drawing groups of values anew (Efron 1979).
 
     Parameters
     ----------
     values : (n,) array
-    groups : (n,) array of str
-        Tracks of one group are drawn together; one whose group is the empty string on its own.
+    group : (n,) array of int
+        Number of the group that each value belongs to, from 0.
     n_samples : int
     seed : int
     """
-    _, group = np.unique(own_groups(groups), return_inverse=True)
-    totals = np.bincount(group, weights=values)
+    sums = np.bincount(group, weights=values)
     sizes = np.bincount(group)
     random = np.random.default_rng(seed)
     means = []
     for _ in range(n_samples):
         drawn = random.integers(len(sizes), size=len(sizes))
-        means.append(totals[drawn].sum() / sizes[drawn].sum())
+        means.append(sums[drawn].sum() / sizes[drawn].sum())
     low, high = np.percentile(means, (2.5, 97.5))
     return float(low), float(high)
 

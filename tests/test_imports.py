@@ -19,7 +19,8 @@ CHAIN = [
     "pooling", "kept", "cache", "reference", "tags", "workers", "labels", "framestore", "table",
     "extraction", "journal", "transformer", "versions", "splits", "scaling", "duplicates",
     "calibration", "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "importance",
-    "audit", "card", "modelfile", "model", "report", "htmlreport", "cli", "__main__",
+    "significance", "comparison", "audit", "card", "modelfile", "model", "report", "htmlreport",
+    "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -108,7 +109,16 @@ def test_packages_are_imported_at_home_only(path: Path) -> None:
         ["--version"],
         *(
             [c, "--help"]
-            for c in ("extract", "train", "evaluate", "audit", "predict", "inspect", "cache")
+            for c in (
+                "extract",
+                "train",
+                "evaluate",
+                "compare",
+                "audit",
+                "predict",
+                "inspect",
+                "cache",
+            )
         ),
         ["config", "show", "--help"],
         ["completion", "--help"],

@@ -13,6 +13,7 @@ import click
 from genreclf import __version__
 from genreclf.cli.audit import audit
 from genreclf.cli.cache import cache
+from genreclf.cli.compare import compare
 from genreclf.cli.completion import completion
 from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
@@ -111,5 +112,9 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, audit, predict, inspect, cache, config, completion):
+COMMANDS = (
+    extract, train, evaluate, compare, audit, predict, inspect, cache, config, completion,
+)  # fmt: skip
+
+for command in COMMANDS:
     cli.add_command(command)

@@ -115,7 +115,7 @@ def extract(
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
-            tracks = _labelled(tracks, labelling, workers)
+            tracks = labelled(tracks, labelling, workers)
             rows, failures = extract_with_progress(
                 tracks, settings, output, workers, cache_in_use(no_cache)
             )
@@ -126,13 +126,14 @@ def extract(
                 complain(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
         _write_table(rows, settings, output)
-    _tell_of_groups(rows)
+    tell_of_groups(rows)
     note(summary(rows, failures, output, time.monotonic() - started))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
+def labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
+    """Add labels and groups to tracks, showing how far it is, and tell what was met."""
     from genreclf.labels import label_tracks
 
     shown = (
@@ -149,7 +150,7 @@ def _labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers")
     return found.tracks
 
 
-def _tell_of_groups(rows: "list[Row]") -> None:
+def tell_of_groups(rows: "list[Row]") -> None:
     """Say what an accuracy without groups is worth, while it is easy to do better."""
     labelled = [row.track for row in rows if row.track.label]
     if n := sum(not track.group for track in labelled):

@@ -211,18 +211,30 @@ def group_regex_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
+def labels_option(command: Command) -> Command:
+    """--labels, for audio."""
+    return click.option(
+        "--labels", default="folder", show_default=True, shell_complete=complete_labels,
+        metavar="folder|tags|none|FILE.csv",
+        help="Where genres come from: each file's folder, its tags, nowhere, or a manifest with "
+        "the columns path,label[,group], paths relative to it.",
+    )(command)  # fmt: skip
+
+
+def label_map_option(command: Command) -> Command:
+    """--label-map, a file."""
+    return click.option(
+        "--label-map", type=FILE, metavar="FILE",
+        help="How genres are to be spelt: a CSV file with the columns from,to, or TOML. Case, "
+        "spaces and punctuation do not count; an empty 'to' takes the label away.",
+    )(command)  # fmt: skip
+
+
 def label_options(command: Command) -> Command:
     """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
     options = [
-        click.option("--labels", default="folder", show_default=True,
-                     shell_complete=complete_labels,
-                     metavar="folder|tags|none|FILE.csv",
-                     help="Where genres come from: each file's folder, its tags, nowhere, or a "
-                     "manifest with the columns path,label[,group], paths relative to it."),
-        click.option("--label-map", type=FILE, metavar="FILE",
-                     help="How genres are to be spelt: a CSV file with the columns from,to, or "
-                     "TOML. Case, spaces and punctuation do not count; an empty 'to' takes the "
-                     "label away."),
+        labels_option,
+        label_map_option,
         click.option("--group", type=click.Choice(list(GROUPS)),
                      help="Take groups, what no test may have on both sides, from this tag (where "
                      "a manifest gives none)."),
