@@ -1,20 +1,24 @@
 """Which seconds of a track are listened to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from genreclf.audio import AudioInfo, Samples, decode
 from genreclf.config import Excerpt as ExcerptSettings
 from genreclf.config import View
-from genreclf.errors import AudioError
+from genreclf.errors import AudioError, SilenceError
 from genreclf.resampling import resample
 
 __all__ = ["Excerpt", "centre_span", "load_excerpt", "load_excerpts"]
 
+
+# From the length and the sample rate of a track to start and stop, all in samples but the rate.
+Placing: TypeAlias = Callable[[int, int, ExcerptSettings], tuple[int, int]]
 
 # Less than half a step of 20-bit audio between the lowest and the highest sample.
 SILENCE = 1e-6
@@ -66,17 +70,18 @@ def load_excerpt(path: Path, config: View) -> Excerpt:
     return load_excerpts(path, [config])[0]
 
 
-def load_excerpts(path: Path, views: Sequence[View]) -> list[Excerpt]:
-    """As ``load_excerpt`` for each view, but decode once."""
+def load_excerpts(path: Path, views: Sequence[View], place: Placing | None = None) -> list[Excerpt]:
+    """As ``load_excerpt`` for each view, but decode once; elsewhere with another ``place``."""
+    place = place or centre_span
 
     def needed(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
-        spans = [centre_span(n_frames, sample_rate_hz, view.excerpt) for view in views]
+        spans = [place(n_frames, sample_rate_hz, view.excerpt) for view in views]
         return min(start for start, _ in spans), max(stop for _, stop in spans)
 
     decoded, info, first = decode(path, needed)
     excerpts = []
     for view in views:
-        start, stop = centre_span(info.n_frames, info.sample_rate_hz, view.excerpt)
+        start, stop = place(info.n_frames, info.sample_rate_hz, view.excerpt)
         native = decoded[start - first : stop - first]
         _check(path, native, info.sample_rate_hz, view.excerpt)
         rate = view.audio.sample_rate_hz
@@ -96,7 +101,7 @@ def _check(path: Path, native: Samples, sample_rate_hz: int, settings: ExcerptSe
             f"at least {settings.min_seconds:g} s are needed (excerpt.min_seconds)"
         )
     if np.ptp(native) < SILENCE:
-        raise AudioError(f"{path}: holds only silence; there is nothing to classify")
+        raise SilenceError(f"{path}: holds only silence; there is nothing to classify")
 
 
 def centre_span(n_frames: int, sample_rate_hz: int, settings: ExcerptSettings) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from genreclf.cache import Cache, prepare_cache
 from genreclf.config import Config, ExtractionConfig
 from genreclf.errors import AudioError
-from genreclf.excerpt import Excerpt, load_excerpts
+from genreclf.excerpt import Excerpt, Placing, load_excerpts
 from genreclf.features import compute_features
 from genreclf.labels import Labelling, label_tracks
 from genreclf.pooling import feature_names, pool
@@ -63,8 +63,17 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     return pool(extract_frames(Path(path), config)[1], config)
 
 
-def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[str, Array]]:
+def extract_frames(
+    path: Path, config: ExtractionConfig, place: Placing | None = None
+) -> tuple[Excerpt, dict[str, Array]]:
     """Compute the features of one audio file before they are pooled over time.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExtractionConfig
+    place : callable, optional
+        Where to listen, if not in the middle.
 
     Returns
     -------
@@ -75,7 +84,7 @@ def extract_frames(path: Path, config: ExtractionConfig) -> tuple[Excerpt, dict[
     """
     frames: dict[str, Array] = {}
     with _blas().limit(limits=1, user_api="blas"):
-        excerpts = load_excerpts(path, config.each_view)
+        excerpts = load_excerpts(path, config.each_view, place)
         for excerpt, view in zip(excerpts, config.each_view, strict=True):
             mix = mix_spectrum(excerpt, view)
             parts = separate(mix, view)
