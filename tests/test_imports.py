@@ -16,10 +16,11 @@ CHAIN = [
     "errors", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "blocklevel", "features", "pooling", "cache", "reference",
-    "tags", "workers", "labels",
-    "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
+    "tags", "tagwriter", "workers", "playlists", "labels",
+    "table", "extraction", "windows", "journal", "transformer", "versions", "splits", "scaling",
+    "explanation",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
-    "card", "modelfile", "model", "report", "cli", "__main__",
+    "card", "modelfile", "model", "timeline", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -29,7 +30,7 @@ AT_HOME = {
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
     "matplotlib": {"plots"},
-    "mutagen": {"tags"},
+    "mutagen": {"tags", "tagwriter"},
     "pebble": {"workers"},
     "pandas": {"table"},
     "sklearn": {

@@ -19,6 +19,7 @@ from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.predict import predict
+from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
@@ -87,5 +88,5 @@ def cli() -> None:
     warnings.showwarning = _show_warning
 
 
-for command in (extract, train, evaluate, audit, predict, inspect, cache, config, completion):
+for command in (extract, train, evaluate, audit, predict, tags, inspect, cache, config, completion):
     cli.add_command(command)
