@@ -45,6 +45,14 @@ class AudioError(GenreclfError):
     """An audio file that gives no features: missing, damaged, too short, not audio."""
 
 
+class SilenceError(AudioError):
+    """Nothing but silence where a file is listened to."""
+
+
+class TagError(GenreclfError):
+    """Tags that cannot be written, or a backup of them that cannot be used."""
+
+
 class TableError(GenreclfError):
     """A feature table or manifest that cannot be read, written or used as asked."""
 

@@ -30,6 +30,7 @@ from genreclf.uncertainty import (
     group_bootstrap,
     permutation_p_value,
     reliability,
+    sensible_threshold,
     threshold_for_precision,
     wilson_interval,
 )
@@ -240,6 +241,9 @@ class Evaluation:
             "versions": versions(),
             "notes": self.notes,
         }
+        suggested = sensible_threshold(self.held_out.confidence, self.held_out.correct)
+        if suggested is not None:
+            result["suggested_threshold"] = suggested.to_dict()
         if self.ungrouped_accuracy is not None:
             result["ungrouped_accuracy"] = self.ungrouped_accuracy
         if target_precision is not None:

@@ -12,7 +12,7 @@ import numpy as np
 from genreclf.audio import AudioInfo, Samples, decode_spans
 from genreclf.config import LONGEST_SECONDS, View
 from genreclf.config import Excerpt as ExcerptSettings
-from genreclf.errors import AudioError
+from genreclf.errors import AudioError, SilenceError
 from genreclf.resampling import resample
 
 __all__ = [
@@ -164,7 +164,7 @@ def load_excerpts(
         heard = [(start, _part(parts, start, stop)) for start, stop in spans]
         heard = [(start, native) for start, native in heard if _is_heard(native, path, info, view)]
         if not heard:
-            raise AudioError(f"{path}: holds only silence; there is nothing to classify")
+            raise SilenceError(f"{path}: holds only silence; there is nothing to classify")
         excerpts.append([_excerpt(native, start, info, view) for start, native in heard])
     return excerpts
 

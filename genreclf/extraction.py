@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from genreclf.cache import Cache, prepare_cache
 from genreclf.config import Config, ExtractionConfig, View
 from genreclf.errors import AudioError
-from genreclf.excerpt import Excerpt, load_excerpts
+from genreclf.excerpt import Chooser, Excerpt, load_excerpts
 from genreclf.features import TRACK_LEVEL, compute_features
 from genreclf.kept import Layout, keep
 from genreclf.labels import Labelling, label_tracks
@@ -72,9 +72,12 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     return pool(extract_frames(Path(path), config)[1], config)
 
 
-def extract_vector(path: Path, config: ExtractionConfig) -> Array:
-    """Compute the features of one audio file, and behind them the frames that are kept."""
-    return _vector(extract_frames(path, config)[1], config)
+def extract_vector(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Array:
+    """Compute the features of one audio file, and behind them the frames that are kept.
+
+    See ``extract_frames`` for the parameters.
+    """
+    return _vector(extract_frames(path, config, choose)[1], config)
 
 
 def extract_each(path: Path, config: ExtractionConfig) -> Array:
@@ -95,8 +98,17 @@ def _vector(frames: Frames, config: ExtractionConfig) -> Array:
     return np.concatenate((pool(frames, config), keep(frames, config)))
 
 
-def extract_frames(path: Path, config: ExtractionConfig) -> tuple[list[Excerpt], Frames]:
+def extract_frames(
+    path: Path, config: ExtractionConfig, choose: Chooser | None = None
+) -> tuple[list[Excerpt], Frames]:
     """Compute the features of one audio file before they are pooled over time.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExtractionConfig
+    choose : callable, optional
+        Where to listen, if not where the configuration says.
 
     Returns
     -------
@@ -106,7 +118,7 @@ def extract_frames(path: Path, config: ExtractionConfig) -> tuple[list[Excerpt],
         Of all views; no two have a feature of the same name. Those of several excerpts follow
         each other; of what an excerpt has one value, such as the tempo, it is the median.
     """
-    views = _hear(path, config)
+    views = _hear(path, config, choose)
     return views[0].excerpts, _side_by_side([_joined(heard.frames) for heard in views])
 
 
@@ -126,10 +138,10 @@ class _Heard(NamedTuple):
     frames: list[Frames]
 
 
-def _hear(path: Path, config: ExtractionConfig) -> list[_Heard]:
+def _hear(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> list[_Heard]:
     views = config.each_view
     with _blas().limit(limits=1, user_api="blas"):
-        excerpts = load_excerpts(path, views, chooser(path, views))
+        excerpts = load_excerpts(path, views, choose or chooser(path, views))
         return [
             _Heard(several, [_frames_of(excerpt, view) for excerpt in several])
             for several, view in zip(excerpts, views, strict=True)

@@ -2,9 +2,10 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from genreclf.card import Card
 from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.errors import ModelError, TableError, shortened
-from genreclf.extraction import Failure, Outcome, extract_tracks
+from genreclf.explanation import explain
+from genreclf.extraction import Failure, Outcome, Row, extract_tracks
 from genreclf.kept import Layout
 from genreclf.modelfile import bundled_model, read_card, read_model, write_model
 from genreclf.novelty import NoveltyDetector
@@ -28,10 +30,14 @@ from genreclf.workers import Workers
 
 if TYPE_CHECKING:
     from genreclf.evaluation import Evaluation
+    from genreclf.uncertainty import Threshold
 
 __all__ = ["UNKNOWN", "Model", "Prediction"]
 
 UNKNOWN = "unknown"
+
+# Tracks that are predicted at once. A forest takes as long for one as for so many.
+BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +54,16 @@ class Prediction:
         may fit.
     threshold : float
         Confidence below which the answer is ``unknown``.
+    explanation : dict of str to float
+        Where it was asked for: what each group of features adds to the probability of the most
+        probable genre, against the average training track; the largest first.
     """
 
     path: str
     probabilities: dict[str, float]
     novel: bool = False
     threshold: float = 0.0
+    explanation: dict[str, float] = field(default_factory=dict)
 
     @property
     def genre(self) -> str:
@@ -153,9 +163,16 @@ class Model(Card):
         probabilities: NDArray[np.float64] = self.pipeline.predict_proba(self._inputs(table))
         return probabilities
 
-    def predict_table(self, table: FeatureTable) -> Iterator[Prediction]:
-        """Yield a prediction for each track of a table."""
-        yield from self._predictions([str(path) for path in table.paths], self._inputs(table))
+    def predict_table(
+        self, table: FeatureTable, *, explained: bool = False
+    ) -> Iterator[Prediction]:
+        """Yield a prediction for each track of a table, explained if that is asked for."""
+        values = self._inputs(table)
+        for path, row, novel, probabilities in zip(
+            table.paths, values, *self._judge(values), strict=True
+        ):
+            prediction = self._prediction(str(path), novel, probabilities)
+            yield self._explained(prediction, row[None]) if explained else prediction
 
     def predict_files(
         self,
@@ -182,11 +199,29 @@ class Model(Card):
         outcomes = extract_tracks(tracks, self.config, workers, cache, each_excerpt=True)
         yield from self.predict_outcomes(outcomes)
 
-    def predict_outcomes(self, outcomes: Iterable[Outcome]) -> Iterator[Prediction | Failure]:
+    def predict_outcomes(
+        self, outcomes: Iterable[Outcome], *, explained: bool = False
+    ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each track whose features were to be computed.
 
-        Of several excerpts of a track the probabilities are averaged, and the track is novel if
-        half of them are.
+        Of several rows of features of a track the probabilities are averaged, and the track is
+        novel if half of them are.
+        """
+        columns = self.columns()
+        outcomes = iter(outcomes)
+        while batch := list(islice(outcomes, BATCH)):
+            rows = [outcome for outcome in batch if isinstance(outcome, Row)]
+            predictions = iter(self._predict_rows(rows, columns, explained))
+            for outcome in batch:
+                yield outcome if isinstance(outcome, Failure) else next(predictions)
+
+    def columns(self) -> list[int]:
+        """Return where the model's columns stand among those that its configuration makes.
+
+        Raises
+        ------
+        ModelError
+            If the configuration lacks one.
         """
         place = {name: column for column, name in enumerate(feature_names(self.config))}
         if unknown := [name for name in self.feature_names if name not in place]:
@@ -194,16 +229,7 @@ class Model(Card):
                 f"the model's configuration makes no {shortened(unknown[0])}, which its card names"
             )
         columns = [place[name] for name in self.feature_names]
-        columns += range(len(place), len(place) + self._n_kept)
-        for outcome in outcomes:
-            if isinstance(outcome, Failure):
-                yield outcome
-            else:
-                values = np.atleast_2d(outcome.values)[:, columns]
-                novel, probabilities = self._judge(values)
-                yield self._prediction(
-                    str(outcome.track.path), novel.mean() >= 0.5, probabilities.mean(axis=0)
-                )
+        return [*columns, *range(len(place), len(place) + self._n_kept)]
 
     def columns_of(self, table: FeatureTable) -> FeatureTable:
         """Return the table with those columns only that the pipeline takes, in its order.
@@ -214,6 +240,52 @@ class Model(Card):
             If the table lacks columns or was made with another configuration.
         """
         return replace(table, names=self.feature_names, values=self._values(table))
+
+    def predict_windows(self, path: str, values: NDArray[np.float32]) -> list[Prediction]:
+        """Return a prediction for each row of features of one track, (n, n_features)."""
+        if not len(values):
+            return []
+        judged = zip(*self._judge(values[:, self.columns()]), strict=True)
+        return [self._prediction(path, novel, probabilities) for novel, probabilities in judged]
+
+    def _predict_rows(
+        self, rows: Sequence[Row], columns: list[int], explained: bool
+    ) -> Iterator[Prediction]:
+        if not rows:
+            return
+        vectors = [np.atleast_2d(row.values)[:, columns] for row in rows]
+        novel, probabilities = self._judge(np.concatenate(vectors))
+        start = 0
+        for row, several in zip(rows, vectors, strict=True):
+            own = slice(start, start := start + len(several))
+            prediction = self._prediction(
+                str(row.track.path), novel[own].mean() >= 0.5, probabilities[own].mean(axis=0)
+            )
+            yield self._explained(prediction, several) if explained else prediction
+
+    def sensible_threshold(self) -> "Threshold":
+        """Return the confidence below which to answer ``unknown``, as its evaluation has it.
+
+        That which was asked for in training, else that from which on answers are more often right
+        than wrong; to a tenth, where the model was evaluated before there was such a threshold.
+
+        Raises
+        ------
+        ModelError
+            If the model was not evaluated, or is never right often enough.
+        """
+        if self.evaluation is None:
+            raise ModelError(
+                "this model was not evaluated and knows no threshold: name one, or train it anew "
+                "with its cross-validation"
+            )
+        try:
+            found = _known_threshold(self.evaluation)
+        except (KeyError, TypeError, ValueError):  # a card may hold anything there
+            raise ModelError("the model's evaluation is damaged: name a threshold") from None
+        if found is None:
+            raise ModelError("even the surest answers of this model are as often wrong as right")
+        return found
 
     def evaluate(self, table: FeatureTable) -> "Evaluation":
         """Compare predictions with the labels of a table.
@@ -272,9 +344,9 @@ class Model(Card):
         """Refuse estimators that do not fit the card, or do not even predict."""
         zeros = np.zeros((1, len(self.feature_names) + self._n_kept), dtype=np.float32)
         try:
-            [prediction] = self._predictions([""], zeros)
+            _, [probabilities] = self._judge(zeros)
             fits = list(self.pipeline.classes_) == self.genres
-            fits &= bool(np.isfinite(list(prediction.probabilities.values())).all())
+            fits &= bool(np.isfinite(probabilities).all())
         except Exception as error:  # whatever a stranger's estimators lead to
             reason = shortened(str(error) or type(error).__name__, 300)
             raise ModelError(f"{path}: not a genreclf model, or a damaged one ({reason})") from None
@@ -299,10 +371,6 @@ class Model(Card):
                 )
         return table.columns_of(self.feature_names)
 
-    def _predictions(self, paths: list[str], columns: NDArray[np.float32]) -> Iterator[Prediction]:
-        for path, novel, probabilities in zip(paths, *self._judge(columns), strict=True):
-            yield self._prediction(path, novel, probabilities)
-
     def _judge(self, columns: NDArray[np.float32]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Return which rows are novel, and the probabilities of each, (n_rows, n_genres)."""
         try:
@@ -310,13 +378,42 @@ class Model(Card):
                 novel = self.novelty.is_novel(columns[:, : len(self.feature_names)])
                 return novel, self.pipeline.predict_proba(columns)
         except Exception as error:  # whatever a stranger's estimators lead to
-            reason = shortened(str(error) or type(error).__name__, 300)
-            raise ModelError(f"the model cannot predict, and may be damaged: {reason}") from None
+            raise _damaged(error) from None
 
     def _prediction(self, path: str, novel: Any, row: NDArray[np.float64]) -> Prediction:
         order = np.argsort(-row, kind="stable")
         probabilities = {self.genres[j]: float(row[j]) for j in order}
         return Prediction(path, probabilities, bool(novel), self.threshold)
+
+    def _explained(self, prediction: Prediction, values: NDArray[np.float32]) -> Prediction:
+        genre = self.genres.index(next(iter(prediction.probabilities)))
+        try:
+            with np.errstate(all="ignore"):
+                pipeline, names = self.pipeline, self.feature_names
+                if self._n_kept:  # a codebook's words are explained, not its frames
+                    values, pipeline = pipeline[:1].transform(values), pipeline[1:]
+                    names = [*names, *["codebook."] * (values.shape[1] - len(names))]
+                found = explain(pipeline, names, values, genre)
+        except Exception as error:  # as above
+            raise _damaged(error) from None
+        return replace(prediction, explanation=found)
+
+
+def _damaged(error: Exception) -> ModelError:
+    reason = shortened(str(error) or type(error).__name__, 300)
+    return ModelError(f"the model cannot predict, and may be damaged: {reason}")
+
+
+def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
+    from genreclf.uncertainty import Threshold, sensible_threshold
+
+    for key in ("threshold", "suggested_threshold"):
+        if key in evaluation:
+            names = ("confidence", "precision", "coverage")
+            return Threshold(None, *(float(evaluation[key][name]) for name in names))
+    bins = evaluation["reliability"]
+    columns = (np.array([part[key] for part in bins], float) for key in ("low", "accuracy", "n"))
+    return sensible_threshold(*columns)
 
 
 def _threshold(evaluation: dict[str, Any]) -> float:

@@ -27,6 +27,7 @@ from genreclf.files import written_whole
 __all__ = [
     "SUFFIXES",
     "bundled_model",
+    "data_folder",
     "is_trusted",
     "read_card",
     "read_model",
@@ -275,9 +276,14 @@ def _is_known(digest: str) -> bool:
         return False
 
 
-def _record() -> Path:
+def data_folder() -> Path:
+    """Return where genreclf keeps what is the user's own; it need not exist."""
     folder = os.environ.get("GENRECLF_DATA")
-    return (Path(folder) if folder else user_data_path("genreclf")) / "trusted-models.sha256"
+    return Path(folder) if folder else user_data_path("genreclf")
+
+
+def _record() -> Path:
+    return data_folder() / "trusted-models.sha256"
 
 
 def _sha256(path: Path) -> str:

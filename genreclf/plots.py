@@ -23,6 +23,7 @@ __all__ = [
     "TrackPicture",
     "check_plot",
     "draw_comparison",
+    "draw_timeline",
     "draw_track",
     "figure",
 ]
@@ -218,7 +219,60 @@ def _finish(axes: "Axes", names: Sequence[str], what: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def draw_timeline(
+    path: Path,
+    borders: Sequence[float],
+    probabilities: "NDArray[np.float64]",
+    genres: Sequence[str],
+    title: str = "",
+) -> None:
+    """Draw how the probabilities of genres change along a track, one on top of the other.
+
+    Parameters
+    ----------
+    path : Path
+        Picture to write.
+    borders : sequence of n + 1 float
+        Seconds between which each of n windows stands.
+    probabilities : (n, n_genres) array
+        NaN in a window of silence, which is left blank.
+    genres : sequence of str
+        Names of the columns. Of more than there are colours, the least probable are put together.
+    title : str
+    """
+    import numpy as np
+    from matplotlib.ticker import FuncFormatter
+
+    order = np.argsort(-np.nansum(probabilities, axis=0), kind="stable")
+    n_named = len(order) if len(order) <= len(COLOURS) else len(COLOURS) - 1
+    shares = [probabilities[:, column] for column in order[:n_named]]
+    names = [genres[column] for column in order[:n_named]]
+    if n_named < len(order):
+        shares.append(probabilities[:, order[n_named:]].sum(axis=1))
+        names.append(f"{len(order) - n_named} others")
+    colours = [*COLOURS[:n_named], *("#999999" for _ in names[n_named:])]
+    with figure(path, 9, 4) as drawn:
+        axes = drawn.subplots()
+        below = np.zeros(len(probabilities))
+        for share, name, colour in zip(shares, names, colours, strict=True):
+            axes.stairs(
+                below + share, borders, baseline=below, fill=True, color=colour,
+                linewidth=0, label=_label(name),
+            )  # fmt: skip
+            below = below + share
+        axes.set(xlim=(borders[0], borders[-1]), ylim=(0, 1), xlabel="time (min:s)")
+        axes.set_ylabel("probability")
+        axes.set_title(_label(title), loc="left")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x // 60:.0f}:{x % 60:02.0f}"))
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, reverse=True)
+
+
 def _label(name: str, most: int = 32) -> str:
-    """Shorten a name in its middle, and leave nothing that matplotlib takes for mathematics."""
-    text = one_line(name).replace("$", r"\$")
-    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
+    """Shorten a name in its middle, and leave nothing that matplotlib takes for something else.
+
+    That is mathematics between dollars, and a label that is not to be shown, which begins with _.
+    """
+    text = one_line(name)
+    text = text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
+    text = text.replace("$", r"\$")
+    return f"\N{ZERO WIDTH SPACE}{text}" if text.startswith("_") else text

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is ne
     from genreclf.excerpt import Excerpt
     from genreclf.model import Prediction
     from genreclf.table import FeatureTable
+    from genreclf.timeline import Timeline
 
 __all__ = [
     "audio_report",
@@ -32,6 +33,7 @@ __all__ = [
     "predictions_table",
     "printable",
     "table_report",
+    "timeline_report",
     "variants_report",
 ]
 
@@ -95,6 +97,12 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             "{precision:.1%} of those are right ({target_precision:.0%} asked for)".format(
                 **result["threshold"]
             )
+        )
+    elif "suggested_threshold" in result:
+        lines.append(
+            "answers of less than {confidence:.1%} are more often wrong than right; predict "
+            "--threshold auto withholds them, and {precision:.1%} of the others are right "
+            "({coverage:.1%} of the tracks)".format(**result["suggested_threshold"])
         )
     return lines
 
@@ -164,9 +172,12 @@ def genre_counts(labels: Iterable[str]) -> str:
 def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
     """One row a file: the genre, how sure, the runners-up, and whether it is like nothing known."""
     any_novel = any(prediction.novel for prediction in predictions)
+    any_explained = any(prediction.explanation for prediction in predictions)
     table = Table("file", "genre", _right("confidence"))
     if top > 1:
         table.add_column("then")
+    if any_explained:
+        table.add_column("because of (points against the average track)")
     if any_novel:
         table.add_column("note")
     for prediction in predictions:
@@ -177,9 +188,58 @@ def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
         cells = [printable(prediction.path), printable(prediction.genre)]
         cells.append(f"{prediction.confidence:.0%}")
         cells += [others] if top > 1 else []
+        cells += [_reasons(prediction.explanation)] if any_explained else []
         cells += ["novel" if prediction.novel else ""] if any_novel else []
         table.add_row(*cells)
     return table
+
+
+_MOST_REASONS = 3
+
+
+def _reasons(explanation: dict[str, float]) -> str:
+    """Name what counted most, in percentage points."""
+    largest = list(explanation.items())[:_MOST_REASONS]
+    return ", ".join(f"{printable(group)} {100 * share:+.0f}" for group, share in largest)
+
+
+_STRIP_WIDTH = 60
+_SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+SILENT = "silence"
+
+
+def timeline_report(timeline: "Timeline", console: Console) -> None:
+    """Print the stretches of a track that have one genre each, and all of it as a strip of signs.
+
+    Each sign of the strip is as long a part of the track as the others.
+    """
+    runs = timeline.runs()
+    genres = dict.fromkeys(run.genre for run in runs if run.genre is not None)
+    signs: dict[str | None, str] = dict(zip(genres, _SIGNS, strict=False))
+    table = Table("", _right("from"), _right("to"), "genre", _right("confidence"))
+    if any(run.novel for run in runs):
+        table.add_column("note")
+    for run in runs:
+        sure = "" if run.confidence is None else f"{run.confidence:.0%}"
+        cells = [_clock(run.start), _clock(run.stop), printable(run.genre or SILENT), sure]
+        noted = (["novel"] if run.novel else [""]) if len(table.columns) > len(cells) + 1 else []
+        table.add_row(_sign(run.genre, signs), *cells, *noted)
+    begin, end = runs[0].start, runs[-1].stop
+    width = min(_STRIP_WIDTH, len(timeline.windows))
+    times = [begin + (end - begin) * (i + 0.5) / width for i in range(width)]
+    strip = (next(run.genre for run in runs if time <= run.stop) for time in times)
+    shown = "".join(_sign(genre, signs) for genre in strip)
+    console.print(f"{printable(timeline.path)}\n{shown}", highlight=False, soft_wrap=True)
+    console.print(table)
+
+
+def _sign(genre: str | None, signs: dict[str | None, str]) -> str:
+    return "·" if genre is None else signs.get(genre, "?")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def table_report(table: "FeatureTable", console: Console) -> None:

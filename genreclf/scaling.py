@@ -50,6 +50,14 @@ class LogScaler(TransformerMixin, BaseEstimator):
         values = self._logarithms(validate_data(self, X, dtype=np.float64, reset=False))
         return np.clip((values - self.mean_) / self.spread_, -self.limit, self.limit)
 
+    def inverse_transform(self, X: ArrayLike) -> Doubles:
+        """Return the values whose scaled ones these are, (n_samples, n_features)."""
+        check_is_fitted(self)
+        values = np.asarray(X, dtype=np.float64) * self.spread_ + self.mean_
+        positive = ~np.isnan(self.floor_)
+        values[:, positive] = np.exp(values[:, positive])
+        return values
+
     def _logarithms(self, values: Doubles) -> Doubles:
         positive = ~np.isnan(self.floor_)
         result = values.copy()

@@ -18,6 +18,7 @@ __all__ = [
     "group_bootstrap",
     "permutation_p_value",
     "reliability",
+    "sensible_threshold",
     "threshold_for_precision",
     "wilson_interval",
 ]
@@ -147,8 +148,8 @@ class Threshold:
 
     Attributes
     ----------
-    target_precision : float
-        What was asked for.
+    target_precision : float or None
+        What was asked for, if anything.
     confidence : float
         Answers of less are withheld.
     precision : float
@@ -157,14 +158,14 @@ class Threshold:
         Share of tracks that are answered.
     """
 
-    target_precision: float
+    target_precision: float | None
     confidence: float
     precision: float
     coverage: float
 
     def to_dict(self) -> dict[str, float]:
         """Return plain values."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def threshold_for_precision(
@@ -202,4 +203,44 @@ def threshold_for_precision(
         confidence=float(confidence[order[k]]),
         precision=float(n_right[k] / n_answered[k]),
         coverage=float(n_answered[k] / len(order)),
+    )
+
+
+def sensible_threshold(
+    confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | int = 1
+) -> Threshold | None:
+    """Find the confidence below which answers are more often wrong than right.
+
+    Chow's rule (1970, "On optimum recognition error and reject tradeoff") on what was held out,
+    where no answer is worth half as much as a right one: of all thresholds, the one that has the
+    most right answers more than wrong ones.
+
+    Parameters
+    ----------
+    confidence : (n,) array
+        Of tracks that were predicted by a classifier that had not seen them, or lower edges of
+        bins of such tracks.
+    correct : (n,) array
+        Whether the prediction is right, or which share of a bin is.
+    n : (n,) array of int, optional
+        Tracks in each bin.
+
+    Returns
+    -------
+    Threshold or None
+        None if not even the surest answers are more often right than wrong.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    sizes = np.broadcast_to(n, confidence.shape)[order]
+    n_answered, n_right = np.cumsum(sizes), np.cumsum(sizes * correct[order])
+    last = np.append(np.diff(confidence[order]) != 0, True)
+    net = np.where(last, 2 * n_right - n_answered, -np.inf)
+    k = int(net.argmax())
+    if net[k] <= 0:
+        return None
+    return Threshold(
+        target_precision=None,
+        confidence=float(confidence[order[k]]),
+        precision=float(n_right[k] / n_answered[k]),
+        coverage=float(n_answered[k] / n_answered[-1]),
     )

@@ -16,11 +16,11 @@ CHAIN = [
     "errors", "bands", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
-    "pooling", "kept", "cache", "reference", "tags", "workers", "labels", "framestore", "table",
-    "extraction", "journal", "transformer", "versions", "splits", "scaling", "duplicates",
-    "calibration", "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "importance",
-    "significance", "comparison", "audit", "card", "modelfile", "model", "report", "htmlreport",
-    "cli", "__main__",
+    "pooling", "kept", "cache", "reference", "tags", "tagwriter", "workers", "playlists", "labels",
+    "framestore", "table", "extraction", "windows", "journal", "transformer", "versions", "splits",
+    "scaling", "explanation", "duplicates", "calibration", "codebook", "novelty", "classifiers",
+    "uncertainty", "evaluation", "importance", "significance", "comparison", "audit", "card",
+    "modelfile", "model", "timeline", "report", "htmlreport", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -30,7 +30,7 @@ AT_HOME = {
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
     "matplotlib": {"plots"},
-    "mutagen": {"tags"},
+    "mutagen": {"tags", "tagwriter"},
     "pebble": {"workers"},
     "pandas": {"table"},
     "sklearn": {

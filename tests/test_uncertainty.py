@@ -8,6 +8,7 @@ from genreclf.uncertainty import (
     expected_calibration_error,
     permutation_p_value,
     reliability,
+    sensible_threshold,
     threshold_for_precision,
 )
 
@@ -109,3 +110,38 @@ def test_tracks_of_one_artist_are_one_piece_of_evidence() -> None:
     together = permutation_p_value(labels, predicted, artists, 999, 0)
     assert alone == 0.001
     assert 0.02 < together < 0.3
+
+
+def test_a_sensible_threshold_leaves_more_right_than_wrong() -> None:
+    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    correct = np.array([True, True, False, True, False, False])
+    found = sensible_threshold(confidence, correct)
+    assert found is not None
+    # 2, 1 or 2 more right than wrong from 0.8, 0.7 and 0.6 on: the first of the best.
+    assert (found.confidence, found.precision, found.coverage) == (0.8, 1.0, pytest.approx(1 / 3))
+    assert "target_precision" not in found.to_dict()
+    assert sensible_threshold(confidence, ~correct & (confidence > 0.65)) is None
+    assert sensible_threshold(confidence, np.zeros(6, dtype=bool)) is None
+
+
+def test_a_sensible_threshold_of_many_is_where_half_are_right() -> None:
+    random = np.random.default_rng(0)
+    confidence = random.uniform(0, 1, 20_000)
+    correct = random.uniform(0, 1, 20_000) < confidence  # perfectly calibrated
+    found = sensible_threshold(confidence, correct)
+    assert found is not None
+    assert found.confidence == pytest.approx(0.5, abs=0.05)
+    bins = reliability(confidence, correct)
+    low, share, n = (np.array([getattr(b, k) for b in bins]) for k in ("low", "accuracy", "n"))
+    binned = sensible_threshold(low, share, n)
+    assert binned is not None
+    assert binned.confidence == pytest.approx(0.5)
+    assert binned.precision == pytest.approx(correct[confidence > 0.5].mean())
+    assert binned.coverage == pytest.approx((confidence > 0.5).mean())
+
+
+def test_a_sensible_threshold_divides_no_equal_confidences() -> None:
+    confidence = np.array([0.9, 0.9, 0.5])
+    found = sensible_threshold(confidence, np.array([True, False, True]))
+    assert found is not None
+    assert found.confidence == 0.5

@@ -20,6 +20,7 @@ from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.predict import predict
+from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
@@ -113,7 +114,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    extract, train, evaluate, compare, audit, predict, inspect, cache, config, completion,
+    extract, train, evaluate, compare, audit, predict, tags, inspect, cache, config, completion,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -4,11 +4,11 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,20 +16,24 @@ from genreclf.cli.options import (
     ANY_PATH,
     FILE,
     NOTHING_DONE,
+    OUTPUT_FILE,
     SOME_FAILED,
     audio_sources,
     cache_in_use,
     cache_option,
     jobs_option,
+    plot_option,
     stdout_console,
     timeout_option,
     trust_option,
     worker_count,
 )
+from genreclf.cli.tags import Tagging
 from genreclf.cli.telling import (
     Meter,
     complain,
     note,
+    plural,
     progress,
     tally,
     tell_row,
@@ -40,10 +44,27 @@ from genreclf.errors import escaped
 if TYPE_CHECKING:
     from genreclf.extraction import Failure, Outcome
     from genreclf.model import Model, Prediction
+    from genreclf.playlists import Playlists
     from genreclf.sources import Track
+    from genreclf.windows import Windows
     from genreclf.workers import Workers
 
-    Writer = Callable[[Iterable[Prediction | Failure], Model], Iterator[bool]]
+    Results = Iterable[Prediction | Failure]
+    Writer = Callable[[Results, Model], Iterator[bool]]
+
+# Rows of a table that are printed at a time, so that thousands of files need no memory.
+TABLE_ROWS = 200
+
+
+def _share_or_auto(
+    ctx: click.Context, param: click.Parameter, value: str | None
+) -> float | Literal["auto"] | None:
+    if value is None:
+        return None
+    if value == "auto":
+        return "auto"
+    share: float = click.FloatRange(0, 1)(value, param, ctx)
+    return share
 
 
 @click.command()
@@ -72,9 +93,10 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threshold",
-    type=click.FloatRange(0, 1),
-    metavar="P",
-    help="Answer 'unknown' below this confidence, whatever the model has learned.",
+    callback=_share_or_auto,
+    metavar="P|auto",
+    help="Answer 'unknown' below this confidence, whatever the model has learned. auto takes the "
+    "one below which its answers are more often wrong than right, by its evaluation.",
 )
 @click.option(
     "--format",
@@ -83,6 +105,51 @@ if TYPE_CHECKING:
     default="table",
     show_default=True,
     help="For people, or for programs.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Tell what spoke for the genre: what groups of features add to its probability, against "
+    "the average training track.",
+)
+@click.option(
+    "--timeline",
+    is_flag=True,
+    help="Classify windows along each file, and show how the genre changes.",
+)
+@click.option(
+    "--window",
+    type=click.FloatRange(1, 600),
+    metavar="SECONDS",
+    help="Length of the windows; by default what the model listens to of a file.",
+)
+@click.option(
+    "--step",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="From one window to the next; by default half a window.",
+)
+@plot_option
+@click.option(
+    "--m3u",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write a playlist a genre into this folder (.m3u8, in place of older ones), and unknown "
+    "and novel ones for the files that are so.",
+)
+@click.option(
+    "--write-tags",
+    is_flag=True,
+    help="Write the genre into each file's tags, unless it is unknown or the file novel. What the "
+    "tags were is kept; 'genreclf tags restore' puts it back.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what --write-tags would change.")
+@click.option(
+    "--backup",
+    type=OUTPUT_FILE,
+    metavar="FILE",
+    help="Where --write-tags keeps what the tags were, added to if it is there; by default a new "
+    "file in the user's data folder.",
 )
 @jobs_option
 @timeout_option
@@ -94,8 +161,17 @@ def predict(
     trust: bool,
     table: Path | None,
     top: int,
-    threshold: float | None,
+    threshold: float | Literal["auto"] | None,
     output_format: str,
+    explain: bool,
+    timeline: bool,
+    window: float | None,
+    step: float | None,
+    plot_file: Path | None,
+    m3u: Path | None,
+    write_tags: bool,
+    dry_run: bool,
+    backup: Path | None,
     jobs: int | None,
     timeout: float,
     no_cache: bool,
@@ -107,29 +183,82 @@ def predict(
     what is unlike all music that the model was trained on: noise, speech, another kind of music.
     The exit status is 3 if some files failed, and 1 if all did.
 
+    --timeline prints the stretches of each file that have one genre. jsonl gives one object a file,
+    {"path", "timeline": [{"start", "stop", "genre", "confidence", "probabilities"}, ...]}, in
+    seconds, the genre being null in silence; csv one row a window. --plot draws it, of one file.
+
+    --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
+    ...]. The contributions add up to the probability less that of the average training track.
+
+    --write-tags writes ID3 (mp3, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and APEv2
+    tags. Audio, other tags and permissions stay as they are.
+
     \b
     Examples:
       genreclf predict song.mp3
-      genreclf predict music/ --top 3 --threshold 0.5
+      genreclf predict music/ --top 3 --threshold auto
       genreclf predict - --format jsonl < playlist.txt
       genreclf predict --table features.csv --format csv > genres.csv
+      genreclf predict song.mp3 --explain
+      genreclf predict song.mp3 --timeline --window 10 --step 5 --plot song.png
+      genreclf predict music/ --threshold 0.7 --m3u playlists/
+      genreclf predict music/ --threshold auto --write-tags --dry-run
     """
-    if bool(paths) == bool(table):
-        raise click.UsageError("give audio files, or a table with --table")
-    write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    asked = click.get_current_context().params
+    _check_usage(paths, table, asked)
+    if timeline:
+        from genreclf.cli.timeline import write_csv, write_jsonl, write_table
+
+        write: Callable[..., Iterator[bool]]
+        write = {"table": write_table, "jsonl": write_jsonl, "csv": write_csv}[output_format]
+    else:
+        write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
+    write = partial(write, top=top)
     # Before a model is chosen and told of: without music there is nothing to answer.
     tracks = audio_sources(paths, labels="none").tracks if paths else []
+    if plot_file is not None and len(tracks) != 1:
+        raise click.UsageError(f"--plot draws one file, and here are {len(tracks)}")
+    tagging = Tagging.into(backup, dry_run=dry_run) if write_tags else None
     source = Source(model or _default_model(), trust, threshold)
     if table is not None:
-        failed = _predict_table(table, source, partial(write, top=top))
+        failed = _predict_table(table, source, write, explain)
     else:
         from genreclf.workers import Workers
 
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
-            kept = cache_in_use(no_cache)
-            failed = _predict_files(tracks, source, partial(write, top=top), workers, kept)
+            if timeline:
+                from genreclf.windows import Windows
+
+                windows = Windows(window, step)
+                failed = _predict_timelines(tracks, source, write, workers, windows, plot_file)
+            else:
+                library = Library(cache_in_use(no_cache), explain, _playlists(m3u), tagging)
+                failed = _predict_files(tracks, source, write, workers, library)
     if failed is not None:
         raise click.exceptions.Exit(failed)
+
+
+def _check_usage(paths: Sequence[Path], table: Path | None, asked: Mapping[str, Any]) -> None:
+    """Refuse options that would be without effect."""
+    if bool(paths) == bool(table):
+        raise click.UsageError("give audio files, or a table with --table")
+
+    def given(*names: str) -> list[str]:
+        spelt = ("--" + name.removesuffix("_file").replace("_", "-") for name in names)
+        return [option for name, option in zip(names, spelt, strict=True) if asked[name]]
+
+    for option, needed in (
+        *((option, "timeline") for option in given("window", "step", "plot_file")),
+        *((option, "write_tags") for option in given("dry_run", "backup")),
+    ):
+        if not asked[needed]:
+            raise click.UsageError(f"{option} goes with --{needed.replace('_', '-')} only")
+    if table and (others := given("timeline", "m3u", "write_tags")):
+        raise click.UsageError(f"{others[0]} needs audio files, not a table")
+    if asked["timeline"] and (others := given("explain", "m3u", "write_tags")):
+        raise click.UsageError(f"{others[0]} is about whole files, --timeline about their parts")
+    if asked["dry_run"] and asked["backup"]:
+        raise click.UsageError("--dry-run changes nothing, so that there is no --backup")
 
 
 @dataclass(frozen=True)
@@ -138,14 +267,67 @@ class Source:
 
     path: Path
     trusted: bool
-    threshold: float | None
+    threshold: float | Literal["auto"] | None
 
     def load(self) -> "Model":
         """Load it, with the threshold that was asked for."""
         from genreclf.model import Model
 
         model = Model.load(self.path, trusted=self.trusted)
-        return model if self.threshold is None else replace(model, threshold=self.threshold)
+        if self.threshold is None:
+            return model
+        if self.threshold != "auto":
+            return replace(model, threshold=self.threshold)
+        found = model.sensible_threshold()
+        note(
+            f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
+            f"evaluation reach it, and {found.precision:.0%} of those are right"
+        )
+        return replace(model, threshold=found.confidence)
+
+
+@dataclass(frozen=True)
+class Library:
+    """What else becomes of predictions than to be printed, and where features are kept."""
+
+    cache: Path | None
+    explained: bool
+    playlists: "Playlists | None"
+    tagging: Tagging | None
+
+    def through(self, results: "Results") -> "Results":
+        """Hand predictions on as they come, each when its tag is written."""
+        from genreclf.extraction import Failure
+
+        for result in results:
+            if not isinstance(result, Failure):
+                if self.playlists is not None:
+                    self.playlists.add("novel" if result.novel else result.genre, result.path)
+                if self.tagging is not None:
+                    self.tagging.write(result)
+            yield result
+
+    def finish(self, workers: "Workers", status: int | None) -> int | None:
+        """Write the playlists, tell of all, and return the exit status."""
+        if self.playlists is not None:
+            written, left_out = self.playlists.write(workers)
+            note(f"{plural(len(written), 'playlist')} written to {self.playlists.folder}")
+            for path in left_out:
+                complain(f"{path}: in no playlist; its name is not one line of text")
+            status = SOME_FAILED if left_out and status is None else status
+        if self.tagging is not None:
+            self.tagging.tell()
+            status = SOME_FAILED if self.tagging.failed and status is None else status
+        return status
+
+
+def _playlists(folder: Path | None) -> "Playlists | None":
+    if folder is None:
+        return None
+    from genreclf.playlists import Playlists
+
+    folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
+    return Playlists(folder)
 
 
 def _default_model() -> Path:
@@ -166,11 +348,11 @@ def _default_model() -> Path:
     return bundled_model()
 
 
-def _predict_table(table: Path, source: Source, write: "Writer") -> int | None:
+def _predict_table(table: Path, source: Source, write: "Writer", explain: bool) -> int | None:
     from genreclf.table import load_table
 
     model = source.load()
-    return _exit_status(write(model.predict_table(load_table(table)), model))
+    return _exit_status(write(model.predict_table(load_table(table), explained=explain), model))
 
 
 def _predict_files(
@@ -178,7 +360,7 @@ def _predict_files(
     source: Source,
     write: "Writer",
     workers: "Workers",
-    cache: Path | None,
+    library: Library,
 ) -> int | None:
     from genreclf.extraction import extract_tracks
     from genreclf.modelfile import read_card
@@ -186,14 +368,32 @@ def _predict_files(
     card = read_card(source.path)
     card.require_audio()
     # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
+    outcomes = extract_tracks(tracks, card.config, workers, library.cache, each_excerpt=True)
     model = source.load()
     with progress(len(tracks), "predict", "tracks") as meter:
-        predictions = model.predict_outcomes(_counted(outcomes, meter))
-        status = _exit_status(write(predictions, model))
+        predictions = model.predict_outcomes(_counted(outcomes, meter), explained=library.explained)
+        status = _exit_status(write(library.through(predictions), model))
     if len(tracks) > 1:
         earlier = [f"{meter.cached} from the cache"] if meter.cached else []
         note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
+    return library.finish(workers, status)
+
+
+def _predict_timelines(
+    tracks: "Sequence[Track]", source: Source, write: Callable[..., Iterator[bool]],
+    workers: "Workers", windows: "Windows", plot_file: Path | None,
+) -> int | None:  # fmt: skip
+    from genreclf.cli.timeline import counted, plotted
+    from genreclf.timeline import predict_timelines
+
+    model = source.load()
+    with progress(len(tracks), "predict", "tracks") as meter:
+        results = counted(predict_timelines(model, tracks, windows, workers), meter)
+        if plot_file is not None:
+            results = plotted(results, plot_file, model.genres)
+        status = _exit_status(write(results, model))
+    if len(tracks) > 1:
+        note(tally(meter.done - meter.failed, [], meter.failed, meter.seconds))
     return status
 
 
@@ -231,6 +431,9 @@ def _write_table(
             complain(result.error)
         else:
             predictions.append(result)
+        if len(predictions) == TABLE_ROWS:
+            stdout_console().print(predictions_table(predictions, top))
+            predictions = []
         yield not isinstance(result, Failure)
     if predictions:
         stdout_console().print(predictions_table(predictions, top))
@@ -255,6 +458,11 @@ def _write_jsonl(
             }
             if result.novel:
                 record["novel"] = True
+            if result.explanation:
+                record["explanation"] = [
+                    {"group": group, "contribution": share}
+                    for group, share in result.explanation.items()
+                ]
         click.echo(json.dumps(record))
         yield "error" not in record
 
