@@ -74,7 +74,7 @@ def train(
     evaluated = None
     if not no_evaluate:
         evaluation = evaluate_with_progress(features, settings, learning.search)
-        evaluated = evaluation.to_dict(target_precision)
+        evaluated = evaluation.to_dict(target_precision, suggest=True)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
