@@ -212,7 +212,11 @@ class Evaluation:
         return float(np.mean([scores["f1"] for scores in self.per_genre.values()]))
 
     def to_dict(
-        self, target_precision: float | None = None, n_permutations: int | None = None
+        self,
+        target_precision: float | None = None,
+        n_permutations: int | None = None,
+        *,
+        suggest: bool = False,
     ) -> dict[str, Any]:
         """Return everything as plain values; the keys are part of the command line's contract.
 
@@ -220,6 +224,9 @@ class Evaluation:
         ----------
         target_precision, n_permutations : optional
             Adds ``threshold`` and ``permutation_p_value``.
+        suggest : bool
+            Adds ``suggested_threshold``, below which answers are more often wrong than right, if
+            there is such a confidence: for the card of a model.
         """
         result: dict[str, Any] = {
             "accuracy": self.accuracy,
@@ -241,8 +248,8 @@ class Evaluation:
             "versions": versions(),
             "notes": self.notes,
         }
-        suggested = sensible_threshold(self.held_out.confidence, self.held_out.correct)
-        if suggested is not None:
+        held_out = self.held_out
+        if suggest and (suggested := sensible_threshold(held_out.confidence, held_out.correct)):
             result["suggested_threshold"] = suggested.to_dict()
         if self.ungrouped_accuracy is not None:
             result["ungrouped_accuracy"] = self.ungrouped_accuracy

@@ -131,7 +131,7 @@ class Model(Card):
         if search:
             config = tune(table, config)
         if evaluation is not None and not isinstance(evaluation, dict):
-            evaluation = evaluation.to_dict()
+            evaluation = evaluation.to_dict(suggest=True)
         pipeline = fit_pipeline(table, config)
         groups = table.groups if table.has_groups else None
         return cls(

@@ -84,7 +84,7 @@ def train(
         meter = ImportanceMeter(features, settings)
         watching = meter if html_file else None
         evaluation = evaluate_with_progress(features, settings, learning.search, watching)
-        evaluated = evaluation.to_dict(target_precision)
+        evaluated = evaluation.to_dict(target_precision, suggest=True)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
