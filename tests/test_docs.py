@@ -169,6 +169,10 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     evaluated = json.loads(run_cli("evaluate", "demo/features.csv", *quick, *asked, "--json", "-"))
     assert sorted(evaluated) == sorted(documented("Evaluation"))
 
+    ways = ["--classifiers", "lda,logistic", "--repeats", "1", "--set", "evaluation.folds=2"]
+    compared = json.loads(run_cli("compare", "demo/features.csv", *ways, "--json", "-"))
+    assert sorted(compared) == sorted(documented("Comparison"))
+
     model = tmp_path / "model.joblib"
     run_cli("train", "demo/features.csv", "-o", str(model), "--classifier", "lda", "--no-evaluate")
     card = json.loads(
