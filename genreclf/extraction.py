@@ -1,10 +1,11 @@
 """The chain from a file to its features; then the same for many tracks."""
 
+import platform
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from genreclf.spectra import Array, mix_spectrum
 from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.table import FeatureTable
 
 __all__ = [
@@ -115,7 +117,7 @@ Outcome = Row | Failure
 def extract_tracks(
     tracks: Iterable[Track],
     config: ExtractionConfig,
-    workers: Workers | None = None,
+    workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
 ) -> Generator[Outcome]:
     """Compute the features of many tracks, in their order.
@@ -124,7 +126,7 @@ def extract_tracks(
     ----------
     tracks : iterable of Track
     config : ExtractionConfig
-    workers : Workers, optional
+    workers : Workers or DaskWorkers, optional
         Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
     cache : Path, optional
@@ -144,7 +146,7 @@ def extract_tracks(
         cache = None
     if workers is None:
         return _outcomes_here(tracks, config, cache)
-    outcome_of = partial(_outcome_in_worker, config=config, cache=cache)
+    outcome_of = partial(_outcome_in_worker, config=config, cache=cache, host=platform.node())
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
 
@@ -171,12 +173,16 @@ def _outcomes_there(
 
 
 def _outcome_in_worker(
-    track: Track, config: ExtractionConfig, cache: Path | None
+    track: Track, config: ExtractionConfig, cache: Path | None, host: str
 ) -> tuple[Outcome, list[str]]:
     """Return the outcome and what was warned of, which nobody would see, or see too often."""
     with warnings.catch_warnings(record=True) as caught:
         opened = None if cache is None else _opened(cache, config)
         outcome = _outcome(track, config, opened)
+    here = platform.node()
+    if isinstance(outcome, Failure) and here != host and not track.path.exists():
+        where = f"on {here}, whose worker looked for it; it has to be there at the same path"
+        outcome = replace(outcome, error=f"{outcome.error} ({where})")
     return outcome, sorted({str(warning.message) for warning in caught})
 
 

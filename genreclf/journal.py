@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from genreclf.pooling import feature_names
 from genreclf.sources import Track
 from genreclf.spectra import Array
 from genreclf.workers import Workers
+
+if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
 
 __all__ = ["extract_resumably", "finish", "journal_path", "only_run"]
 
@@ -55,7 +58,7 @@ def extract_resumably(
     tracks: Sequence[Track],
     config: ExtractionConfig,
     output: Path,
-    workers: Workers | None = None,
+    workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
 ) -> Generator[Outcome]:
     """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.

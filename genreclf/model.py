@@ -25,6 +25,7 @@ from genreclf.versions import versions
 from genreclf.workers import Workers
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.evaluation import Evaluation
 
 __all__ = ["UNKNOWN", "Model", "Prediction"]
@@ -158,7 +159,7 @@ class Model(Card):
     def predict_files(
         self,
         paths: Iterable[str | Path],
-        workers: Workers | None = None,
+        workers: "Workers | DaskWorkers | None" = None,
         cache: Path | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each audio file, in their order.
@@ -166,7 +167,7 @@ class Model(Card):
         Parameters
         ----------
         paths : iterable of str or Path
-        workers : Workers, optional
+        workers : Workers or DaskWorkers, optional
         cache : Path, optional
             See ``extract_tracks``.
 

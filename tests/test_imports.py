@@ -17,7 +17,8 @@ CHAIN = [
     "resampling", "excerpt",
     "spectra", "medians", "separation", "blocklevel", "features", "pooling", "cache", "reference",
     "tags",
-    "workers", "table", "extraction", "journal", "transformer", "versions", "splits", "scaling",
+    "workers", "cluster", "table", "extraction", "journal", "transformer", "versions", "splits",
+    "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip
@@ -31,6 +32,8 @@ AT_HOME = {
     "matplotlib": {"plots"},
     "mutagen": {"tags"},
     "pebble": {"workers"},
+    "dask": {"cluster"},
+    "distributed": {"cluster"},
     "pandas": {"table"},
     "sklearn": {
         "transformer",

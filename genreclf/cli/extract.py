@@ -26,10 +26,11 @@ from genreclf.cli.options import (
     timeout_option,
     worker_count,
 )
-from genreclf.errors import TableError, one_line
+from genreclf.errors import GenreclfError, TableError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.config import Config
     from genreclf.extraction import Failure, Row
     from genreclf.sources import Track
@@ -56,6 +57,17 @@ if TYPE_CHECKING:
 )
 @jobs_option
 @click.option(
+    "--backend",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="Where to compute: in processes here, or on a Dask cluster, which sees the files at the "
+    "same paths.",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://10.0.0.1:8786, say."
+)
+@click.option(
     "--errors",
     type=OUTPUT_FILE,
     metavar="FILE.csv",
@@ -70,6 +82,8 @@ def extract(
     overrides: tuple[str, ...],
     labels: str,
     jobs: int | None,
+    backend: str,
+    scheduler: str | None,
     errors: Path | None,
     timeout: float,
     no_cache: bool,
@@ -84,23 +98,26 @@ def extract(
     Examples:
       genreclf extract music/ -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
+      genreclf extract /nfs/music -o features.csv --backend dask --scheduler tcp://10.0.0.1:8786
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
     from genreclf.config import load_config
     from genreclf.formats import table_format
     from genreclf.journal import only_run
-    from genreclf.workers import Workers
 
+    _check_backend(backend, scheduler, jobs)
     settings = load_config(config, overrides)
     if output is not None:
         table_format(output)
     tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
     with nullcontext() if output is None else only_run(output):
-        with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
+        with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
-            rows, failures = _run(tracks, settings, output, workers, cache_in_use(no_cache))
+            # Not on a cluster: SQLite files do not bear being shared over a network.
+            cache = None if scheduler else cache_in_use(no_cache)
+            rows, failures = _run(tracks, settings, output, workers, cache)
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
@@ -111,6 +128,29 @@ def extract(
     note(_summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _check_backend(backend: str, scheduler: str | None, jobs: int | None) -> None:
+    if backend == "dask" and scheduler is None:
+        raise click.UsageError("--backend dask needs --scheduler ADDRESS, that of its cluster")
+    if backend == "local" and scheduler is not None:
+        raise click.UsageError("--scheduler needs --backend dask")
+    if backend == "dask" and jobs is not None:
+        raise click.UsageError("--jobs has no meaning with --backend dask: all its threads work")
+
+
+def _workers(scheduler: str | None, jobs: int, timeout: float) -> "Workers | DaskWorkers":
+    if scheduler is None:
+        from genreclf.workers import Workers
+
+        return Workers(jobs, timeout)
+    import logging
+
+    from genreclf.cluster import DaskWorkers
+
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
+    return DaskWorkers(scheduler, timeout)
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
@@ -144,7 +184,7 @@ def _run(
     tracks: "list[Track]",
     settings: "Config",
     output: Path | None,
-    workers: "Workers",
+    workers: "Workers | DaskWorkers",
     cache: Path | None,
 ) -> "tuple[list[Row], list[Failure]]":
     from genreclf.extraction import Row, extract_tracks
@@ -164,7 +204,7 @@ def _run(
                     failures.append(outcome)
                     note(outcome.error)
                 advance()
-        except (KeyboardInterrupt, OSError) as error:
+        except (KeyboardInterrupt, OSError, GenreclfError) as error:
             if output is None:
                 raise
             kept = (
