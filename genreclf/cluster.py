@@ -127,6 +127,8 @@ class DaskWorkers:
         apply = partial(_apply, self._name, partial(_in_folder, Path.cwd(), function))
 
         def top_up() -> None:
+            if monotonic() - self._last_seen > CHECK_SECONDS:  # more may have joined
+                self._count_threads()
             n_wanted = 4 * max(1, self._n_threads) - len(waiting)
             for item in islice(items, max(0, n_wanted)):
                 waiting.append((item, self._submit(apply, item)))

@@ -22,7 +22,7 @@ from genreclf.workers import Workers
 if TYPE_CHECKING:
     from genreclf.cluster import DaskWorkers
 
-__all__ = ["extract_resumably", "finish", "journal_path", "only_run"]
+__all__ = ["extract_resumably", "finish", "identity", "journal_path", "only_run"]
 
 
 def journal_path(output: Path) -> Path:
@@ -76,9 +76,9 @@ def extract_resumably(
     fingerprint, n_features = config.fingerprint, len(feature_names(config))
     kept = _read(journal_path(output))
     finished = {
-        track: kept[identity]
+        track: kept[known]
         for track in tracks
-        if (identity := _identity(track, fingerprint)) in kept and len(kept[identity]) == n_features
+        if (known := identity(track, fingerprint)) in kept and len(kept[known]) == n_features
     }
     for track, values in finished.items():
         yield Row(track, values, kept=True)
@@ -88,11 +88,12 @@ def extract_resumably(
     with journal_path(output).open("a", encoding="ascii") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                _append(journal, _identity(outcome.track, fingerprint), outcome.values)
+                _append(journal, identity(outcome.track, fingerprint), outcome.values)
             yield outcome
 
 
-def _identity(track: Track, fingerprint: str) -> str:
+def identity(track: Track, fingerprint: str) -> str:
+    """Return what has to be the same for features to count: configuration, path, size and time."""
     try:
         status = track.path.stat()
     except OSError:
@@ -100,10 +101,10 @@ def _identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-def _append(journal: TextIO, identity: str, values: Array) -> None:
+def _append(journal: TextIO, known: str, values: Array) -> None:
     encoded = base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
     # The line feed comes first, so that a line cut off earlier spoils no other.
-    journal.write("\n" + json.dumps([identity, encoded]))
+    journal.write("\n" + json.dumps([known, encoded]))
     journal.flush()
     os.fsync(journal.fileno())
 
@@ -115,8 +116,8 @@ def _read(path: Path) -> Mapping[str, Array]:
     with path.open(encoding="ascii", errors="replace") as journal:
         for line in journal:
             try:
-                identity, encoded = json.loads(line)
-                rows[str(identity)] = np.frombuffer(base64.b64decode(encoded), dtype="<f4")
+                known, encoded = json.loads(line)
+                rows[str(known)] = np.frombuffer(base64.b64decode(encoded), dtype="<f4")
             except (ValueError, TypeError):
                 continue  # cut off, or the empty first line
     return rows

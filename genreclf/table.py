@@ -23,7 +23,7 @@ from genreclf import __version__
 from genreclf.config import ExtractionConfig, extraction_config_from_dict
 from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
-from genreclf.formats import import_pyarrow, table_format
+from genreclf.formats import import_pyarrow, table_format, table_parts
 from genreclf.pooling import feature_names
 
 __all__ = ["Columns", "FeatureTable", "load_table"]
@@ -219,7 +219,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     Parameters
     ----------
     path : str or Path
-        CSV, Parquet or NPZ, by its suffix.
+        CSV, Parquet or NPZ, by its suffix; or a folder of Parquet files.
     columns : Columns, optional
         Needed where a table from elsewhere calls its columns otherwise. Columns named there are
         never features; nor are columns whose name says that they hold folds or a split, nor
@@ -231,6 +231,8 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         If the file is no table, or a column that was asked for is not there.
     """
     path, columns = Path(path), columns or Columns()
+    if path.is_dir():
+        return _in_one(path, [load_table(part, columns) for part in table_parts(path)])
     frame, header = _read(path, columns)
     notes = []
     for other in columns.join:
@@ -248,6 +250,28 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
         raise TableError(f"{path}: the table has no rows")
     table = _from_frame(frame, header, columns, path)
     return replace(table, notes=[*notes, *table.notes])
+
+
+def _in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
+    first = parts[0]
+    if any(part.names != first.names or part.config != first.config for part in parts):
+        raise TableError(f"{path}: its files have other columns or configurations than each other")
+
+    def all_of(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    paths, labels = all_of("paths"), all_of("labels")
+    told = [note for part in parts for note in part.notes]
+    return replace(
+        first,
+        paths=paths,
+        labels=labels,
+        groups=all_of("groups"),
+        values=all_of("values"),
+        folds=None if first.folds is None else all_of("folds"),
+        split=None if first.split is None else all_of("split"),
+        notes=list(dict.fromkeys([*told, *_notes_on_paths(paths), *_notes_on_labels(labels)])),
+    )
 
 
 def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:

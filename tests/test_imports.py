@@ -17,8 +17,8 @@ CHAIN = [
     "resampling", "excerpt",
     "spectra", "medians", "separation", "blocklevel", "features", "pooling", "cache", "reference",
     "tags",
-    "workers", "cluster", "table", "extraction", "journal", "transformer", "versions", "splits",
-    "scaling",
+    "workers", "cluster", "table", "extraction", "journal", "partitions", "transformer",
+    "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
     "card", "modelfile", "model", "report", "cli", "__main__",
 ]  # fmt: skip

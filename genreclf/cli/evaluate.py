@@ -7,6 +7,7 @@ import click
 
 from genreclf.cli.options import (
     FILE,
+    TABLE,
     Learning,
     TableOptions,
     announce_long_training,
@@ -22,7 +23,7 @@ from genreclf.cli.options import (
 
 
 @click.command()
-@click.argument("table", type=FILE)
+@click.argument("table", type=TABLE)
 @click.option(
     "--model",
     type=FILE,

@@ -3,7 +3,9 @@
 import csv
 import io
 import sys
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from genreclf.cli.options import (
     ANY_PATH,
     NOTHING_DONE,
     OUTPUT_FILE,
+    OUTPUT_TABLE,
     SOME_FAILED,
     audio_sources,
     cache_in_use,
@@ -32,7 +35,7 @@ from genreclf.files import written_whole
 if TYPE_CHECKING:
     from genreclf.cluster import DaskWorkers
     from genreclf.config import Config
-    from genreclf.extraction import Failure, Row
+    from genreclf.extraction import Failure, Outcome, Row
     from genreclf.sources import Track
     from genreclf.workers import Workers
 
@@ -42,9 +45,16 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=OUTPUT_FILE,
+    type=OUTPUT_TABLE,
     metavar="FILE",
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
+)
+@click.option(
+    "--rows-per-file",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write FILE.parquet as a folder of files with so many tracks each: for tables larger "
+    "than the memory.",
 )
 @config_option
 @click.option(
@@ -78,6 +88,7 @@ if TYPE_CHECKING:
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
+    rows_per_file: int | None,
     config: str,
     overrides: tuple[str, ...],
     labels: str,
@@ -99,6 +110,7 @@ def extract(
       genreclf extract music/ -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
       genreclf extract /nfs/music -o features.csv --backend dask --scheduler tcp://10.0.0.1:8786
+      genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
     from genreclf.config import load_config
@@ -106,6 +118,7 @@ def extract(
     from genreclf.journal import only_run
 
     _check_backend(backend, scheduler, jobs)
+    _check_output(output, rows_per_file)
     settings = load_config(config, overrides)
     if output is not None:
         table_format(output)
@@ -117,17 +130,29 @@ def extract(
             import_module("genreclf.table")
             # Not on a cluster: SQLite files do not bear being shared over a network.
             cache = None if scheduler else cache_in_use(no_cache)
-            rows, failures = _run(tracks, settings, output, workers, cache)
+            outcomes = _outcomes(tracks, settings, output, rows_per_file)(workers, cache)
+            rows, failures = _run(tracks, outcomes, output)
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
             if len(tracks) > 1:
                 note(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
-        _write_table(rows, settings, output)
+        if rows_per_file is None:
+            _write_table(rows, settings, output)
     note(_summary(rows, failures, output))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _check_output(output: Path | None, rows_per_file: int | None) -> None:
+    if rows_per_file is None:
+        if output is not None and output.is_dir():
+            raise click.UsageError(f"{output}: a folder; --rows-per-file N writes to one")
+    elif output is None or output.suffix.lower() != ".parquet" or output.is_file():
+        raise click.UsageError(
+            "--rows-per-file needs -o NAME.parquet, the name of a folder to be made or gone on with"
+        )
 
 
 def _check_backend(backend: str, scheduler: str | None, jobs: int | None) -> None:
@@ -180,22 +205,36 @@ def _summary(rows: "list[Row]", failures: "list[Failure]", output: Path | None) 
     return f"{plural(len(rows), 'track')}{earlier}, {len(failures)} failed{where}"
 
 
+def _outcomes(
+    tracks: "list[Track]", settings: "Config", output: Path | None, rows_per_file: int | None
+) -> "Callable[[Workers | DaskWorkers, Path | None], Iterable[Outcome]]":
+    """Choose how to go through the tracks: in one go, resumably, or part by part."""
+    from genreclf.extraction import extract_tracks
+    from genreclf.journal import extract_resumably
+    from genreclf.partitions import extract_in_parts
+
+    if output is None:
+        return partial(extract_tracks, tracks, settings)
+    if rows_per_file is None:
+        return partial(extract_resumably, tracks, settings, output)
+
+    def in_parts(workers: "Workers | DaskWorkers", cache: Path | None) -> "Iterable[Outcome]":
+        compute = partial(
+            extract_resumably, config=settings, output=output, workers=workers, cache=cache
+        )
+        return extract_in_parts(tracks, settings, output, rows_per_file, compute)
+
+    return in_parts
+
+
 def _run(
-    tracks: "list[Track]",
-    settings: "Config",
-    output: Path | None,
-    workers: "Workers | DaskWorkers",
-    cache: Path | None,
+    tracks: "list[Track]", outcomes: "Iterable[Outcome]", output: Path | None
 ) -> "tuple[list[Row], list[Failure]]":
-    from genreclf.extraction import Row, extract_tracks
-    from genreclf.journal import extract_resumably, journal_path
+    from genreclf.extraction import Row
+    from genreclf.journal import journal_path
 
     rows, failures = [], []
     with progress(len(tracks), "extract") as advance:
-        if output is None:
-            outcomes = extract_tracks(tracks, settings, workers, cache)
-        else:
-            outcomes = extract_resumably(tracks, settings, output, workers, cache)
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):

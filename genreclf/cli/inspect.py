@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import FILE, config_option, stdout_console, timeout_option
+from genreclf.cli.options import TABLE, config_option, stdout_console, timeout_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=TABLE)
 @config_option
 @click.option(
     "--compare-librosa",

@@ -26,6 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 # Whether a file can be read is seen when it is read, and is no reason to leave out the others.
 FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
 ANY_PATH = click.Path(readable=False, path_type=Path)
+TABLE = ANY_PATH  # a file, or a folder of Parquet files
 NOTHING_DONE, SOME_FAILED = 1, 3
 LINEAR = ("lda", "logistic")  # what trains in a time proportional to the tracks, and short
 LONG_SECONDS = 600  # what a person should know of beforehand
@@ -34,8 +35,8 @@ LONG_SECONDS = 600  # what a person should know of beforehand
 class OutputFile(click.Path):
     """A file to be written, whose folder is checked before any work is done."""
 
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, readable=False, path_type=Path)
+    def __init__(self, *, folder: bool = False) -> None:
+        super().__init__(dir_okay=folder, readable=False, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Fail if the file could not be written."""
@@ -67,6 +68,7 @@ class PictureFile(OutputFile):
 
 
 OUTPUT_FILE = OutputFile()
+OUTPUT_TABLE = OutputFile(folder=True)
 PICTURE_FILE = PictureFile()
 
 

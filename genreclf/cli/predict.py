@@ -17,6 +17,7 @@ from genreclf.cli.options import (
     FILE,
     NOTHING_DONE,
     SOME_FAILED,
+    TABLE,
     audio_sources,
     cache_in_use,
     cache_option,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 @trust_option
 @click.option(
     "--table",
-    type=FILE,
+    type=TABLE,
     metavar="FILE",
     help="Predict the tracks of a feature table instead of audio files.",
 )

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from genreclf.cli.options import (
-    FILE,
     OUTPUT_FILE,
+    TABLE,
     Learning,
     TableOptions,
     announce_long_training,
@@ -21,7 +21,7 @@ from genreclf.cli.options import (
 
 
 @click.command()
-@click.argument("table", type=FILE)
+@click.argument("table", type=TABLE)
 @click.option(
     "-o",
     "--output",
