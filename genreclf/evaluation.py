@@ -34,6 +34,7 @@ from genreclf.uncertainty import (
 from genreclf.versions import versions
 
 __all__ = [
+    "NO_GROUPS",
     "Evaluation",
     "HeldOut",
     "accuracy_interval",
@@ -44,6 +45,12 @@ __all__ = [
 ]
 
 Interval = tuple[float, float]
+
+NO_GROUPS = (
+    "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
+    "the accuracy look better than it is; give groups in the group column of a manifest, "
+    "or name one with --group COLUMN"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,11 +333,7 @@ def cross_validate(
     if splits.kind == "grouped":
         ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)
     elif not table.has_groups and splits.kind == "stratified":
-        notes.append(
-            "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
-            "the accuracy look better than it is; give groups in the group column of a manifest, "
-            "or name one with --group COLUMN"
-        )
+        notes.append(NO_GROUPS)
     return Evaluation(
         held_out,
         table.genres,

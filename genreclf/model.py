@@ -3,7 +3,7 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,11 +119,9 @@ class Model(Card):
             config = config.with_extraction(table.config)
         if search:
             config = tune(table, config)
-        if evaluation is not None and not isinstance(evaluation, dict):
-            evaluation = evaluation.to_dict()
         pipeline = fit_pipeline(table, config)
         groups = table.groups if table.has_groups else None
-        return cls(
+        model = cls(
             pipeline=pipeline,
             novelty=NoveltyDetector(random_state=config.seed).fit(table.values, groups=groups),
             genres=[str(genre) for genre in pipeline.classes_],
@@ -132,10 +130,17 @@ class Model(Card):
             from_audio=table.config is not None,
             counts=dict(sorted(Counter(table.labels).items())),
             versions=versions(),
-            evaluation=evaluation,
-            threshold=_threshold(evaluation or {}),
+            evaluation=None,
+            threshold=0.0,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        return model.judged(evaluation)
+
+    def judged(self, evaluation: "Evaluation | dict[str, Any] | None") -> "Model":
+        """Return this model with an evaluation, and with the threshold if that has one."""
+        if evaluation is not None and not isinstance(evaluation, dict):
+            evaluation = evaluation.to_dict()
+        return replace(self, evaluation=evaluation, threshold=_threshold(evaluation or {}))
 
     def predict(self, table: FeatureTable) -> Texts:
         """Return the most probable genre of each track of a table, (n_tracks,)."""

@@ -26,7 +26,7 @@ from genreclf.files import written_whole
 from genreclf.formats import import_pyarrow, table_format, table_parts
 from genreclf.pooling import feature_names
 
-__all__ = ["Columns", "FeatureTable", "load_table"]
+__all__ = ["Columns", "FeatureTable", "in_one", "load_table"]
 
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
@@ -232,7 +232,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     """
     path, columns = Path(path), columns or Columns()
     if path.is_dir():
-        return _in_one(path, [load_table(part, columns) for part in table_parts(path)])
+        return in_one(path, [load_table(part, columns) for part in table_parts(path)])
     frame, header = _read(path, columns)
     notes = []
     for other in columns.join:
@@ -252,7 +252,14 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     return replace(table, notes=[*notes, *table.notes])
 
 
-def _in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
+def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
+    """Put the parts of a table, the files in a folder, one after the other.
+
+    Raises
+    ------
+    TableError
+        If their columns or configurations differ.
+    """
     first = parts[0]
     if any(part.names != first.names or part.config != first.config for part in parts):
         raise TableError(f"{path}: its files have other columns or configurations than each other")

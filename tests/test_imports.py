@@ -20,7 +20,7 @@ CHAIN = [
     "workers", "cluster", "table", "extraction", "journal", "partitions", "transformer",
     "versions", "splits", "scaling",
     "duplicates", "calibration", "novelty", "classifiers", "uncertainty", "evaluation", "audit",
-    "card", "modelfile", "model", "report", "cli", "__main__",
+    "card", "modelfile", "model", "outofcore", "report", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {

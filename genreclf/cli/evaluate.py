@@ -14,6 +14,7 @@ from genreclf.cli.options import (
     evaluate_with_progress,
     json_option,
     learning_options,
+    out_of_core_option,
     stdout_console,
     table_options,
     target_precision_option,
@@ -34,6 +35,7 @@ from genreclf.cli.options import (
 @learning_options
 @target_precision_option
 @table_options
+@out_of_core_option
 @click.option("--folds", metavar="COLUMN", help="Column with published folds, run as they are.")
 @click.option(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
@@ -52,6 +54,7 @@ def evaluate(
     learning: Learning,
     target_precision: float | None,
     table_options: TableOptions,
+    out_of_core: bool,
     folds: str | None,
     split: str | None,
     permutations: int | None,
@@ -82,14 +85,21 @@ def evaluate(
             "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
             "--target-precision, --config, --set, --folds and --split have no meaning with --model"
         )
+    if out_of_core and (model or folds or split or learning.search):
+        raise click.UsageError("--out-of-core goes without --model, --folds, --split and --search")
     settings = learning.settings()
-    features = load_table(table, table_options.columns(folds=folds, split=split))
-    if model is None:
+    if out_of_core:
+        from genreclf.outofcore import evaluate_in_parts
+
+        evaluation = evaluate_in_parts(table, table_options.columns(), settings)
+    elif model is None:
+        features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
         evaluation = evaluate_with_progress(features, settings, learning.search)
     else:
+        features = load_table(table, table_options.columns())
         evaluation = Model.load(model, trusted=trust).evaluate(features)
     result = evaluation.to_dict(target_precision, permutations)
     if json_file is None:

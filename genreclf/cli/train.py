@@ -1,6 +1,7 @@
 """``genreclf train``: from a feature table to a model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +14,17 @@ from genreclf.cli.options import (
     evaluate_with_progress,
     learning_options,
     note,
+    out_of_core_option,
     plural,
     stdout_console,
     table_options,
     target_precision_option,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from genreclf.model import Model
 
 
 @click.command()
@@ -34,6 +41,7 @@ from genreclf.cli.options import (
 @learning_options
 @target_precision_option
 @table_options
+@out_of_core_option
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
 def train(
     table: Path,
@@ -41,6 +49,7 @@ def train(
     learning: Learning,
     target_precision: float | None,
     table_options: TableOptions,
+    out_of_core: bool,
     no_evaluate: bool,
 ) -> None:  # fmt: skip
     """Train a classifier on the labelled tracks of a feature TABLE and save it.
@@ -54,18 +63,31 @@ def train(
       genreclf train features.csv
       genreclf train features.csv -o forest.joblib --classifier random-forest
       genreclf train features.csv --set classifier.C=3 --set pca=off
+      genreclf train features.parquet --classifier lda --out-of-core
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
     from genreclf.evaluation import count_trainings
     from genreclf.model import Model
-    from genreclf.report import evaluation_report, genre_counts
+    from genreclf.report import genre_counts
     from genreclf.table import load_table
 
     if no_evaluate and target_precision:
         raise click.UsageError("--target-precision is learned from the cross-validation")
     settings = learning.settings()
-    features = load_table(table, table_options.columns()).labelled()
     console = stdout_console()
+    if out_of_core:
+        if learning.search:
+            raise click.UsageError("--search cannot be done out of core")
+        from genreclf.outofcore import evaluate_in_parts, train_in_parts
+
+        columns = table_options.columns()
+        evaluated = None
+        if not no_evaluate:
+            evaluated = evaluate_in_parts(table, columns, settings).to_dict(target_precision)
+        model = train_in_parts(table, columns, settings).judged(evaluated)
+        _finish(model, output, console)
+        return
+    features = load_table(table, table_options.columns()).labelled()
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
@@ -76,8 +98,14 @@ def train(
         evaluation = evaluate_with_progress(features, settings, learning.search)
         evaluated = evaluation.to_dict(target_precision)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
+    _finish(model, output, console)
+
+
+def _finish(model: "Model", output: Path, console: "Console") -> None:
+    from genreclf.report import evaluation_report
+
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
-    if evaluated is not None:
-        evaluation_report(evaluated, console)
+    if model.evaluation is not None:
+        evaluation_report(model.evaluation, console)
     note(f"model written to {output}")
