@@ -79,7 +79,7 @@ def read_parts(folder: Path) -> Parts | None:
         return Parts(bool(parts["finished"]), dict(parts["digests"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise TableError(f"{path}: damaged; extract the table anew into another folder") from None
 
 

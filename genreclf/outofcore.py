@@ -28,7 +28,7 @@ __all__ = ["evaluate_in_parts", "train_in_parts"]
 Doubles = NDArray[np.float64]
 Choice = Callable[[FeatureTable], NDArray[np.bool_]]
 
-SAMPLE_ROWS = 20_000
+SAMPLE_ROWS = 10_000
 LEAST_OF_A_GENRE = 50  # of the sample, if there are as many
 HELD_OUT_ONE_IN = 10
 # Accuracy on so many tracks is known to half a point; more would only take memory.
