@@ -4,6 +4,9 @@ python benchmarks/scale.py tracks SONG [--counts 100,2000] [--jobs 2]
 python benchmarks/scale.py length [--minutes 4,60,180] [--formats mp3,flac,ogg,wav]
 python benchmarks/scale.py tables [--rows 50000]
 python benchmarks/scale.py training [--rows 10000,100000] [--columns 300]
+python benchmarks/scale.py parts [--rows 100000,300000] [--columns 280] [--rows-per-file 20000]
+python benchmarks/scale.py bytes SONG...
+python benchmarks/scale.py cluster ADDRESS [--items 2000]
 """
 
 import os
@@ -198,6 +201,98 @@ def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
     yield "Model.fit(table, config)"
     yield "print(time.perf_counter() - start, time.process_time() - busy)"
     yield "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+
+
+@main.command()
+@click.option("--rows", default="100000,300000", show_default=True, callback=numbers)
+@click.option("--columns", default=280, show_default=True)
+@click.option("--rows-per-file", default=20_000, show_default=True)
+def parts(rows: list[int], columns: int, rows_per_file: int) -> None:
+    """Train and evaluate out of core on a folder of Parquet files: ten overlapping clouds."""
+    for n in rows:
+        with tempfile.TemporaryDirectory() as folder:
+            table = Path(folder, "table.parquet")
+            table.mkdir()
+            for i in range(0, n, rows_per_file):
+                _write_part(table / f"{i:08}.parquet", i, min(rows_per_file, n - i), columns)
+            size = sum(part.stat().st_size for part in table.iterdir())
+            code = (
+                "import resource, sys\nfrom genreclf.cli import cli\n"
+                f"sys.argv = ['genreclf', 'train', {str(table)!r}, '-o', {folder + '/m.joblib'!r}, "
+                "'--classifier', 'lda', '--out-of-core']\n"
+                "try:\n    cli()\n"
+                "finally:\n"
+                "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+            )
+            start = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, check=True
+            )
+            click.echo(
+                f"{n:8d} x {columns}, {size >> 20} MiB: {time.perf_counter() - start:.0f} s, "
+                f"peak {float(done.stdout.split()[-1]):.0f} MiB"
+            )
+
+
+def _write_part(path: Path, start: int, n_rows: int, n_columns: int) -> None:
+    import numpy as np
+
+    from genreclf import FeatureTable
+
+    centres = 0.2 * np.random.default_rng(0).standard_normal((10, n_columns))
+    random = np.random.default_rng(start + 1)
+    labels = random.integers(10, size=n_rows)
+    values = centres[labels] + random.standard_normal((n_rows, n_columns))
+    FeatureTable(
+        np.array([f"music/{start + i:08}.mp3" for i in range(n_rows)], dtype=object),
+        np.array([f"genre{label}" for label in labels], dtype=object),
+        np.array([f"artist {(start + i) // 10}" for i in range(n_rows)], dtype=object),
+        [f"f{i}" for i in range(n_columns)],
+        values.astype(np.float32),
+    ).save(path)
+
+
+@main.command(name="bytes")
+@click.argument("songs", nargs=-1, required=True, type=click.Path(path_type=Path))
+def bytes_a_track(songs: tuple[Path, ...]) -> None:
+    """Tell what a track takes on the disk and on the network, beside the music itself."""
+    import pickle
+
+    from genreclf import Workers, cache, extraction, journal, load_config
+
+    config = load_config()
+    tracks = [extraction.Track(path, "genre", "artist") for path in songs]
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder, "table")
+        kept = Path(folder, "features.sqlite")
+        with Workers(2) as workers:
+            outcomes = list(journal.extract_resumably(tracks, config, output, workers, kept))
+        rows = [row for row in outcomes if isinstance(row, extraction.Row)]
+        for suffix in (".csv", ".parquet", ".npz"):
+            extraction.build_table(rows, config).save(output.with_suffix(suffix))
+        cache.prepare_cache(kept)  # which writes its log into the file
+        files = [*(output.with_suffix(s) for s in (".csv", ".parquet", ".npz")),
+                 journal.journal_path(output), kept]  # fmt: skip
+        for path in files:
+            click.echo(f"{path.name:20s} {path.stat().st_size / len(rows):8.0f} bytes a track")
+    click.echo(f"result, pickled      {len(pickle.dumps(rows[0])):8d} bytes a track")
+
+
+@main.command()
+@click.argument("address")
+@click.option("--items", default=2000, show_default=True)
+def cluster(address: str, items: int) -> None:
+    """Tell what a track costs on the way to a Dask cluster and back, if it takes no time there."""
+    import operator
+
+    from genreclf.cluster import DaskWorkers
+
+    with DaskWorkers(address) as workers:
+        list(workers.map(operator.neg, range(10)))  # until all processes are ready
+        start, busy = time.perf_counter(), time.process_time()
+        n = sum(1 for _ in workers.map(operator.neg, range(items)))
+        elapsed, processor = time.perf_counter() - start, time.process_time() - busy
+    click.echo(f"{n / elapsed:.0f} a second; {1000 * processor / n:.2f} ms of this processor each")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,15 @@ from genreclf.errors import GenreclfError
 from genreclf.kept import Layout
 from genreclf.spectra import Array
 
-__all__ = ["Cache", "CacheInfo", "cache_file", "cache_info", "clear_cache", "prepare_cache"]
+__all__ = [
+    "Cache",
+    "CacheInfo",
+    "cache_file",
+    "cache_info",
+    "clear_cache",
+    "numbers_depend_on",
+    "prepare_cache",
+]
 
 MAX_BYTES = 2**28  # some 150,000 tracks; then the least recently used quarter goes
 LARGEST_FILE = 2**27  # to read more than this takes longer than to compute the features
@@ -349,10 +357,19 @@ def _unlink(file: Path) -> None:
         part.unlink(missing_ok=True)
 
 
+def numbers_depend_on() -> dict[str, str]:
+    """Return what decides the last digits of features, beside the file and the configuration."""
+    return {
+        "machine": platform.machine(),
+        "decoders": decoder_versions(),
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "soxr": soxr.__version__,
+    }
+
+
 def _made_with(config: ExtractionConfig) -> bytes:
-    libraries = f"numpy {np.__version__}, scipy {scipy.__version__}, soxr {soxr.__version__}"
-    machine = f"{platform.machine()}, {decoder_versions()}"
-    return f"{config.fingerprint}, {machine}, {libraries}".encode()
+    return f"{config.fingerprint}, {numbers_depend_on()}".encode()
 
 
 def _content(path: Path) -> bytes | None:

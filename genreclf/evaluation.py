@@ -37,6 +37,7 @@ from genreclf.uncertainty import (
 from genreclf.versions import versions
 
 __all__ = [
+    "NO_GROUPS",
     "Evaluation",
     "HeldOut",
     "accuracy_interval",

@@ -1,5 +1,6 @@
 """The chain from a file to its features; then the same for many tracks."""
 
+import platform
 import time
 import warnings
 from collections import Counter
@@ -28,6 +29,7 @@ from genreclf.structure import Scan, chooser, scan
 from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.table import FeatureTable
 
 __all__ = [
@@ -207,7 +209,7 @@ Outcome = Row | Failure
 def extract_tracks(
     tracks: Iterable[Track],
     config: ExtractionConfig,
-    workers: Workers | None = None,
+    workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
     each_excerpt: bool = False,
 ) -> Generator[Outcome]:
@@ -217,7 +219,7 @@ def extract_tracks(
     ----------
     tracks : iterable of Track
     config : ExtractionConfig
-    workers : Workers, optional
+    workers : Workers or DaskWorkers, optional
         Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
     cache : Path, optional
@@ -240,7 +242,13 @@ def extract_tracks(
     each_excerpt &= config.takes_several
     if workers is None:
         return _outcomes_here(tracks, config, cache, each_excerpt)
-    outcome_of = partial(_outcome_in_worker, config=config, cache=cache, each_excerpt=each_excerpt)
+    outcome_of = partial(
+        _outcome_in_worker,
+        config=config,
+        cache=cache,
+        each_excerpt=each_excerpt,
+        host=platform.node(),
+    )
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
 
@@ -267,12 +275,16 @@ def _outcomes_there(
 
 
 def _outcome_in_worker(
-    track: Track, config: ExtractionConfig, cache: Path | None, each_excerpt: bool
+    track: Track, config: ExtractionConfig, cache: Path | None, each_excerpt: bool, host: str
 ) -> tuple[Outcome, list[str]]:
     """Return the outcome and what was warned of, which nobody would see, or see too often."""
     with warnings.catch_warnings(record=True) as caught:
         opened = None if cache is None else _opened(cache, config, each_excerpt)
         outcome = _outcome(track, config, opened, each_excerpt)
+    here = platform.node()
+    if isinstance(outcome, Failure) and here != host and not track.path.exists():
+        where = f"on {here}, whose worker looked for it; it has to be there at the same path"
+        outcome = replace(outcome, error=f"{outcome.error} ({where})")
     return outcome, sorted({str(warning.message) for warning in caught})
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from genreclf.config import ExtractionConfig
 from genreclf.errors import TableError
@@ -16,7 +16,10 @@ from genreclf.kept import Layout
 from genreclf.sources import Track
 from genreclf.workers import Workers
 
-__all__ = ["extract_resumably", "finish", "journal_path", "only_run"]
+if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
+
+__all__ = ["extract_resumably", "finish", "identity", "journal_path", "only_run"]
 
 
 def journal_path(output: Path) -> Path:
@@ -52,7 +55,7 @@ def extract_resumably(
     tracks: Sequence[Track],
     config: ExtractionConfig,
     output: Path,
-    workers: Workers | None = None,
+    workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
 ) -> Generator[Outcome]:
     """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.
@@ -72,7 +75,7 @@ def extract_resumably(
     finished = {
         track: values
         for track in tracks
-        if (packed := kept.get(_identity(track, fingerprint))) is not None
+        if (packed := kept.get(identity(track, fingerprint))) is not None
         and (values := layout.unpack(packed)) is not None
     }
     for track, values in finished.items():
@@ -84,11 +87,12 @@ def extract_resumably(
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
                 packed = layout.pack(outcome.values)
-                _append(journal, _identity(outcome.track, fingerprint), packed)
+                _append(journal, identity(outcome.track, fingerprint), packed)
             yield outcome
 
 
-def _identity(track: Track, fingerprint: str) -> str:
+def identity(track: Track, fingerprint: str) -> str:
+    """Return what has to be the same for features to count: configuration, path, size and time."""
     try:
         status = track.path.stat()
     except OSError:
@@ -96,10 +100,10 @@ def _identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-def _append(journal: TextIO, identity: str, packed: bytes) -> None:
+def _append(journal: TextIO, known: str, packed: bytes) -> None:
     encoded = base64.b64encode(packed).decode("ascii")
     # The line feed comes first, so that a line cut off earlier spoils no other.
-    journal.write("\n" + json.dumps([identity, encoded]))
+    journal.write("\n" + json.dumps([known, encoded]))
     journal.flush()
     os.fsync(journal.fileno())
 
@@ -111,8 +115,8 @@ def _read(path: Path) -> Mapping[str, bytes]:
     with path.open(encoding="ascii", errors="replace") as journal:
         for line in journal:
             try:
-                identity, encoded = json.loads(line)
-                rows[str(identity)] = base64.b64decode(encoded)
+                known, encoded = json.loads(line)
+                rows[str(known)] = base64.b64decode(encoded)
             except (ValueError, TypeError):
                 continue  # cut off, or the empty first line
     return rows

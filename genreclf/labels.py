@@ -8,11 +8,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genreclf.errors import AudioError, TableError, shortened
 from genreclf.sources import Sources, Track, groups_of
 from genreclf.tags import GROUPS, Tags, clean, read_tags
 from genreclf.workers import WorkerError, Workers
+
+if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
 
 __all__ = ["Labelling", "label_tracks", "read_label_map", "spelling"]
 
@@ -53,7 +57,7 @@ class Labelling:
 def label_tracks(
     tracks: Sequence[Track],
     labelling: Labelling,
-    workers: Workers | None = None,
+    workers: "Workers | DaskWorkers | None" = None,
     on_tags: Callable[[], object] = lambda: None,
 ) -> Sources:
     """Add what tags, a regular expression and a label map say to tracks from ``find_tracks``.
@@ -136,7 +140,7 @@ class _Seen:
 
 
 def _read_each(
-    paths: Sequence[Path], workers: Workers | None, on_tags: Callable[[], object]
+    paths: Sequence[Path], workers: "Workers | DaskWorkers | None", on_tags: Callable[[], object]
 ) -> Iterator[Tags | str]:
     """Yield the tags of each file, or why they cannot be had."""
     if workers is None:

@@ -29,6 +29,7 @@ from genreclf.versions import versions
 from genreclf.workers import Workers
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.evaluation import Evaluation
     from genreclf.uncertainty import Threshold
 
@@ -130,11 +131,9 @@ class Model(Card):
             config = config.with_extraction(table.config)
         if search:
             config = tune(table, config)
-        if evaluation is not None and not isinstance(evaluation, dict):
-            evaluation = evaluation.to_dict(suggest=True)
         pipeline = fit_pipeline(table, config)
         groups = table.groups if table.has_groups else None
-        return cls(
+        model = cls(
             pipeline=pipeline,
             novelty=NoveltyDetector(random_state=config.seed).fit(table.values, groups=groups),
             genres=[str(genre) for genre in pipeline.classes_],
@@ -143,10 +142,17 @@ class Model(Card):
             from_audio=table.config is not None,
             counts=dict(sorted(Counter(table.labels).items())),
             versions=versions(),
-            evaluation=evaluation,
-            threshold=_threshold(evaluation or {}),
+            evaluation=None,
+            threshold=0.0,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+        return model.judged(evaluation)
+
+    def judged(self, evaluation: "Evaluation | dict[str, Any] | None") -> "Model":
+        """Return this model with an evaluation, and with the threshold if that has one."""
+        if evaluation is not None and not isinstance(evaluation, dict):
+            evaluation = evaluation.to_dict(suggest=True)
+        return replace(self, evaluation=evaluation, threshold=_threshold(evaluation or {}))
 
     def predict(self, table: FeatureTable) -> Texts:
         """Return the most probable genre of each track of a table, (n_tracks,)."""
@@ -177,7 +183,7 @@ class Model(Card):
     def predict_files(
         self,
         paths: Iterable[str | Path],
-        workers: Workers | None = None,
+        workers: "Workers | DaskWorkers | None" = None,
         cache: Path | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each audio file, in their order.
@@ -185,7 +191,7 @@ class Model(Card):
         Parameters
         ----------
         paths : iterable of str or Path
-        workers : Workers, optional
+        workers : Workers or DaskWorkers, optional
         cache : Path, optional
             See ``extract_tracks``.
 

@@ -42,6 +42,7 @@ _KINDS = {
     "stratified": "{n_folds}-fold cross-validation",
     "folds": "the table's own {n_folds} folds",
     "split": "the table's own split into training and test",
+    "held-out": "one group in ten held out",
     "model": "a saved model on the tracks of this table",
 }
 

@@ -22,13 +22,13 @@ from genreclf import __version__
 from genreclf.config import ExtractionConfig, extraction_config_from_dict
 from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
-from genreclf.formats import import_pyarrow, table_format
+from genreclf.formats import import_pyarrow, table_format, table_parts
 from genreclf.framestore import read_frames, write_frames
 from genreclf.kept import Layout
 from genreclf.pooling import feature_names
 from genreclf.sources import groups_of
 
-__all__ = ["Columns", "FeatureTable", "load_table", "load_tables"]
+__all__ = ["Columns", "FeatureTable", "in_one", "load_table", "load_tables"]
 
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
@@ -230,7 +230,7 @@ def load_table(path: str | Path, columns: Columns | None = None) -> FeatureTable
     Parameters
     ----------
     path : str or Path
-        CSV, Parquet or NPZ, by its suffix.
+        CSV, Parquet or NPZ, by its suffix; or a folder of Parquet files.
     columns : Columns, optional
         Needed where a table from elsewhere calls its columns otherwise. Columns named there are
         never features; nor are columns whose name says that they hold folds or a split, nor
@@ -251,14 +251,19 @@ def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> 
     """
     columns = columns or Columns()
     sources = [Path(path) for path in paths]
-    read = [_read_joined(path, columns) for path in sources]
-    names = [str(name) for frame, _, _ in read for name in frame.columns]
+    read = {path: _read_joined(path, columns) for path in sources if not path.is_dir()}
+    names = [str(name) for frame, _, _ in read.values() for name in frame.columns]
     for name in [*sorted(columns.asked_for), *columns.patterns]:
-        if not any(_matches(have, [name]) for have in names):
+        if read and not any(_matches(have, [name]) for have in names):
             where = ", ".join(map(str, sources))
             raise TableError(f"{where}: no column {name}; it has {_shortened(names)}")
     tables = []
-    for path, (frame, header, notes) in zip(sources, read, strict=True):
+    for path in sources:
+        if path not in read:
+            parts = [load_table(part, columns) for part in table_parts(path)]
+            tables.append(in_one(path, parts))
+            continue
+        frame, header, notes = read[path]
         if frame.empty:
             raise TableError(f"{path}: the table has no rows")
         table = _from_frame(frame, header, columns, path)
@@ -280,6 +285,35 @@ def _read_joined(
             notes.append(f"{lost} of {len(frame)} tracks are not in {other} and are left out")
         frame, header = joined, None
     return frame, header, notes
+
+
+def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
+    """Put the parts of a table, the files in a folder, one after the other.
+
+    Raises
+    ------
+    TableError
+        If their columns or configurations differ.
+    """
+    first = parts[0]
+    if any(part.names != first.names or part.config != first.config for part in parts):
+        raise TableError(f"{path}: its files have other columns or configurations than each other")
+
+    def all_of(name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    paths, labels = all_of("paths"), all_of("labels")
+    told = [note for part in parts for note in part.notes]
+    return replace(
+        first,
+        paths=paths,
+        labels=labels,
+        groups=all_of("groups"),
+        values=all_of("values"),
+        folds=None if first.folds is None else all_of("folds"),
+        split=None if first.split is None else all_of("split"),
+        notes=list(dict.fromkeys([*told, *_notes_on_paths(paths), *_notes_on_labels(labels)])),
+    )
 
 
 def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
@@ -494,7 +528,8 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
             _HEADER.encode(): _header(table.config).encode(),
         }
         arrow = arrow.replace_schema_metadata(metadata)
-    pyarrow.parquet.write_table(arrow, path)
+    # Numbers do not repeat: dictionaries of them would take a third more.
+    pyarrow.parquet.write_table(arrow, path, use_dictionary=["label", "group"])
 
 
 def _read_parquet(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:

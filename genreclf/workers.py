@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from genreclf.errors import GenreclfError
 
-__all__ = ["WorkerError", "Workers"]
+__all__ = ["NoWorkersError", "WorkerError", "Workers"]
 
 # What every worker is for. By name, since it stands after this module in the chain.
 PRELOADED = "genreclf.extraction"
@@ -32,11 +32,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+class NoWorkersError(GenreclfError):
+    """The processes as a whole failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class WorkerError:
     """Why an item has no result: its worker died, or took too long."""
 
     reason: str
+    died: bool = False
 
 
 class Workers:
@@ -110,7 +115,7 @@ class Workers:
                 item, future = waiting.popleft()
                 while not wait([future], timeout=POOL_CHECK_SECONDS).done:
                     if not self._pool.active:  # a pool that failed as a whole keeps nobody posted
-                        raise GenreclfError(_NO_WORKERS)
+                        raise NoWorkersError(_NO_WORKERS)
                 result = _result(future, self.seconds_an_item)
                 top_up()
                 yield item, result
@@ -124,7 +129,7 @@ class Workers:
         try:
             return self._pool.schedule(function, arguments, timeout=timeout)
         except (OSError, RuntimeError):  # a broken pipe, for one: not that of our output
-            raise GenreclfError(_NO_WORKERS) from None
+            raise NoWorkersError(_NO_WORKERS) from None
 
 
 def _result(future: Any, seconds_an_item: float | None) -> Any:
@@ -135,9 +140,9 @@ def _result(future: Any, seconds_an_item: float | None) -> Any:
             raise
         return WorkerError(f"took longer than {seconds_an_item:g} s")
     except BrokenProcessPool:
-        raise GenreclfError(_NO_WORKERS) from None
+        raise NoWorkersError(_NO_WORKERS) from None
     except ProcessExpired as error:
-        return WorkerError(f"the worker process died ({_cause(error.exitcode)})")
+        return WorkerError(f"the worker process died ({_cause(error.exitcode)})", died=True)
 
 
 def _cause(exitcode: int) -> str:

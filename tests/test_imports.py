@@ -16,11 +16,12 @@ CHAIN = [
     "errors", "bands", "config", "files", "formats", "plots", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
-    "pooling", "kept", "cache", "reference", "tags", "tagwriter", "workers", "playlists", "labels",
-    "framestore", "table", "extraction", "windows", "journal", "transformer", "versions", "splits",
-    "scaling", "explanation", "duplicates", "calibration", "codebook", "novelty", "classifiers",
-    "uncertainty", "evaluation", "importance", "significance", "comparison", "audit", "card",
-    "modelfile", "model", "timeline", "report", "htmlreport", "cli", "__main__",
+    "pooling", "kept", "cache", "reference", "tags", "tagwriter", "workers", "cluster", "playlists",
+    "labels", "framestore", "table", "extraction", "windows", "journal", "partitions",
+    "transformer", "versions", "splits", "scaling", "explanation", "duplicates", "calibration",
+    "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "importance",
+    "significance", "comparison", "audit", "card", "modelfile", "model", "timeline", "outofcore",
+    "report", "htmlreport", "cli", "__main__",
 ]  # fmt: skip
 # Heavy or particular packages, and the only modules that may import them.
 AT_HOME = {
@@ -32,6 +33,8 @@ AT_HOME = {
     "matplotlib": {"plots"},
     "mutagen": {"tags", "tagwriter"},
     "pebble": {"workers"},
+    "dask": {"cluster"},
+    "distributed": {"cluster"},
     "pandas": {"table"},
     "sklearn": {
         "transformer",

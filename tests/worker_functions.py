@@ -59,3 +59,16 @@ def print_from_c(text: str) -> str:
     """Write to standard output as a C library does, past sys.stdout."""
     os.write(1, text.encode())
     return text
+
+
+def kill_parent_when_told(how: str) -> str:
+    """Kill the process that started this one, as when a machine is lost; others come back."""
+    if how == "kill":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return how
+
+
+def slow_square(number: int) -> int:
+    time.sleep(0.05)
+    return number * number

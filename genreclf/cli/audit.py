@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from genreclf.cli.options import (
-    FILE,
     OUTPUT_FILE,
+    TABLE,
     Learning,
     TableOptions,
     json_option,
@@ -20,7 +20,7 @@ from genreclf.cli.telling import progress, verbosity_options
 
 
 @click.command()
-@click.argument("table", type=FILE)
+@click.argument("table", type=TABLE)
 @learning_options
 @table_options
 @click.option(

@@ -218,7 +218,7 @@ def _names(sources: Sequence[str]) -> list[str]:
 def _are_tables(paths: Sequence[Path]) -> bool:
     from genreclf.formats import FORMATS
 
-    tables = [path.suffix.lower() in FORMATS and not path.is_dir() for path in paths]
+    tables = [path.suffix.lower() in FORMATS for path in paths]
     if any(tables) and not all(tables):
         raise click.UsageError(
             f"{paths[tables.index(True)]} is a table, {paths[tables.index(False)]} is not: compare "
@@ -302,7 +302,7 @@ def _extract(
     plan: Iterable[Planned], tracks: "list[Track]", workers: "Workers", cache: Path | None
 ) -> "tuple[dict[str, FeatureTable], list[tuple[str, Failure]]]":
     """Make a table with each kind of extraction, of the tracks that fail with none."""
-    from genreclf.extraction import build_table
+    from genreclf.extraction import build_table, extract_tracks
 
     # Of several variants with the same features, the first one's name is told.
     kinds = {variant.source: variant for variant in reversed(list(plan))}
@@ -310,7 +310,8 @@ def _extract(
     failed: list[tuple[str, Failure]] = []
     n_tracks = len(tracks)
     for source, kind in reversed(kinds.items()):
-        done, failures = extract_with_progress(tracks, kind.config, None, workers, cache)
+        outcomes = extract_tracks(tracks, kind.config, workers, cache)
+        done, failures = extract_with_progress(tracks, outcomes, None)
         note(f"{kind.name}: {summary(done, failures, None)}")
         rows[source] = done
         failed += [(kind.name, failure) for failure in failures]

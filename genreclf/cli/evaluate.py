@@ -7,6 +7,7 @@ import click
 
 from genreclf.cli.options import (
     FILE,
+    TABLE,
     Learning,
     TableOptions,
     announce_long_training,
@@ -14,6 +15,7 @@ from genreclf.cli.options import (
     html_option,
     json_option,
     learning_options,
+    out_of_core_option,
     stdout_console,
     table_options,
     target_precision_option,
@@ -25,7 +27,7 @@ from genreclf.cli.telling import verbosity_options
 
 
 @click.command()
-@click.argument("table", type=FILE)
+@click.argument("table", type=TABLE)
 @click.option(
     "--model",
     type=FILE,
@@ -36,6 +38,7 @@ from genreclf.cli.telling import verbosity_options
 @learning_options
 @target_precision_option
 @table_options
+@out_of_core_option
 @click.option("--folds", metavar="COLUMN", help="Column with published folds, run as they are.")
 @click.option(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
@@ -56,6 +59,7 @@ def evaluate(
     learning: Learning,
     target_precision: float | None,
     table_options: TableOptions,
+    out_of_core: bool,
     folds: str | None,
     split: str | None,
     permutations: int | None,
@@ -89,9 +93,17 @@ def evaluate(
             "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
             "--target-precision, --config, --set, --folds and --split have no meaning with --model"
         )
+    if out_of_core and (model or folds or split or learning.search or html_file):
+        raise click.UsageError(
+            "--out-of-core goes without --model, --folds, --split, --search and --html"
+        )
     settings = learning.settings()
-    features = load_table(table, table_options.columns(folds=folds, split=split))
-    if model is None:
+    if out_of_core:
+        from genreclf.outofcore import evaluate_in_parts
+
+        evaluation = evaluate_in_parts(table, table_options.columns(), settings)
+    elif model is None:
+        features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
         meter = ImportanceMeter(features, settings)
         n_trainings = count_trainings(features, settings)
@@ -99,6 +111,7 @@ def evaluate(
         watching = meter if html_file else None
         evaluation = evaluate_with_progress(features, settings, learning.search, watching)
     else:
+        features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)
         evaluation = loaded.evaluate(features)
         if html_file:

@@ -4,7 +4,9 @@ import csv
 import io
 import sys
 import time
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from genreclf.cli.options import (
     ANY_PATH,
     NOTHING_DONE,
     OUTPUT_FILE,
+    OUTPUT_TABLE,
     SOME_FAILED,
     LabelOptions,
     audio_sources,
@@ -35,12 +38,13 @@ from genreclf.cli.telling import (
     tell_row,
     verbosity_options,
 )
-from genreclf.errors import ConfigError, TableError, one_line
+from genreclf.errors import ConfigError, GenreclfError, TableError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
+    from genreclf.cluster import DaskWorkers
     from genreclf.config import Config
-    from genreclf.extraction import Failure, Row
+    from genreclf.extraction import Failure, Outcome, Row
     from genreclf.labels import Labelling
     from genreclf.sources import Track
     from genreclf.workers import Workers
@@ -51,13 +55,31 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--output",
-    type=OUTPUT_FILE,
+    type=OUTPUT_TABLE,
     metavar="FILE",
     help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
+)
+@click.option(
+    "--rows-per-file",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write FILE.parquet as a folder of files with so many tracks each: for tables larger "
+    "than the memory.",
 )
 @config_option
 @label_options
 @jobs_option
+@click.option(
+    "--backend",
+    type=click.Choice(["local", "dask"]),
+    default="local",
+    show_default=True,
+    help="Where to compute: in processes here, or on a Dask cluster, which sees the files at the "
+    "same paths.",
+)
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://10.0.0.1:8786, say."
+)
 @click.option(
     "--errors",
     type=OUTPUT_FILE,
@@ -70,10 +92,13 @@ if TYPE_CHECKING:
 def extract(
     paths: tuple[Path, ...],
     output: Path | None,
+    rows_per_file: int | None,
     config: str,
     overrides: tuple[str, ...],
     label_options: LabelOptions,
     jobs: int | None,
+    backend: str,
+    scheduler: str | None,
     errors: Path | None,
     timeout: float,
     no_cache: bool,
@@ -94,45 +119,54 @@ def extract(
       genreclf extract music/ --labels tags --label-map spellings.csv --group artist -o features.csv
       genreclf extract music/ --group-regex 'music/[^/]+/([^/]+)/' -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
+      genreclf extract /nfs/music -o features.csv --backend dask --scheduler tcp://10.0.0.1:8786
+      genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
     from genreclf.config import load_config
     from genreclf.formats import table_format
     from genreclf.journal import only_run
-    from genreclf.workers import Workers
 
     started = time.monotonic()
+    _check_backend(backend, scheduler, jobs)
+    _check_output(output, rows_per_file)
     settings, labelling = load_config(config, overrides), label_options.chosen()
     if output is not None:
         table_format(output)
-    elif any(view.pooling.keep_frames for view in settings.each_view):
+    keeps_frames = any(view.pooling.keep_frames for view in settings.each_view)
+    if keeps_frames and (output is None or rows_per_file is not None):
         raise ConfigError(
-            "pooling.keep_frames: frames are kept in a file beside the table; name it with -o"
+            "pooling.keep_frames: frames are kept in a file beside the table; name it with -o, "
+            "without --rows-per-file"
         )
     tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
     with nullcontext() if output is None else only_run(output):
-        with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
+        with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
             import_module("genreclf.table")
             tracks = labelled(tracks, labelling, workers)
-            rows, failures = extract_with_progress(
-                tracks, settings, output, workers, cache_in_use(no_cache)
-            )
+            # Not on a cluster: SQLite files do not bear being shared over a network.
+            cache = None if scheduler else cache_in_use(no_cache)
+            outcomes = _outcomes(tracks, settings, output, rows_per_file)(workers, cache)
+            rows, failures = extract_with_progress(tracks, outcomes, output)
         if errors is not None:
             _write_failures(failures, errors)
         if not rows:
             if len(tracks) > 1:
                 complain(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
-        _write_table(rows, settings, output)
+        if rows_per_file is None:
+            _write_table(rows, settings, output)
     tell_of_groups(rows)
     note(summary(rows, failures, output, time.monotonic() - started))
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-def labelled(tracks: "list[Track]", labelling: "Labelling", workers: "Workers") -> "list[Track]":
+def labelled(
+    tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
+) -> "list[Track]":
     """Add labels and groups to tracks, showing how far it is, and tell what was met."""
     from genreclf.labels import label_tracks
 
@@ -159,6 +193,39 @@ def tell_of_groups(rows: "list[Row]") -> None:
             f"note: {which}: where an artist has several tracks, the accuracy will be too good; "
             "--group artist takes artists from the tags, --group-regex from the paths"
         )
+
+
+def _check_output(output: Path | None, rows_per_file: int | None) -> None:
+    if rows_per_file is None:
+        if output is not None and output.is_dir():
+            raise click.UsageError(f"{output}: a folder; --rows-per-file N writes to one")
+    elif output is None or output.suffix.lower() != ".parquet" or output.is_file():
+        raise click.UsageError(
+            "--rows-per-file needs -o NAME.parquet, the name of a folder to be made or gone on with"
+        )
+
+
+def _check_backend(backend: str, scheduler: str | None, jobs: int | None) -> None:
+    if backend == "dask" and scheduler is None:
+        raise click.UsageError("--backend dask needs --scheduler ADDRESS, that of its cluster")
+    if backend == "local" and scheduler is not None:
+        raise click.UsageError("--scheduler needs --backend dask")
+    if backend == "dask" and jobs is not None:
+        raise click.UsageError("--jobs has no meaning with --backend dask: all its threads work")
+
+
+def _workers(scheduler: str | None, jobs: int, timeout: float) -> "Workers | DaskWorkers":
+    if scheduler is None:
+        from genreclf.workers import Workers
+
+        return Workers(jobs, timeout)
+    import logging
+
+    from genreclf.cluster import DaskWorkers
+
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
+    return DaskWorkers(scheduler, timeout)
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
@@ -193,23 +260,37 @@ def summary(
     return tally(len(rows), earlier, len(failures), seconds) + where
 
 
+def _outcomes(
+    tracks: "list[Track]", settings: "Config", output: Path | None, rows_per_file: int | None
+) -> "Callable[[Workers | DaskWorkers, Path | None], Iterable[Outcome]]":
+    """Choose how to go through the tracks: in one go, resumably, or part by part."""
+    from genreclf.extraction import extract_tracks
+    from genreclf.journal import extract_resumably
+    from genreclf.partitions import extract_in_parts
+
+    if output is None:
+        return partial(extract_tracks, tracks, settings)
+    if rows_per_file is None:
+        return partial(extract_resumably, tracks, settings, output)
+
+    def in_parts(workers: "Workers | DaskWorkers", cache: Path | None) -> "Iterable[Outcome]":
+        compute = partial(
+            extract_resumably, config=settings, output=output, workers=workers, cache=cache
+        )
+        return extract_in_parts(tracks, settings, output, rows_per_file, compute)
+
+    return in_parts
+
+
 def extract_with_progress(
-    tracks: "list[Track]",
-    settings: "Config",
-    output: Path | None,
-    workers: "Workers",
-    cache: Path | None,
+    tracks: "list[Track]", outcomes: "Iterable[Outcome]", output: Path | None
 ) -> "tuple[list[Row], list[Failure]]":
-    """Compute the features of tracks, showing how far it is, and tell of each that fails."""
-    from genreclf.extraction import Row, extract_tracks
-    from genreclf.journal import extract_resumably, journal_path
+    """Wait for the outcomes of tracks, showing how far it is, and tell of each that fails."""
+    from genreclf.extraction import Row
+    from genreclf.journal import journal_path
 
     rows, failures = [], []
     with progress(len(tracks), "extract", "tracks") as advance:
-        if output is None:
-            outcomes = extract_tracks(tracks, settings, workers, cache)
-        else:
-            outcomes = extract_resumably(tracks, settings, output, workers, cache)
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):
@@ -220,7 +301,7 @@ def extract_with_progress(
                     failures.append(outcome)
                     complain(outcome.error)
                     advance(failed=True)
-        except (KeyboardInterrupt, OSError) as error:
+        except (KeyboardInterrupt, OSError, GenreclfError) as error:
             if output is None:
                 raise
             kept = (

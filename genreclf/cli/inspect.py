@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genreclf.cli.options import (
-    FILE,
+    TABLE,
     config_option,
     plot_option,
     stdout_console,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=FILE)
+@click.argument("file", type=TABLE)
 @config_option
 @click.option(
     "--compare-librosa",

@@ -18,6 +18,7 @@ from genreclf.cli.options import (
     NOTHING_DONE,
     OUTPUT_FILE,
     SOME_FAILED,
+    TABLE,
     audio_sources,
     cache_in_use,
     cache_option,
@@ -79,7 +80,7 @@ def _share_or_auto(
 @trust_option
 @click.option(
     "--table",
-    type=FILE,
+    type=TABLE,
     metavar="FILE",
     help="Predict the tracks of a feature table instead of audio files.",
 )

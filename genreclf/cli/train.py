@@ -1,18 +1,20 @@
 """``genreclf train``: from a feature table to a model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from genreclf.cli.options import (
-    FILE,
     OUTPUT_FILE,
+    TABLE,
     Learning,
     TableOptions,
     announce_long_training,
     evaluate_with_progress,
     html_option,
     learning_options,
+    out_of_core_option,
     stdout_console,
     table_options,
     target_precision_option,
@@ -20,9 +22,14 @@ from genreclf.cli.options import (
 )
 from genreclf.cli.telling import note, plural, verbosity_options
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from genreclf.model import Model
+
 
 @click.command()
-@click.argument("table", type=FILE)
+@click.argument("table", type=TABLE)
 @click.option(
     "-o",
     "--output",
@@ -35,6 +42,7 @@ from genreclf.cli.telling import note, plural, verbosity_options
 @learning_options
 @target_precision_option
 @table_options
+@out_of_core_option
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
 @html_option
 @verbosity_options
@@ -44,6 +52,7 @@ def train(
     learning: Learning,
     target_precision: float | None,
     table_options: TableOptions,
+    out_of_core: bool,
     no_evaluate: bool,
     html_file: Path | None,
 ) -> None:  # fmt: skip
@@ -59,12 +68,13 @@ def train(
       genreclf train features.csv -o forest.joblib --classifier random-forest
       genreclf train features.csv --html report.html
       genreclf train features.csv --set classifier.C=3 --set pca=off
+      genreclf train features.parquet --classifier lda --out-of-core
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
     from genreclf.evaluation import count_trainings
     from genreclf.importance import ImportanceMeter
     from genreclf.model import Model
-    from genreclf.report import evaluation_report, genre_counts
+    from genreclf.report import genre_counts
     from genreclf.table import load_table
 
     if no_evaluate and target_precision:
@@ -72,8 +82,23 @@ def train(
     if no_evaluate and html_file:
         raise click.UsageError("--html reports the cross-validation, which --no-evaluate skips")
     settings = learning.settings()
-    features = load_table(table, table_options.columns()).labelled()
     console = stdout_console()
+    if out_of_core:
+        if learning.search or html_file:
+            raise click.UsageError("--out-of-core goes without --search and --html")
+        from genreclf.outofcore import evaluate_in_parts, train_in_parts
+
+        columns = table_options.columns()
+        evaluated = None
+        if not no_evaluate:
+            evaluation = evaluate_in_parts(table, columns, settings)
+            evaluated = evaluation.to_dict(target_precision, suggest=True)
+        model = train_in_parts(table, columns, settings).judged(evaluated)
+        # Before the report: whoever reads it through a pipe may stop after the first line.
+        model.save(output)
+        _tell(model, output, console)
+        return
+    features = load_table(table, table_options.columns()).labelled()
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
@@ -86,10 +111,15 @@ def train(
         evaluation = evaluate_with_progress(features, settings, learning.search, watching)
         evaluated = evaluation.to_dict(target_precision, suggest=True)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
-    # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(output)
-    if evaluated is not None:
-        if html_file is not None:
-            write_html(html_file, evaluation, evaluated, features, meter)
-        evaluation_report(evaluated, console)
+    if html_file is not None and evaluated is not None:
+        write_html(html_file, evaluation, evaluated, features, meter)
+    _tell(model, output, console)
+
+
+def _tell(model: "Model", output: Path, console: "Console") -> None:
+    from genreclf.report import evaluation_report
+
+    if model.evaluation is not None:
+        evaluation_report(model.evaluation, console)
     note(f"model written to {output}")

@@ -1,0 +1,129 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from genreclf import outofcore
+from genreclf.cli import cli
+from genreclf.config import load_config
+from genreclf.errors import TableError
+from genreclf.model import Model
+from genreclf.outofcore import evaluate_in_parts, train_in_parts
+from genreclf.table import Columns, FeatureTable, load_table
+
+pytest.importorskip("pyarrow", reason="needs the extra parquet")
+
+LDA = load_config("default", ["classifier.name=lda", "classifier.shrinkage=0.1"])
+N_COLUMNS = 8
+
+
+def clouds(n: int, genres: list[str], seed: int) -> FeatureTable:
+    """Overlapping clouds of unequal spread, in groups of five."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(len(genres), size=n)
+    centres = np.random.default_rng(9).normal(size=(len(genres), N_COLUMNS))
+    mixing = np.random.default_rng(8).normal(size=(N_COLUMNS, N_COLUMNS))
+    values = centres[labels] + random.normal(size=(n, N_COLUMNS)) @ mixing / 3
+    return FeatureTable(
+        paths=np.array([f"{seed}/{i}.mp3" for i in range(n)], dtype=object),
+        labels=np.array(genres, dtype=object)[labels],
+        groups=np.array([f"{labels[i]} {seed} {i // 5}" for i in range(n)], dtype=object),
+        names=[f"f{i}" for i in range(N_COLUMNS)],
+        values=values.astype(np.float32),
+    )
+
+
+def folder_of(tmp_path: Path, genres: list[str], n: int = 400) -> Path:
+    folder = tmp_path / "table.parquet"
+    folder.mkdir()
+    for i in range(3):
+        clouds(n, genres, seed=i).save(folder / f"{i}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize("genres", [["a", "b"], ["a", "b", "c"]])
+def test_the_result_is_scikit_learns_on_all_rows_at_once(tmp_path: Path, genres: list[str]) -> None:
+    folder = folder_of(tmp_path, genres)
+    table = load_table(folder)
+    model, reference = train_in_parts(folder, Columns(), LDA), Model.fit(table, LDA)
+    fitted, expected = (m.pipeline[-1].estimator_ for m in (model, reference))
+    np.testing.assert_allclose(fitted.coef_, expected.coef_, rtol=1e-6)
+    np.testing.assert_allclose(fitted.intercept_, expected.intercept_, rtol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(table), reference.predict_proba(table))
+    assert model.counts == reference.counts
+    assert model.genres == reference.genres
+
+
+def test_all_rows_count_where_the_sample_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outofcore, "SAMPLE_ROWS", 150)
+    monkeypatch.setattr(outofcore, "LEAST_OF_A_GENRE", 20)
+    folder = folder_of(tmp_path, ["a", "b", "c"])
+    table = load_table(folder)
+    model = train_in_parts(folder, Columns(), LDA)
+    values = model.pipeline[:-1].transform(table.values)
+    oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(values, table.labels)
+    np.testing.assert_allclose(model.pipeline[-1].estimator_.coef_, oracle.coef_, rtol=1e-6)
+    np.testing.assert_allclose(model.pipeline[-1].estimator_.means_, oracle.means_, atol=1e-9)
+    assert sum(model.counts.values()) == len(table)
+
+
+def test_no_group_is_on_both_sides(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ["a", "b", "c"])
+    evaluation = evaluate_in_parts(folder, Columns(), LDA)
+    tested = set(evaluation.held_out.groups)
+    groups = load_table(folder).groups
+    assert 0.05 < len(tested) / len(set(groups)) < 0.2
+    # Whole groups are held out, and nothing else.
+    assert len(evaluation.held_out.rows) == np.isin(groups, list(tested)).sum()
+    assert evaluation.splits["kind"] == "held-out"
+    known = train_in_parts(folder, Columns(), LDA).evaluate(load_table(folder)).accuracy
+    assert abs(evaluation.accuracy - known) < 0.1
+
+
+def test_labels_of_chance_are_told_at_chance(tmp_path: Path) -> None:
+    folder = tmp_path / "table.parquet"
+    folder.mkdir()
+    table = clouds(3000, ["a", "b"], seed=0)
+    table.labels[:] = np.random.default_rng(1).permutation(table.labels)
+    table.save(folder / "0.parquet")
+    low, high = evaluate_in_parts(folder, Columns(), LDA).interval
+    assert low < 0.5 < high
+
+
+def test_commands(tmp_path: Path) -> None:
+    folder, saved = folder_of(tmp_path, ["a", "b"]), tmp_path / "model.joblib"
+    options = ["--classifier", "lda", "--out-of-core"]
+    done = CliRunner().invoke(cli, ["train", str(folder), "-o", str(saved), *options])
+    assert done.exit_code == 0, done.output
+    assert "one group in ten held out" in done.output
+    model = Model.load(saved)
+    assert model.evaluation is not None
+    assert list(model.predict(load_table(folder))[:5])
+    done = CliRunner().invoke(cli, ["evaluate", str(folder), *options, "--json", "-"])
+    assert json.loads(done.stdout)["accuracy"] == model.evaluation["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--classifier", "svm"], "take --classifier lda"),
+        (["--classifier", "lda", "--features", "f0"], "too few tracks"),
+    ],
+)
+def test_what_cannot_be_done_is_told(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    folder = folder_of(tmp_path, ["a", "b"], n=3)
+    done = CliRunner().invoke(cli, ["evaluate", str(folder), "--out-of-core", *arguments])
+    assert done.exit_code == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert reason in done.stderr
+
+
+def test_a_single_file_is_not_read_in_parts(tmp_path: Path) -> None:
+    clouds(50, ["a", "b"], seed=0).save(tmp_path / "table.parquet")
+    with pytest.raises(TableError, match="a folder of Parquet files"):
+        train_in_parts(tmp_path / "table.parquet", Columns(), LDA)
