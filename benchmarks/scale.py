@@ -228,8 +228,9 @@ def parts(rows: list[int], columns: int, rows_per_file: int) -> None:
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, text=True, check=True
             )
+            elapsed = time.perf_counter() - start
             click.echo(
-                f"{n:8d} x {columns}, {size >> 20} MiB: {time.perf_counter() - start:.0f} s, "
+                f"{n:8d} x {columns}, {size / n:.0f} bytes a track: {elapsed:.0f} s, "
                 f"peak {float(done.stdout.split()[-1]):.0f} MiB"
             )
 

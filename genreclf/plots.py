@@ -18,11 +18,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from genreclf.spectrograms import Spectrogram
+
 __all__ = [
     "COLOURS",
     "TrackPicture",
     "check_plot",
     "draw_comparison",
+    "draw_confusion",
+    "draw_features",
+    "draw_spectrograms",
     "draw_timeline",
     "draw_track",
     "figure",
@@ -265,6 +270,94 @@ def draw_timeline(
         axes.set_title(_label(title), loc="left")
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x // 60:.0f}:{x % 60:02.0f}"))
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, reverse=True)
+
+
+def draw_spectrograms(path: Path, spectrograms: Sequence["Spectrogram"], title: str = "") -> None:
+    """Draw spectrograms under each other, in one scale of levels.
+
+    Raises
+    ------
+    GenreclfError
+        As ``check_plot``.
+    """
+    with figure(path, 9, 1 + 2.6 * len(spectrograms)) as drawn:
+        several = drawn.subplots(len(spectrograms), sharex=True, squeeze=False)[:, 0]
+        for axes, shown in zip(several, spectrograms, strict=True):
+            n_rows = len(shown.hz)
+            image = axes.imshow(
+                shown.decibels, cmap="magma", vmin=-80, vmax=0, origin="lower", aspect="auto",
+                extent=(shown.start, shown.stop, -0.5, n_rows - 0.5), interpolation="nearest",
+            )  # fmt: skip
+            rows = sorted({round(i * (n_rows - 1) / 6) for i in range(7)})
+            axes.set_yticks(rows, [f"{shown.hz[row]:.0f}" for row in rows])
+            axes.set(ylabel="Hz", title=shown.name)
+        several[-1].set_xlabel("seconds of the track")
+        drawn.colorbar(image, ax=list(several), label="dB below the loudest", shrink=0.8)
+        drawn.suptitle(_label(title, 80), fontsize="medium")
+
+
+def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[int]]) -> None:
+    """Draw a confusion matrix with its counts; colours are shares of each true genre.
+
+    Parameters
+    ----------
+    path : Path
+    genres : sequence of str
+    matrix : rows of counts
+        By true genre (rows) and predicted genre (columns). Rows without tracks are left out.
+    """
+    shown = [(genre, row) for genre, row in zip(genres, matrix, strict=True) if sum(row)]
+    shares = [[n / sum(row) for n in row] for _, row in shown]
+    size = max(4.0, 1.6 + 0.42 * len(genres))
+    with figure(path, size + 1.2, max(3.0, 1.4 + 0.42 * len(shown))) as drawn:
+        axes = drawn.subplots()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        for i, (_, row) in enumerate(shown):
+            for j, n in enumerate(row):
+                if n:
+                    colour = "white" if shares[i][j] > 0.55 else "black"
+                    axes.text(j, i, str(n), ha="center", va="center", color=colour, fontsize=8)
+        axes.set_xticks(range(len(genres)), [_label(name, 20) for name in genres], rotation=90)
+        axes.set_yticks(range(len(shown)), [_label(name, 20) for name, _ in shown])
+        axes.set(xlabel="predicted", ylabel="true")
+        drawn.colorbar(image, label="share of the true genre")
+
+
+def draw_features(
+    path: Path, values: Mapping[str, Mapping[str, "NDArray[np.float32]"]], n_left_out: int = 0
+) -> None:
+    """Draw how features are distributed within each genre, as box plots.
+
+    Boxes hold the middle half of the tracks with a line at the median, whiskers the middle nine
+    tenths.
+
+    Parameters
+    ----------
+    path : Path
+    values : mapping of feature to mapping of genre to (n,) array
+    n_left_out : int
+        Genres that are not shown, which is told.
+    """
+    n_columns = min(3, len(values))
+    n_rows = -(-len(values) // n_columns)
+    n_genres = max(map(len, values.values()))
+    with figure(path, 3.4 * n_columns, n_rows * (0.9 + 0.24 * n_genres)) as drawn:
+        several = drawn.subplots(n_rows, n_columns, squeeze=False, sharey=True).ravel()
+        for axes in several[len(values) :]:
+            axes.set_visible(False)
+        for axes, (feature, by_genre) in zip(several, values.items(), strict=False):
+            boxes = axes.boxplot(
+                list(by_genre.values()), orientation="horizontal",
+                whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6,
+                medianprops={"color": "black"},
+            )  # fmt: skip
+            for i, box in enumerate(boxes["boxes"]):
+                box.set_facecolor(COLOURS[i % (len(COLOURS) - 1)])
+            axes.set_yticks(range(1, 1 + len(by_genre)), [_label(name, 20) for name in by_genre])
+            axes.set_title(_label(feature, 44), fontsize="medium")
+        several[0].invert_yaxis()  # that of all
+        if n_left_out:
+            drawn.supxlabel(f"{n_left_out} genres of fewer tracks are not shown", fontsize="small")
 
 
 def _label(name: str, most: int = 32) -> str:

@@ -483,9 +483,8 @@ def _difference_line(found: dict[str, Any]) -> str:
         p_values += f", by t-test {_p(found['t_test']['p_value'])}"
     facts = f"(95 % {100 * low:.1f} to {100 * high:.1f}; {p_values})"
     if found["verdict"] == "noise":
-        return (
-            f"{names[0]} and {names[1]} differ by {points:+.1f} points, no more than noise {facts}"
-        )
+        less = f"{names[0]} differs from {names[1]} by {points:+.1f} points"
+        return f"{less}, no more than noise {facts}"
     return f"{names[0]} is {found['verdict']} than {names[1]} by {abs(points):.1f} points {facts}"
 
 

@@ -19,6 +19,7 @@ from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
+from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
 from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
@@ -114,7 +115,8 @@ def cli() -> None:
 
 
 COMMANDS = (
-    extract, train, evaluate, compare, audit, predict, tags, inspect, cache, config, completion,
+    extract, train, evaluate, compare, audit, predict, tags, inspect, plot, cache, config,
+    completion,
 )  # fmt: skip
 
 for command in COMMANDS:

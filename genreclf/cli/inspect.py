@@ -89,7 +89,7 @@ def _inspect_audio(
     from genreclf.pooling import feature_names, pool
     from genreclf.report import audio_report
 
-    excerpts, frames = _in_worker(extract_frames, file, settings, timeout)
+    excerpts, frames = in_worker(extract_frames, file, settings, timeout)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     strategy = settings.each_view[0].excerpt.strategy
@@ -108,7 +108,7 @@ def _tags(file: Path) -> dict[str, str]:
         return {}
 
 
-def _in_worker(function: Callable[..., Any], file: Path, settings: "Config", timeout: float) -> Any:
+def in_worker(function: Callable[..., Any], file: Path, settings: "Config", timeout: float) -> Any:
     """Compute in a worker process, which a file may crash or keep busy for ever."""
     from genreclf.errors import AudioError
     from genreclf.workers import WorkerError, Workers
@@ -126,7 +126,7 @@ def _draw(
     from genreclf.extraction import scan_track
     from genreclf.plots import TrackPicture, draw_track
 
-    heard = _in_worker(scan_track, file, settings, timeout)
+    heard = in_worker(scan_track, file, settings, timeout)
     draw_track(
         picture,
         TrackPicture(
@@ -146,5 +146,5 @@ def _compare_with_librosa(
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = _in_worker(extract_frames, file, settings, timeout)
+    _, frames = in_worker(extract_frames, file, settings, timeout)
     comparison_report(compare_with_librosa(frames, file, settings), console)
