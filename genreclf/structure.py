@@ -233,18 +233,30 @@ def find_structure(heard: Scan) -> Structure | None:
     pitches, timbre = _mean_of(heard.chroma, joined), _mean_of(heard.mfcc, joined)
     seconds = joined * BLOCK_SECONDS
     loudness = heard.loudness(seconds, pitches.shape[1])
-    values, vectors = _spectral_embedding(_distances(pitches, timbre))
-    levels = {k: _level(vectors[:, :k]) for k in _LEVELS}
-    # From the k-th eigenvalue to the next: k kinds of sections are well apart if that is far.
-    weights = {k: (values[k] - values[k - 1]) / (values[k] + 1e-3) for k in _LEVELS}
-    chorusness = sum(weights[k] * _returns(levels[k], loudness) for k in _LEVELS)
-    shown = max(_SHOWN_LEVELS, key=weights.__getitem__)
+    chorusness = np.zeros(pitches.shape[1])
+    for smoothed in (1, _SMOOTHED):  # what comes in the same order, and what is like it on average
+        levels = _levels(_distances(pitches, timbre, smoothed))
+        for weight, labels in levels.values():
+            chorusness += weight * _returns(labels, loudness)
+    _, shown = max((levels[k] for k in _SHOWN_LEVELS), key=lambda level: level[0])
     return Structure(
-        seconds, _in_order(levels[shown]), chorusness / max(float(np.max(chorusness)), _TINY)
+        seconds,
+        _in_order(_without_short_runs(shown)),
+        chorusness / max(float(np.max(chorusness)), _TINY),
     )
 
 
-def _distances(pitches: Array, timbre: Array) -> Doubles:
+def _levels(distances: Doubles) -> dict[int, tuple[float, Labels]]:
+    """Tell k kinds of sections apart, for each k; with a weight for how far apart they are.
+
+    That is the eigengap, from the k-th eigenvalue to the next, relative to the latter.
+    """
+    values, vectors = _spectral_embedding(distances)
+    gaps = np.diff(values) / (values[1:] + 1e-3)
+    return {k: (float(gaps[k - 1]), _level(vectors[:, :k])) for k in _LEVELS}
+
+
+def _distances(pitches: Array, timbre: Array, smoothed: int) -> Doubles:
     """Return how unlike blocks sound in harmony and timbre, (m, m); about 1 each where median.
 
     Of chroma by the Hellinger distance, which heeds the quieter notes of a chord.
@@ -253,8 +265,8 @@ def _distances(pitches: Array, timbre: Array) -> Doubles:
     spread = timbre - timbre.mean(axis=1, keepdims=True)
     distances = np.zeros((pitches.shape[1],) * 2)
     for rows in (shares, spread):
-        smoothed = uniform_filter1d(rows.astype(np.float64), _SMOOTHED, axis=1, mode="nearest")
-        squared = _squared_distances(_in_context(smoothed))
+        average = uniform_filter1d(rows.astype(np.float64), smoothed, axis=1, mode="nearest")
+        squared = _squared_distances(_in_context(average))
         distances += squared / max(float(np.median(squared)), _TINY)
     return distances
 
@@ -367,6 +379,21 @@ def _runs(labels: Labels) -> list[tuple[int, int, int]]:
     """Return label, start and stop of each run of equal labels."""
     edges = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
     return [(int(labels[start]), start, stop) for start, stop in pairwise(edges)]
+
+
+def _without_short_runs(labels: Labels) -> Labels:
+    """Give what is between two sections, where both are heard at once, to either by halves."""
+    labels = labels.copy()
+    while len(runs := _runs(labels)) > 1:
+        i = min(range(len(runs)), key=lambda i: runs[i][2] - runs[i][1])
+        _, start, stop = runs[i]
+        if stop - start >= _SHORTEST_RUN:
+            break
+        before = runs[i - 1][0] if i else runs[1][0]
+        after = runs[i + 1][0] if i + 1 < len(runs) else before
+        middle = (start + stop) // 2
+        labels[start:middle], labels[middle:stop] = before, after
+    return labels
 
 
 def _in_order(labels: Labels) -> Labels:

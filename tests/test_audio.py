@@ -13,7 +13,7 @@ import soundfile
 from conftest import music, noise, sine
 from numpy.typing import NDArray
 
-from genreclf.audio import Samples, decode, describe
+from genreclf.audio import Samples, decode, decode_blocks, describe
 from genreclf.config import Resampler
 from genreclf.errors import AudioError
 from genreclf.resampling import resample
@@ -491,6 +491,49 @@ def test_values_somewhat_beyond_full_scale_are_not_clipped(tmp_path: Path) -> No
 
 def test_name_with_a_null_byte() -> None:
     message_of(Path("a\0b.wav"))
+
+
+# --- a whole file in blocks ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", LOSSLESS | LOSSY)
+def test_blocks_together_are_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 30_000)
+    stereo = np.stack([music(4, 48_000), music(4, 48_000, seed=1)], axis=1)
+    path = write(tmp_path / "a", stereo, 48_000, kind)
+    expected, info, _ = decode(path, whole)
+    infos, blocks = zip(*decode_blocks(path), strict=True)
+    assert set(infos) == {info}
+    assert all(len(block) == 15_000 for block in blocks[:-1])
+    np.testing.assert_allclose(np.concatenate(blocks), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["mp3", "flac", "wav"])
+def test_blocks_of_a_stream_that_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 20_000)
+    path = write(tmp_path / f"a.{kind}", noise(10, 22050), 22050, kind)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(AudioError, match=r"after [345]\.\d s of 10\.0 s; the file is damaged"):
+        list(decode_blocks(path))
+    assert len(next(decode_blocks(path))[1]) == 20_000  # what comes before the break is given
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(np.nan, "not finite"), (np.inf, "not finite"), (1e6, "damaged")]
+)
+def test_blocks_of_values_that_no_music_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, reason: str
+) -> None:
+    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 10_000)
+    signal = noise(10, 8000)
+    signal[79_000] = value
+    path = write(tmp_path / "a.wav", signal, 8000, "wav_float")
+    with pytest.raises(AudioError, match=reason):
+        list(decode_blocks(path))
 
 
 # --- what decoding must leave alone ----------------------------------------------------------

@@ -16,7 +16,7 @@ from scipy.signal import correlate
 from test_audio import message_of
 
 from genreclf import extract_one, libav, load_config
-from genreclf.audio import decode, describe
+from genreclf.audio import decode, decode_blocks, describe
 from genreclf.cli import cli
 from genreclf.errors import AudioError
 from genreclf.sources import CODEC_SUFFIXES, find_tracks
@@ -122,6 +122,17 @@ def test_a_part_is_what_decoding_all_gives_there(
     part, _, at = decode(files[kind], lambda n, rate: (start, start + 20_000))
     assert at == start
     np.testing.assert_allclose(part, all_of_it[start : start + 20_000], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", LOSSLESS | LOSSY)
+def test_blocks_together_are_the_whole(
+    files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 50_000)
+    expected, _, _ = decode(files[kind], whole)
+    blocks = [block for _, block in decode_blocks(files[kind])]
+    assert len(blocks) > 2
+    np.testing.assert_array_equal(np.concatenate(blocks), expected)
 
 
 @pytest.mark.parametrize("kind", ["aac.m4a", "opus.mka"])
