@@ -18,8 +18,9 @@ CHAIN = [
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
     "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagwriter",
     "workers", "cluster", "playlists", "labels", "framestore", "table",
-    "extraction", "windows", "journal", "partitions", "transformer", "versions", "splits", "scaling", "explanation", "duplicates", "calibration",
-    "codebook", "novelty", "classifiers", "uncertainty", "evaluation", "importance",
+    "extraction", "windows", "journal", "partitions", "transformer", "versions", "splits",
+    "scaling", "explanation", "duplicates", "calibration", "codebook", "novelty", "classifiers",
+    "uncertainty", "evaluation", "importance",
     "significance", "comparison", "audit", "card", "modelfile", "model", "timeline", "outofcore",
     "report", "htmlreport", "cli", "__main__",
 ]  # fmt: skip

@@ -71,7 +71,7 @@ def test_the_command_takes_a_preset(name: str, short_song: Path, tmp_path: Path)
 
 
 def test_convnet_input_is_librosas_mel_spectrogram_of_1366_frames(song: Path) -> None:
-    excerpt, frames = extract_frames(song, load_config("convnet-input"))
+    [excerpt], frames = extract_frames(song, load_config("convnet-input"))
     assert frames.keys() == {"mix.mel"}
     assert frames["mix.mel"].shape == (96, 1366)
     mel = librosa.feature.melspectrogram(
