@@ -43,6 +43,7 @@ __all__ = [
     "extract_one",
     "extract_tracks",
     "extract_vector",
+    "failure",
     "scan_track",
 ]
 
@@ -304,17 +305,20 @@ def _outcome(
             values, cached = compute(track.path), False
         else:
             values, cached = cache.through(track.path, compute)
-    except AudioError as error:
-        return Failure(track, "audio", str(error))
-    except Exception as error:  # a bug of ours must not cost the other files
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return Failure(
-            track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}"
-        )
+    except Exception as error:  # a bug of ours, too, must not cost the other files
+        return failure(track, error)
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, -1])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
     return Row(track, values, cached=cached, seconds=time.perf_counter() - started)
+
+
+def failure(track: Track, error: Exception) -> Failure:
+    """Tell in one line why a track has no features."""
+    if isinstance(error, AudioError):
+        return Failure(track, "audio", str(error))
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return Failure(track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}")
 
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":

@@ -12,7 +12,7 @@ from genreclf.audio import AudioInfo, describe
 from genreclf.config import Config, Excerpt, config_from_dict
 from genreclf.errors import AudioError, SilenceError
 from genreclf.excerpt import Span
-from genreclf.extraction import Failure, extract_vector
+from genreclf.extraction import Failure, extract_vector, failure
 from genreclf.pooling import feature_names
 from genreclf.sources import Track
 from genreclf.spectra import Array
@@ -62,13 +62,8 @@ def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a window what is told of a file elsewhere
             return _heard(track.path, config, step)
-    except AudioError as error:
-        return Failure(track, "audio", str(error))
-    except Exception as error:  # a bug of ours must not cost the other files
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        return Failure(
-            track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}"
-        )
+    except Exception as error:  # a bug of ours, too, must not cost the other files
+        return failure(track, error)
 
 
 def _heard(path: Path, config: Config, step: float | None) -> Heard:
