@@ -174,7 +174,8 @@ def draw_comparison(
     """
     names = [_label(variant["name"]) for variant in variants]
     n_rows = max(len(variants), len(differences))
-    with figure(path, 8.5, 1.5 + 0.3 * n_rows) as drawn:
+    # A pair has two names, and they need room.
+    with figure(path, 8.5 if reference is not None else 12, 1.5 + 0.3 * n_rows) as drawn:
         left, right = drawn.subplots(1, 2, sharey=reference is not None)
         for row, variant in enumerate(variants):
             _draw_estimate(left, row, variant["accuracy"], variant["accuracy_ci95"], COLOURS[0])
@@ -194,10 +195,12 @@ def draw_comparison(
             _finish(right, names, f"difference from {_label(reference)} (points)")
             right.tick_params(axis="y", labelleft=False)
         handles, words = right.get_legend_handles_labels()
-        by_words = dict(zip(words, handles, strict=True))
+        of_words = dict(zip(words, handles, strict=True))
+        shown = [words for _, _, words in _VERDICTS.values() if words in of_words]
         drawn.legend(
-            by_words.values(), by_words.keys(), loc="outside upper right", ncols=4, frameon=False
-        )
+            [of_words[words] for words in shown], shown,
+            loc="outside upper right", ncols=4, frameon=False,
+        )  # fmt: skip
 
 
 def _draw_estimate(

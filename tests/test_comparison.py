@@ -188,6 +188,12 @@ def test_what_cannot_be_compared_is_wrong_usage(
     assert reason in " ".join(done.stderr.split())
 
 
+def test_a_variant_with_an_unknown_key_is_named(saved: tuple[Path, Path]) -> None:
+    done = run("compare", saved[0], "--variant", "odd: classifier.D=1")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("genreclf: --variant odd: ")
+
+
 def test_kept_frames_and_their_codebook_against_none(tmp_path: Path, write_audio: Any) -> None:
     for i in range(4):
         write_audio(f"tone/{i}.wav", sine(200 + 100 * i, 2, 8000), 8000, tmp_path / "music")

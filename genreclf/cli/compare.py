@@ -33,6 +33,7 @@ from genreclf.cli.options import (
 )
 from genreclf.cli.telling import complain, duration, note, plural, progress, verbosity_options
 from genreclf.config import CLASSIFIERS
+from genreclf.errors import ConfigError
 
 if TYPE_CHECKING:
     from genreclf.comparison import Variant
@@ -191,7 +192,11 @@ def _ways(
     first = [f"classifier.name={classifiers[0]}"] if classifiers else []
     for text in extra:
         name, changes = _parse_variant(text)
-        ways.append((name, load_config(configs[0], [*first, *overrides, *changes])))
+        try:
+            ways.append((name, load_config(configs[0], [*first, *overrides, *changes])))
+        except ConfigError as error:
+            reason = str(error).removeprefix("--set: ")
+            raise ConfigError(f"--variant {name}: {reason}") from None
     return ways
 
 
