@@ -35,6 +35,7 @@ __all__ = [
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 FORMATS = (".png", ".svg", ".pdf")
+MOST_GENRES = 60
 
 
 def check_plot(path: Path) -> None:
@@ -295,7 +296,7 @@ def draw_spectrograms(path: Path, spectrograms: Sequence["Spectrogram"], title: 
             axes.set_yticks(rows, [f"{shown.hz[row]:.0f}" for row in rows])
             axes.set(ylabel="Hz", title=shown.name)
         several[-1].set_xlabel("seconds of the track")
-        drawn.colorbar(image, ax=list(several), label="dB below the loudest", shrink=0.8)
+        drawn.colorbar(image, ax=list(several), label="dB against the loudest", shrink=0.8)
         drawn.suptitle(_label(title, 80), fontsize="medium")
 
 
@@ -307,8 +308,10 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
     path : Path
     genres : sequence of str
     matrix : rows of counts
-        By true genre (rows) and predicted genre (columns). Rows without tracks are left out.
+        By true genre (rows) and predicted genre (columns). Rows without tracks are left out; of
+        more than ``MOST_GENRES`` genres the smaller ones are put together.
     """
+    genres, matrix = _largest(genres, matrix)
     shown = [(genre, row) for genre, row in zip(genres, matrix, strict=True) if sum(row)]
     shares = [[n / sum(row) for n in row] for _, row in shown]
     size = max(4.0, 1.6 + 0.42 * len(genres))
@@ -324,6 +327,22 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
         axes.set_yticks(range(len(shown)), [_label(name, 20) for name, _ in shown])
         axes.set(xlabel="predicted", ylabel="true")
         drawn.colorbar(image, label="share of the true genre")
+
+
+def _largest(
+    genres: Sequence[str], matrix: Sequence[Sequence[int]]
+) -> tuple[list[str], list[list[int]]]:
+    """Put all genres but the largest together, as a picture of any number fills the memory."""
+    import numpy as np
+
+    counts = np.array(matrix)
+    if len(genres) <= MOST_GENRES:
+        return list(genres), counts.tolist()
+    by_size = np.argsort(-(counts.sum(axis=0) + counts.sum(axis=1)), kind="stable")
+    kept, rest = np.sort(by_size[: MOST_GENRES - 1]), by_size[MOST_GENRES - 1 :]
+    for _ in range(2):  # rows, then columns
+        counts = np.vstack((counts[kept], counts[rest].sum(axis=0))).T
+    return [*(genres[i] for i in kept), f"{len(rest)} others"], counts.tolist()
 
 
 def draw_features(
@@ -354,8 +373,8 @@ def draw_features(
                 whis=(5, 95), showfliers=False, patch_artist=True, widths=0.6,
                 medianprops={"color": "black"},
             )  # fmt: skip
-            for i, box in enumerate(boxes["boxes"]):
-                box.set_facecolor(COLOURS[i % (len(COLOURS) - 1)])
+            for box in boxes["boxes"]:
+                box.set_facecolor(COLOURS[4])
             axes.set_yticks(range(1, 1 + len(by_genre)), [_label(name, 20) for name in by_genre])
             axes.set_title(_label(feature, 44), fontsize="medium")
         several[0].invert_yaxis()  # that of all

@@ -88,6 +88,30 @@ def test_confusion_has_the_counts_of_evaluate(table_file: Path, tmp_path: Path) 
         assert shown.count("folk") == 2
 
 
+def test_of_very_many_genres_the_smaller_ones_are_put_together(tmp_path: Path) -> None:
+    n = 500
+    matrix = np.zeros((n, n), dtype=int)
+    matrix[np.arange(n), np.arange(n)] = np.arange(n) + 1
+    matrix[0, 499], matrix[499, 1], matrix[0, 1] = 3, 5, 7
+    result, picture = tmp_path / "r.json", tmp_path / "c.svg"
+    genres = [f"genre{i:03d}" for i in range(n)]
+    result.write_text(json.dumps({"genres": genres, "confusion_matrix": matrix.tolist()}))
+    assert run("plot", "confusion", result, "-o", picture).exit_code == 0
+    shown = texts(picture)
+    assert shown.count("genre499") == shown.count("441 others") == 2
+    assert "genre000" not in shown
+    counts = [int(text) for text in shown if text.isdigit()]
+    assert sum(counts) == matrix.sum()
+    assert {3, 5} <= set(counts)
+
+
+def test_a_result_is_drawn_as_it_is(tmp_path: Path) -> None:
+    done = run("plot", "confusion", tmp_path / "r.json", "-o", tmp_path / "c.png",
+               "--classifier", "lda")  # fmt: skip
+    assert done.exit_code == 2
+    assert "a result is drawn as it is" in done.stderr
+
+
 @pytest.mark.parametrize("kind", ["stft", "mel", "cqt"])
 def test_a_tone_is_brightest_at_its_frequency(
     kind: str, tmp_path: Path, write_audio: Callable[..., Path]

@@ -162,6 +162,11 @@ class TableOptions:
     ignore: tuple[str, ...]
     join: tuple[Path, ...]
 
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing was chosen."""
+        return self == TableOptions("label", "group", None, (), (), ())
+
     def columns(self, **published: str | None) -> "Columns":
         """Make ``Columns`` of them, with ``folds`` or ``split`` where there are any."""
         from genreclf.table import Columns

@@ -130,6 +130,8 @@ def confusion(
     from genreclf.table import load_table
 
     if source.suffix.lower() == ".json":
+        if folds or not learning.is_default or not table_options.is_default:
+            raise click.UsageError("a result is drawn as it is: options of learning are for tables")
         genres, matrix = _read_confusion(source)
     else:
         table = load_table(source, table_options.columns(folds=folds))
