@@ -48,7 +48,7 @@ BLOCK_SECONDS = _FRAMES_A_BLOCK * _HOP / _RATE_HZ
 # In blocks.
 _SMOOTHED = 8  # 4 s: what a bar or two are like, so that a loop is one section
 _CONTEXT = 8  # 4 s: blocks are alike if what is around them comes in the same order, too
-_SHORTEST_RUN = 8
+_SHORTEST_RUN = 10  # 5 s; where two sections are heard at once, that is no longer than this
 _LABEL_MEDIAN = 9
 _NEAR = 4  # closer blocks are alike anyway
 _MAX_BLOCKS = 1200  # ten minutes; of a longer track blocks are joined
@@ -360,12 +360,13 @@ def _returns(labels: Labels, loudness: Doubles) -> Doubles:
 
     The score of a kind is the square of the number of its returns times all their length, and a
     little of how loud it is. Twice in a row are one run of double length, so that returns are
-    counted in its shortest run.
+    counted in its shortest run. Short runs do not count: what is heard on the way from one
+    section to another returns more often than any section.
     """
+    labels = _without_short_runs(labels)
     scores = np.zeros(len(labels))
     for label in range(labels.max() + 1):
-        runs = [stop - start for kind, start, stop in _runs(labels) if kind == label]
-        lengths = [length for length in runs if length >= _SHORTEST_RUN]
+        lengths = [stop - start for kind, start, stop in _runs(labels) if kind == label]
         if len(lengths) > 1:
             here = labels == label
             n_times = sum(round(length / min(lengths)) for length in lengths)
