@@ -122,4 +122,5 @@ def _relative(path: str, folder: Path) -> str:
     except ValueError:  # on another drive of Windows
         return os.path.abspath(path)  # noqa: PTH100  links stay links
     # A name that begins with # would be a comment, "c:" a drive or a protocol, a blank nothing.
+    # Not by Path, which takes the "." away again.
     return relative if relative.startswith("..") else os.path.join(".", relative)  # noqa: PTH118

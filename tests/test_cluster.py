@@ -33,6 +33,7 @@ from genreclf.workers import WorkerError
 dask = pytest.importorskip("dask", reason="needs the extra dask")
 distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 
+# Below, as they need what is looked for above.
 from genreclf import cluster  # noqa: E402
 from genreclf.cluster import DaskWorkers  # noqa: E402
 

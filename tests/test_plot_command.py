@@ -15,7 +15,7 @@ from genreclf.cli import cli
 from genreclf.config import load_config
 from genreclf.importance import most_telling
 from genreclf.plots import COLOURS
-from genreclf.spectrograms import parts_of, spectrogram_of
+from genreclf.spectrograms import Kind, parts_of, spectrogram_of
 from genreclf.table import FeatureTable
 
 GENRES = ("folk", "a$b$ _rock", "<jazz>")
@@ -114,10 +114,10 @@ def test_a_result_is_drawn_as_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["stft", "mel", "cqt"])
 def test_a_tone_is_brightest_at_its_frequency(
-    kind: str, tmp_path: Path, write_audio: Callable[..., Path]
+    kind: Kind, tmp_path: Path, write_audio: Callable[..., Path]
 ) -> None:
     song = write_audio("tone.wav", sine(1000, 4, 12_000), 12_000)
-    found = spectrogram_of(song, load_config(), kind)  # type: ignore[arg-type]
+    found = spectrogram_of(song, load_config(), kind)
     brightest = found.hz[found.decibels.mean(axis=1).argmax()]
     assert brightest == pytest.approx(1000, rel=0.03)
     assert found.decibels.max() == pytest.approx(0, abs=1e-3)

@@ -23,6 +23,7 @@ from genreclf.cli.telling import note
 from genreclf.errors import TableError
 
 if TYPE_CHECKING:
+    from genreclf.spectrograms import Kind
     from genreclf.table import FeatureTable
 
 MOST_FEATURES = 12
@@ -169,7 +170,7 @@ def _read_confusion(path: Path) -> tuple[list[str], list[list[int]]]:
 @config_option
 @timeout_option
 def spectrogram(
-    song: Path, output: Path, kind: str, config: str, overrides: tuple[str, ...], timeout: float
+    song: Path, output: Path, kind: "Kind", config: str, overrides: tuple[str, ...], timeout: float
 ) -> None:
     """Draw the spectrogram of what is listened to of a SONG.
 
@@ -184,7 +185,7 @@ def spectrogram(
     from genreclf.plots import draw_spectrograms
     from genreclf.spectrograms import spectrogram_of
 
-    of_kind = partial(spectrogram_of, kind=kind)  # type: ignore[arg-type]  # click has checked it
+    of_kind = partial(spectrogram_of, kind=kind)
     shown = in_worker(of_kind, song, load_config(config, overrides), timeout)
     draw_spectrograms(output, [shown], song.name)
 
