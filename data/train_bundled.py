@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genreclf import cross_validate, load_config
 from genreclf.config import Config
@@ -27,6 +28,7 @@ SETTINGS = (
     "classifier.name=ensemble",
     "classifier.n_estimators=100",
     "classifier.min_samples_leaf=3",
+    "audio.rms_dbfs=-20",
 )
 PUBLISHED = {
     "chroma_stft_": "mix.chroma.",
@@ -59,9 +61,26 @@ def load_published(folder: Path, config: Config) -> FeatureTable:
         for name in feature_names(config)
         if not (name.startswith("mix.mfcc_delta") and name.endswith(".mean"))
     ]
-    return replace(
-        table, names=wanted, values=table.columns_of(wanted), config=config.extraction, notes=[]
-    )
+    values = _at_level(table.columns_of(wanted), wanted, config)
+    return replace(table, names=wanted, values=values, config=config.extraction, notes=[])
+
+
+def _at_level(values: NDArray[np.float32], names: list[str], config: Config) -> NDArray[np.float32]:
+    """Turn the columns that a gain changes into those of the same clips at one level.
+
+    The mean square of a clip is the mean square of the RMS of its frames. A gain of g multiplies
+    RMS by g, and adds 20 log10(g) to each of n mel bands in dB, which is sqrt(n) times as much in
+    the coefficient 0 of an orthonormal DCT. It changes no other column.
+    """
+    mean, variance, loudness = map(names.index, ("mix.rms.mean", "mix.rms.var", "mix.mfcc.00.mean"))
+    view = config.each_view[0]
+    wanted = 10 ** (float(view.audio.rms_dbfs) / 20)
+    gain = wanted / np.sqrt(values[:, mean] ** 2 + values[:, variance])
+    values = values.copy()
+    values[:, mean] *= gain
+    values[:, variance] *= gain**2
+    values[:, loudness] += 20 * np.log10(gain) * np.sqrt(view.spectra.n_mels)
+    return values
 
 
 def _our_name(name: str) -> str:
@@ -118,8 +137,9 @@ def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
         "1703.09179) and 13 others at 22,050 Hz (the widely used table of librosa statistics); "
         "artists and folds after Sturm 2013. `configs/gtzan133.toml` computes them from audio; "
         "left out are the means of the 40 differences, which are the last value of a clip less the "
-        "first, divided by its length: noise (without them 66 %, with them 65 %). GTZAN has known "
-        "faults (repetitions, distortions, disputable labels).",
+        "first, divided by its length: noise. RMS and the first MFCC were converted to those of "
+        "the same clips at one level (`audio.rms_dbfs`), so that loudness decides nothing. GTZAN "
+        "has known faults (repetitions, distortions, disputable labels).",
         "",
         "Classifier: the ensemble of genreclf (support vector machine, shrunken discriminant "
         "analysis, extremely randomised trees), calibrated with artists kept together.",

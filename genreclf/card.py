@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from genreclf.config import Config, config_from_dict
+from genreclf.config import Config, config_of_model
 from genreclf.errors import ModelError, shortened
 
 __all__ = ["Card"]
@@ -84,7 +84,7 @@ class Card:
             reason = shortened(error, 300)
             raise ModelError(f"{source}: not a genreclf model: {reason}") from None
         values = {field.name: getattr(checked, field.name) for field in fields(Card)}
-        return Card(**{**values, "config": config_from_dict(checked.config, source)})
+        return Card(**{**values, "config": config_of_model(checked.config, source)})
 
 
 class _PlainCard(msgspec.Struct):

@@ -23,6 +23,7 @@ __all__ = [
     "Config",
     "ExtractionConfig",
     "config_from_dict",
+    "config_of_model",
     "load_config",
     "override",
     "preset_names",
@@ -35,7 +36,7 @@ LONGEST_SECONDS = 600
 
 # Raised whenever the same configuration would give other numbers than before, so that tables
 # of both are never mixed.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 Positive = Annotated[float, Meta(gt=0, le=1e12)]  # TOML knows infinity, no estimator does
 NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
@@ -95,6 +96,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "scaling": get_args(Scaling),
     "max_hz": ("nyquist", "a frequency in Hz"),
     "cqt_bins_per_octave": tuple(map(str, get_args(BinsPerOctave))),
+    "rms_dbfs": ("a level in dB from -60 to 0", "as recorded"),
 }
 
 
@@ -151,6 +153,7 @@ class Audio(_Section, frozen=True):
 
     sample_rate_hz: Annotated[int, Meta(ge=4000, le=192_000)] = 12_000
     resampler: Resampler = "soxr_hq"
+    rms_dbfs: Annotated[float, Meta(ge=-60, le=0)] | Literal["as recorded"] = -20.0
 
 
 class Spectra(_Section, frozen=True):
@@ -655,7 +658,23 @@ def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
 
 def extraction_config_from_dict(tree: Mapping[str, Any], source: str) -> ExtractionConfig:
     """As ``config_from_dict``, for what a feature table carries."""
-    return _convert(tree, source, ExtractionConfig)
+    return _convert(_with_old_values(tree), source, ExtractionConfig)
+
+
+def config_of_model(tree: Mapping[str, Any], source: str) -> Config:
+    """As ``config_from_dict``, for what a model carries."""
+    return config_from_dict(_with_old_values(tree), source)
+
+
+def _with_old_values(tree: Any) -> Any:
+    """Fill in keys that are newer than a file, with what its features were made with."""
+    if not isinstance(tree, Mapping):
+        return tree
+    if isinstance(views := tree.get("views"), list) and views:
+        return {**tree, "views": [_with_old_values(view) for view in views]}
+    if isinstance(audio := tree.get("audio", {}), Mapping):
+        return {**tree, "audio": {"rms_dbfs": "as recorded", **audio}}
+    return tree
 
 
 def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:

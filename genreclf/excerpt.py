@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from genreclf.audio import AudioInfo, Samples, decode_spans
-from genreclf.config import LONGEST_SECONDS, View
+from genreclf.config import LONGEST_SECONDS, Audio, View
 from genreclf.config import Excerpt as ExcerptSettings
 from genreclf.errors import AudioError, SilenceError
 from genreclf.resampling import resample
@@ -24,6 +24,7 @@ __all__ = [
     "load_excerpts",
     "middle",
     "placed_spans",
+    "with_level",
 ]
 
 # From start to stop, in samples of the file.
@@ -41,8 +42,8 @@ class Excerpt:
     Attributes
     ----------
     samples : (n,) float32
-        Mono, at ``sample_rate_hz``, as long as the configuration says; a shorter track has zeros
-        on both sides, but a whole one is as long as it is.
+        Mono, at ``sample_rate_hz`` and ``rms_dbfs``, as long as the configuration says; a shorter
+        track has zeros on both sides, but a whole one is as long as it is.
     audio : slice
         The samples that hold audio.
     start_seconds : float
@@ -190,12 +191,24 @@ def _part(parts: Sequence[tuple[Span, Samples]], start: int, stop: int) -> Sampl
 
 def _excerpt(native: Samples, start: int, info: AudioInfo, view: View) -> Excerpt:
     rate = view.audio.sample_rate_hz
+    native = with_level(native, view.audio)
     samples = resample(native, info.sample_rate_hz, rate, view.audio.resampler)
     if view.excerpt.strategy == "full":
         audio = slice(0, len(samples))
     else:
         samples, audio = _pad_centre(samples, round(view.excerpt.seconds * rate))
     return Excerpt(samples, audio, rate, start / info.sample_rate_hz, info)
+
+
+def with_level(samples: Samples, audio: Audio) -> Samples:
+    """Scale samples to the root mean square that is configured, unless it stays as recorded.
+
+    0 dBFS is the root mean square of a square wave of full scale. The result is not clipped.
+    """
+    if audio.rms_dbfs == "as recorded":
+        return samples
+    mean_square = float(np.square(samples).mean(dtype=np.float64))
+    return samples * np.float32(10 ** (audio.rms_dbfs / 20) / math.sqrt(mean_square))
 
 
 def _is_heard(native: Samples, path: Path, info: AudioInfo, view: View) -> bool:

@@ -17,7 +17,7 @@ from genreclf.bands import band_bins
 from genreclf.config import ExtractionConfig, Features, View
 from genreclf.constantq import cqt_frequencies
 from genreclf.errors import ConfigError
-from genreclf.excerpt import centre_span
+from genreclf.excerpt import centre_span, with_level
 from genreclf.resampling import resample
 from genreclf.spectra import Array
 
@@ -251,7 +251,7 @@ def _load(librosa: Any, path: Path, view: View) -> Array:
     offset = (start - early + 0.5) / info.sample_rate_hz
     duration = (stop - start + early + 0.5) / info.sample_rate_hz
     y, native = librosa.load(path, sr=None, offset=offset, duration=duration)
-    y, rate = y[early:], view.audio.sample_rate_hz
+    y, rate = with_level(y[early:], view.audio), view.audio.sample_rate_hz
     if view.audio.resampler != "soxr_hq":  # librosa has it no more: all but the resampling is its
         return resample(y, native, rate, view.audio.resampler)
     # Rounding in librosa's length can add a sample.

@@ -11,6 +11,8 @@ from genreclf.config import (
     Config,
     ExtractionConfig,
     config_from_dict,
+    config_of_model,
+    extraction_config_from_dict,
     load_config,
     override,
     preset_names,
@@ -412,6 +414,18 @@ def test_the_fingerprint_changes_with_every_value_of_the_extraction(key: str) ->
         branch = branch[parent]
     branch[last] = another(key, EXTRACTION_LEAVES[key])
     assert config_from_dict(tree, key).fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("preset", ["default", "accurate"])
+def test_files_from_before_there_was_a_level_are_of_the_level_as_recorded(preset: str) -> None:
+    config = load_config(preset, ["audio.rms_dbfs=as recorded"])
+    older = config.to_dict()
+    for view in older.get("views", [older]):
+        del view["audio"]["rms_dbfs"]
+    assert config_of_model(older, "m.joblib") == config
+    of_table = {key: older[key] for key in config.extraction.to_dict()}
+    assert extraction_config_from_dict(of_table, "t.csv") == config.extraction
+    assert config_from_dict(older, "new.toml") == load_config(preset)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,20 @@ import librosa
 import numpy as np
 import pytest
 import soundfile
-from conftest import noise, sine
+from conftest import music, noise, sine
 
 from genreclf.audio import Samples
 from genreclf.config import Excerpt as Settings
 from genreclf.config import ExtractionConfig, load_config
 from genreclf.errors import AudioError
 from genreclf.excerpt import centre_span, load_excerpt, load_excerpts
+from genreclf.extraction import extract_one
 from genreclf.resampling import resample
 from genreclf.spectra import mix_spectrum
 
 Writer = Callable[..., Path]
 DEFAULT = ExtractionConfig()
+AS_RECORDED = ["audio.rms_dbfs=as recorded"]
 RATE = DEFAULT.audio.sample_rate_hz
 HOP = DEFAULT.spectra.hop_length
 SIZE = 349_440
@@ -31,7 +33,7 @@ def silence(seconds: float, rate: int) -> Samples:
 
 @pytest.mark.parametrize("preset", ["default", "wide"])
 def test_excerpt_is_the_middle_of_the_track(write_audio: Writer, preset: str) -> None:
-    config = load_config(preset)
+    config = load_config(preset, AS_RECORDED)
     stereo = np.stack([noise(33, 16_000, seed=1), noise(33, 16_000, seed=2)], axis=1)
     path = write_audio("long.wav", stereo, 16_000)
     excerpt = load_excerpt(path, config)
@@ -53,7 +55,7 @@ def test_excerpt_is_the_middle_of_the_track(write_audio: Writer, preset: str) ->
 
 
 def test_excerpt_of_an_mp3_begins_where_it_says(song: Path) -> None:
-    excerpt = load_excerpt(song, DEFAULT)
+    excerpt = load_excerpt(song, load_config(overrides=AS_RECORDED))
     assert abs(excerpt.start_seconds - (40 - 29.12) / 2) < 0.05
     whole, rate = soundfile.read(song, dtype="float32")
     start = round(excerpt.start_seconds * rate)
@@ -141,7 +143,7 @@ def test_silence_is_refused_where_a_view_listens(write_audio: Writer) -> None:
 def test_short_track_is_padded_on_both_sides(
     write_audio: Writer, preset: str, seconds: float
 ) -> None:
-    config = load_config(preset)
+    config = load_config(preset, AS_RECORDED)
     rate, hop = config.audio.sample_rate_hz, config.spectra.hop_length
     signal = noise(seconds, rate)
     excerpt = load_excerpt(write_audio("short.flac", signal, rate), config)
@@ -157,7 +159,7 @@ def test_short_track_is_padded_on_both_sides(
 
 
 def test_short_track_is_resampled_before_it_is_padded(short_song: Path) -> None:
-    excerpt = load_excerpt(short_song, DEFAULT)
+    excerpt = load_excerpt(short_song, load_config(overrides=AS_RECORDED))
     signal, rate = soundfile.read(short_song, dtype="float32")
     expected = librosa.resample(signal, orig_sr=rate, target_sr=RATE, res_type="soxr_hq")
     # librosa multiplies by an inexact ratio, and rounds 60,000 up to 60,001 samples.
@@ -197,8 +199,43 @@ def test_configured_minimum_is_kept(write_audio: Writer) -> None:
 
 
 def test_configured_length_is_kept(write_audio: Writer) -> None:
-    config = load_config(overrides=["excerpt.seconds=2.5"])
+    config = load_config(overrides=["excerpt.seconds=2.5", *AS_RECORDED])
     signal = noise(10, RATE)
     excerpt = load_excerpt(write_audio("a.wav", signal, RATE), config)
     assert excerpt.start_seconds == 3.75
     np.testing.assert_allclose(excerpt.samples, signal[45_000:75_000], atol=2**-15)
+
+
+# --- level -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decibels", [6, 20, 40])
+@pytest.mark.parametrize("preset", ["default", "wide", "fast", "accurate", "rhythm"])
+def test_a_gain_changes_no_feature(tmp_path: Path, preset: str, decibels: float) -> None:
+    config = load_config(preset)
+    values = []
+    for gain in (1, 10 ** (-decibels / 20)):
+        path = tmp_path / f"{gain}.wav"
+        # In floating point, so that a lower level loses nothing.
+        soundfile.write(path, gain * music(30, 22_050), 22_050, subtype="FLOAT")
+        values.append(extract_one(path, config))
+    np.testing.assert_allclose(values[1], values[0], rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("level", [-20.0, -33.5])
+def test_an_excerpt_has_the_configured_root_mean_square(write_audio: Writer, level: float) -> None:
+    config = load_config(overrides=[f"audio.rms_dbfs={level}"])
+    excerpt = load_excerpt(write_audio("a.wav", sine(440, 40, RATE, 0.3), RATE), config)
+    assert 20 * np.log10(np.sqrt(np.mean(excerpt.samples**2.0))) == pytest.approx(level, abs=1e-3)
+    # The root mean square of a sine is its amplitude by the square root of 2.
+    assert np.abs(excerpt.samples).max() == pytest.approx(2**0.5 * 10 ** (level / 20), rel=1e-3)
+
+
+def test_the_padding_of_a_short_track_does_not_count_for_its_level(write_audio: Writer) -> None:
+    excerpt = load_excerpt(write_audio("a.wav", noise(3, RATE), RATE), DEFAULT)
+    assert np.sqrt(np.mean(excerpt.unpadded**2.0)) == pytest.approx(0.1, rel=1e-3)
+
+
+@pytest.mark.parametrize("preset", ["gtzan57", "gtzan-mfcc", "gtzan133"])
+def test_published_features_are_those_of_the_level_as_recorded(preset: str) -> None:
+    assert all(view.audio.rms_dbfs == "as recorded" for view in load_config(preset).each_view)

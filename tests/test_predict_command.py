@@ -13,6 +13,7 @@ from pathlib import Path
 import mutagen
 import numpy as np
 import pytest
+import soundfile
 from conftest import clicks, music, noise
 from test_cli import run
 from test_model import QUICK, edited
@@ -105,6 +106,22 @@ def test_the_bundled_model_knows_a_threshold_to_a_tenth(short_song: Path) -> Non
     assert Model.load(bundled_model()).sensible_threshold().confidence == 0.5
     done = run("predict", short_song, "--model", bundled_model(), "--threshold", "auto")
     assert "threshold: 0.50; 75% of the tracks" in done.stderr
+
+
+def test_loudness_decides_nothing(tmp_path: Path) -> None:
+    for seed in range(3):
+        signal = music(12, RATE, seed=seed, bpm=80 + 20 * seed)
+        for decibels in (0, 6, 20, 40):
+            path = tmp_path / f"{seed} at {decibels}.wav"
+            # In floating point, so that a lower level loses nothing.
+            soundfile.write(path, signal * 10 ** (-decibels / 20), RATE, subtype="FLOAT")
+    done = run("predict", tmp_path, "--model", bundled_model(), "--format", "jsonl", "--jobs", 1)
+    answers = records(done.stdout)
+    assert len(answers) == 12
+    for record, loud in zip(answers, np.repeat(answers[::4], 4), strict=True):
+        assert record["genre"] == loud["genre"]
+        assert record["confidence"] == pytest.approx(loud["confidence"], abs=0.01)
+        assert record.get("novel") == loud.get("novel")
 
 
 def test_explanations_in_table_and_jsonl(model: Path, library: Path) -> None:

@@ -145,7 +145,9 @@ def test_the_csv_begins_with_one_comment_that_holds_the_configuration(tmp_path: 
     header = json.loads(comment.removeprefix("# "))
     assert header["genreclf"] == __version__
     assert header["fingerprint"] == load_config("wide").fingerprint
-    assert header["config"]["audio"] == {"sample_rate_hz": 22050, "resampler": "soxr_hq"}
+    assert header["config"]["audio"] == {
+        "sample_rate_hz": 22050, "resampler": "soxr_hq", "rms_dbfs": -20,
+    }  # fmt: skip
     assert rows[0] == ["path", "label", "group", *table.names]
     assert len(rows) == 1 + len(table)
 
