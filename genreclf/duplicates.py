@@ -57,6 +57,17 @@ class Copies:
         """How many tracks have a copy."""
         return int((self.recording >= 0).sum())
 
+    def weights(self, rows: Indices) -> Doubles:
+        """Return what each of some tracks counts if a recording counts once, (n_rows,).
+
+        A recording that is there m times among them counts 1 / m each time.
+        """
+        alone = len(self.recording) + rows  # numbers that no recording has
+        of = np.where(self.recording[rows] < 0, alone, self.recording[rows])
+        _, which, count = np.unique(of, return_inverse=True, return_counts=True)
+        weights: Doubles = 1 / count[which]
+        return weights
+
     def with_paths(self, paths: Texts) -> "Copies":
         """Count rows of one file as copies too, whatever their features.
 

@@ -274,6 +274,7 @@ class Model(Card):
 
         That which was asked for in training, else that from which on answers are more often right
         than wrong; to a tenth, where the model was evaluated before there was such a threshold.
+        Its confidence is 0 where too few answers were wrong to tell: nothing is withheld.
 
         Raises
         ------
@@ -417,6 +418,8 @@ def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
         if key in evaluation:
             names = ("confidence", "precision", "coverage")
             return Threshold(None, *(float(evaluation[key][name]) for name in names))
+    if evaluation.get("accuracy") == 1:
+        return Threshold(None, 0.0, 1.0, 1.0)
     bins = evaluation["reliability"]
     columns = (np.array([part[key] for part in bins], float) for key in ("low", "accuracy", "n"))
     return sensible_threshold(*columns)

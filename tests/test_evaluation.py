@@ -67,6 +67,7 @@ def held_out(correct: NDArray[np.bool_], groups: list[str]) -> HeldOut:
         predicted=np.where(correct, "a", "b").astype(object),
         groups=texts(groups),
         probabilities=np.zeros((n, 2)),
+        known=np.ones(n, dtype=bool),
     )
 
 
