@@ -1,12 +1,13 @@
 """How good a classifier is, measured so that it can be believed."""
 
+import csv
+import io
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -14,7 +15,7 @@ from genreclf.classifiers import fit_pipeline, tune
 from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
-from genreclf.errors import TableError, shortened
+from genreclf.errors import TableError, escaped, shortened
 from genreclf.splits import (
     Splits,
     cross_validation,
@@ -39,6 +40,8 @@ from genreclf.versions import versions
 
 __all__ = [
     "NO_GROUPS",
+    "Answer",
+    "Asked",
     "Evaluation",
     "HeldOut",
     "accuracy_interval",
@@ -102,6 +105,53 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
+class Asked:
+    """Tracks that were to be tested.
+
+    Attributes
+    ----------
+    rows : (n,) array of int
+        Where in the table they stand.
+    paths, folds, labels : (n,) array of str
+        The fold is a number from 1, the name of a published fold, ``test`` for a split, and
+        empty where there are no folds.
+    """
+
+    rows: NDArray[np.intp]
+    paths: Texts
+    folds: Texts
+    labels: Texts
+
+    @classmethod
+    def of(cls, table: FeatureTable, splits: Splits) -> "Asked":
+        """Take the test tracks of all folds."""
+        rows = np.concatenate([test for _, test in splits.folds])
+        sizes = [len(test) for _, test in splits.folds]
+        folds = np.repeat(np.array(splits.names, dtype=object), sizes)
+        return cls(rows, table.paths[rows], folds, table.labels[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was predicted for a track by a classifier that had not seen it.
+
+    Attributes
+    ----------
+    path, fold, label : str
+    genre : str
+        What was predicted; empty for a track that could not be tested.
+    confidence : float or None
+        Its probability.
+    """
+
+    path: str
+    fold: str
+    label: str
+    genre: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A classifier's accuracy on tracks that it has not seen, and what to know about it.
 
@@ -114,9 +164,8 @@ class Evaluation:
     config : Config
     interval : (float, float)
         95 % confidence interval of the accuracy.
-    tracks : pandas.DataFrame
-        ``path``, ``fold`` and ``label`` of all tracks to be tested, by their row in the table;
-        also of those that could not be.
+    asked : Asked
+        All tracks that were to be tested, also those that could not be.
     weights : (n,) array
         What each track of ``held_out`` counts in thresholds: copies of a recording count once.
     ungrouped_accuracy : float or None
@@ -132,7 +181,7 @@ class Evaluation:
     splits: dict[str, Any]
     config: Config
     interval: Interval
-    tracks: pd.DataFrame
+    asked: Asked
     weights: NDArray[np.float64]
     ungrouped_accuracy: float | None = None
     notes: list[str] = field(default_factory=list)
@@ -190,22 +239,33 @@ class Evaluation:
             f"are right {precision:.1%} of the time{missing}"
         )
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return what was predicted for each track, in the table's order.
+    def answers(self) -> list[Answer]:
+        """Return what was predicted for each track that was to be tested, in the table's order."""
+        held_out, asked = self.held_out, self.asked
+        found = dict(
+            zip(held_out.rows, zip(held_out.predicted, held_out.confidence, strict=True),
+                strict=True)
+        )  # fmt: skip
+        answers = []
+        for i in np.argsort(asked.rows, kind="stable"):
+            genre, confidence = found.get(asked.rows[i], ("", None))
+            answers.append(
+                Answer(
+                    str(asked.paths[i]), str(asked.folds[i]), str(asked.labels[i]), str(genre),
+                    None if confidence is None else float(confidence),
+                )
+            )  # fmt: skip
+        return answers
 
-        Returns
-        -------
-        pandas.DataFrame
-            ``path``, ``fold``, ``label``, ``genre`` (predicted) and ``confidence``; by the row in
-            the labelled part of the table. A track that could not be tested has the genre ``""``
-            and the confidence NaN.
-        """
-        frame = self.tracks.assign(genre="", confidence=np.nan)
-        frame["genre"] = frame["genre"].astype(object)
-        rows = self.held_out.rows
-        frame.loc[rows, "genre"] = self.held_out.predicted
-        frame.loc[rows, "confidence"] = self.held_out.confidence
-        return frame.sort_index()
+    def answers_csv(self) -> str:
+        """Return ``answers`` as CSV, a track a line whatever names hold."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([column.name for column in fields(Answer)])
+        for answer in self.answers():
+            *texts, confidence = astuple(answer)
+            writer.writerow([*map(escaped, texts), confidence])
+        return text.getvalue()
 
     def p_value(self, n_permutations: int) -> float:
         """Chance of so high an accuracy if the predictions had nothing to do with the genres."""
@@ -421,21 +481,12 @@ def cross_validate(
          "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
         accuracy_interval(held_out, table.has_groups, config, weights.sum()),
-        _to_be_tested(table, splits),
+        Asked.of(table, splits),
         weights,
         ungrouped,
         [*table.notes, *splits.notes, *warnings],
         warnings,
     )  # fmt: skip
-
-
-def _to_be_tested(table: FeatureTable, splits: Splits) -> pd.DataFrame:
-    """Return ``path``, ``fold`` and ``label`` of the test tracks, by their row."""
-    rows = np.concatenate([test for _, test in splits.folds])
-    fold = np.repeat(np.array(splits.names, dtype=object), [len(test) for _, test in splits.folds])
-    columns = {"path": table.paths[rows], "fold": fold, "label": table.labels[rows]}
-    # As objects: text of pandas' own kind cannot hold file names that are not UTF-8.
-    return pd.DataFrame(columns, index=rows, dtype=object)
 
 
 def evaluate_model(
@@ -469,14 +520,14 @@ def evaluate_model(
     held_out = _held_out(pipeline, genres, part, values[rows], rows)
     warnings = [MODEL_KNOWS, *_unknown_genre_warnings(held_out, "the model")]
     weights = copies.weights(np.arange(len(rows)))
-    columns = {"path": part.paths, "fold": "", "label": part.labels}
+    no_folds = np.full(len(rows), "", dtype=object)
     return Evaluation(
         held_out,
         genres,
         {"kind": "model", "n_unknown_genre": int((~held_out.known).sum())},
         config,
         accuracy_interval(held_out, table.has_groups, config, weights.sum()),
-        pd.DataFrame(columns, index=rows, dtype=object),
+        Asked(rows, part.paths, no_folds, part.labels),
         weights,
         notes=[*notes, *warnings],
         warnings=warnings,

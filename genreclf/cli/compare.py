@@ -171,8 +171,11 @@ def compare(
             tables, failed = _extract(plan, tracks, workers, cache_in_use(no_cache))
     try:
         result = _compare(plan, tables, repeats, number, search)
-    except TableError as error:  # the last line has to hold the cause
-        raise (TableError(f"{error}; {_told_of(failed)}") if failed else error) from None
+    except TableError as error:
+        if not failed:
+            raise
+        # The last line has to hold the cause.
+        raise TableError(f"{error} ({_told_of(failed)})") from None
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed
     ]
@@ -327,8 +330,8 @@ def _extract(
         failed += [(kind.name, failure) for failure in failures]
         if not done:
             raise AudioError(
-                f"{kind.name}: none of {plural(len(tracks), 'file')} gave features; "
-                f"{_told_of([(kind.name, failures[-1])])}"
+                f"{kind.name}: none of {plural(len(tracks), 'file')} gave features, the last one "
+                f"because: {failures[-1].error}"
             )
         tracks = [row.track for row in done]
     tell_of_groups(done)
@@ -343,8 +346,7 @@ def _extract(
 def _told_of(failed: "Sequence[tuple[str, Failure]]") -> str:
     """Tell why files gave no features, by the last of them."""
     name, last = failed[-1]
-    number = f"{plural(len(failed), 'file')} gave no features, " if len(failed) > 1 else ""
-    return f"{number}the last one with {name}: {last.error}"
+    return f"{plural(len(failed), 'file')} gave no features, the last one with {name}: {last.error}"
 
 
 def _compare(

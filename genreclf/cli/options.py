@@ -11,7 +11,7 @@ import click
 
 from genreclf.cli.telling import duration, note, plural, progress
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import AudioError, GenreclfError, TableError, escaped
+from genreclf.errors import AudioError, GenreclfError, TableError
 from genreclf.tags import GROUPS
 
 if TYPE_CHECKING:
@@ -162,10 +162,8 @@ def check_extraction(
 
     Parameters
     ----------
-    configs : iterable of str
-        Presets and TOML files: what they say of learning counts.
-    overrides : iterable of str
-        ``key=value`` pairs.
+    configs, overrides : iterable of str
+        Values of --config, of which all counts that is not about features, and of --set.
     made_with : ExtractionConfig or None
         What the table was made with; None if it is from elsewhere.
     """
@@ -174,8 +172,8 @@ def check_extraction(
     for text in extraction_changes(made_with, overrides):
         key = text.partition("=")[0].strip()
         raise click.UsageError(
-            f"--set {text}: {key} is fixed in the table, whose features are there already; "
-            f"to change it, extract them again: genreclf extract … --set {text}"
+            f"{text}: {key} is fixed in the table, whose features are there already; to change "
+            f"it, extract them again: genreclf extract PATH... --set {text}"
         )
     for config in configs:
         theirs, ours = load_config(config).extraction, made_with or ExtractionConfig()
@@ -183,8 +181,8 @@ def check_extraction(
         differing = [name for name in names if getattr(theirs, name) != getattr(ours, name)]
         if differing and config != "default":
             note(
-                f"note: --config {config}: {', '.join(differing)} of it have no effect, because "
-                "the features of the table are there already; what it says of learning counts"
+                f"note: --config {config}: its {', '.join(differing)} have no effect, because the "
+                "features of the table are there already; what it says of learning counts"
             )
 
 
@@ -488,11 +486,8 @@ def summarised(
 
 
 def write_predictions(path: Path, evaluation: "Evaluation") -> None:
-    """Write what was predicted for each track as CSV, a track a line whatever names hold."""
-    frame = evaluation.to_frame()
-    texts = frame.columns[frame.columns != "confidence"]
-    frame[texts] = frame[texts].map(escaped)
-    write_text(path, frame.to_csv(index=False, lineterminator="\n"))
+    """Write what was predicted for each track as CSV, and say where."""
+    write_text(path, evaluation.answers_csv())
     if str(path) != "-":
         note(f"predictions written to {path}")
 
