@@ -137,12 +137,13 @@ def evaluate(
     result, unreached = summarised(evaluation, target_precision, n_permutations=permutations)
     if html_file is not None:
         write_html(html_file, evaluation, result, features, meter)
+    # Before the report: whoever reads it through a pipe may stop after the first line.
+    if predictions is not None:
+        write_predictions(predictions, evaluation)
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2) + "\n")
     elif not to_stdout:
         evaluation_report(result, stdout_console())
-    if predictions is not None:
-        write_predictions(predictions, evaluation)
     if unreached is not None:
         complain(f"genreclf: {unreached}")
         raise click.exceptions.Exit(SOME_FAILED)

@@ -290,7 +290,7 @@ def _told(found: "Threshold", model: "Model") -> str:
     from genreclf.report import without_groups
 
     if not found.confidence:
-        few = "no wrong answers" if found.precision == 1 else "too few wrong answers for one"
+        few = "no wrong answers" if found.precision == 1 else "too few wrong answers to tell"
         return f"threshold: none; the model's evaluation had {few}, so nothing is withheld"
     text = (
         f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
