@@ -232,7 +232,7 @@ class Evaluation:
             return found
         n, precision = nearest_to_precision(*answers, target_precision, self.weights)
         target = f"{100 * target_precision:.6g}%"
-        missing = f"; {target} needs a lower target, more tracks or better features"
+        missing = "; take a lower --target-precision or more tracks"
         if precision >= target_precision:  # one standard error below n of n right is n / (n + 1)
             needed = np.ceil(target_precision / (1 - target_precision) - 1e-9)
             missing = f", but so few do not show {target}: it takes {needed:.0f} right in a row"
@@ -508,8 +508,8 @@ def evaluate_model(
     part = table.take(rows)
     if not np.isin(part.labels, genres).any():
         raise TableError(
-            f"none of the table's genres ({', '.join(table.genres) or 'no labels'}) is one of "
-            f"the model's ({', '.join(genres)})"
+            f"none of the table's genres ({shortened(', '.join(table.genres)) or 'no labels'}) is "
+            f"one of the model's ({shortened(', '.join(genres), 300)})"
         )
     notes = list(table.notes)
     if len(rows) < len(table):

@@ -414,12 +414,12 @@ def _damaged(error: Exception) -> ModelError:
 def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
     from genreclf.uncertainty import Threshold, sensible_threshold
 
+    if evaluation.get("accuracy") == 1 and "threshold" not in evaluation:
+        return Threshold(None, confidence=0.0, precision=1.0, coverage=1.0)
     for key in ("threshold", "suggested_threshold"):
         if key in evaluation:
             names = ("confidence", "precision", "coverage")
             return Threshold(None, *(float(evaluation[key][name]) for name in names))
-    if evaluation.get("accuracy") == 1:
-        return Threshold(None, 0.0, 1.0, 1.0)
     bins = evaluation["reliability"]
     columns = (np.array([part[key] for part in bins], float) for key in ("low", "accuracy", "n"))
     return sensible_threshold(*columns)

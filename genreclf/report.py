@@ -88,7 +88,6 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         f"right genre among the first two {result['top2_accuracy']:.1%}, three "
         f"{result['top3_accuracy']:.1%}",
     ]
-    lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]
     ungrouped = result.get("ungrouped_accuracy")
     if ungrouped is not None:
         points = 100 * (ungrouped - result["accuracy"])
@@ -98,6 +97,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"{'more' if points >= 0 else 'less'}; the figure above is the one to expect "
             "on artists or albums not heard before",
         )
+    # Beside the accuracy, which they are about.
+    lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]
     if "permutation_p_value" in result:
         lines.append(f"so high an accuracy by chance: p = {result['permutation_p_value']:.2g}")
     if "threshold" in result:
@@ -107,7 +108,7 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"or more, and {found['precision']:.1%} of those are right "
             f"({100 * found['target_precision']:.6g}% asked for){_ungrouped_clause(result)}"
         )
-    elif "suggested_threshold" in result:
+    elif "suggested_threshold" in result and result["accuracy"] < 1:
         found = result["suggested_threshold"]
         lines.append(
             f"answers of less than {found['confidence']:.1%} are more often wrong than right; "

@@ -83,7 +83,8 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert "threshold: none; the model's evaluation had no wrong answers" in done.stderr
     assert "unknown" not in done.stdout
     suggested = {"suggested_threshold": {"confidence": 0.9999, "precision": 0.5, "coverage": 0.5}}
-    replace(Model.load(model), evaluation=known | suggested).save(tmp_path / "some.joblib")
+    some = known | suggested | {"accuracy": 0.9}
+    replace(Model.load(model), evaluation=some).save(tmp_path / "some.joblib")
     done = run("predict", library, "--model", tmp_path / "some.joblib", "--threshold", "auto")
     assert "threshold: 1.00; 50% of the tracks" in done.stderr
     assert "measured without groups" in done.stderr
@@ -103,7 +104,7 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert done.exit_code == 1
     assert "not evaluated and knows no threshold" in done.stderr
     assert run("predict", library, "--threshold", "high").exit_code == 2
-    nonsense = {"suggested_threshold": {"x": 1}}
+    nonsense = {"threshold": {"x": 1}}
     damaged = edited(asked, tmp_path / "d.joblib", lambda card: card.update(evaluation=nonsense))
     done = run("predict", library, "--model", damaged, "--threshold", "auto")
     assert "evaluation is damaged" in done.stderr

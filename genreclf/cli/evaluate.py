@@ -1,6 +1,7 @@
 """``genreclf evaluate``: how good a classifier is, honestly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -133,7 +134,8 @@ def evaluate(
         if html_file:
             features = loaded.columns_of(features)
             meter = ImportanceMeter(features, loaded.config)
-            meter(loaded.pipeline, features.take(evaluation.held_out.rows))
+            held_out = evaluation.held_out  # in whose groups copies are together
+            meter(loaded.pipeline, replace(features.take(held_out.rows), groups=held_out.groups))
     result, unreached = summarised(evaluation, target_precision, n_permutations=permutations)
     if html_file is not None:
         write_html(html_file, evaluation, result, features, meter)
