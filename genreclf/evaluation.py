@@ -41,9 +41,9 @@ from genreclf.versions import versions
 __all__ = [
     "NO_GROUPS",
     "Answer",
-    "Asked",
     "Evaluation",
     "HeldOut",
+    "TestSet",
     "accuracy_interval",
     "choose_splits",
     "count_trainings",
@@ -107,7 +107,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class TestSet:
     """Tracks that were to be tested.
 
     Attributes
@@ -125,7 +125,7 @@ class Asked:
     labels: Texts
 
     @classmethod
-    def of(cls, table: FeatureTable, splits: Splits) -> "Asked":
+    def of(cls, table: FeatureTable, splits: Splits) -> "TestSet":
         """Take the test tracks of all folds."""
         rows = np.concatenate([test for _, test in splits.folds])
         sizes = [len(test) for _, test in splits.folds]
@@ -166,7 +166,7 @@ class Evaluation:
     config : Config
     interval : (float, float)
         95 % confidence interval of the accuracy.
-    asked : Asked
+    test_set : TestSet
         All tracks that were to be tested, also those that could not be.
     weights : (n,) array
         What each track of ``held_out`` counts in thresholds: copies of a recording count once.
@@ -183,7 +183,7 @@ class Evaluation:
     splits: dict[str, Any]
     config: Config
     interval: Interval
-    asked: Asked
+    test_set: TestSet
     weights: NDArray[np.float64]
     ungrouped_accuracy: float | None = None
     notes: list[str] = field(default_factory=list)
@@ -243,20 +243,16 @@ class Evaluation:
 
     def answers(self) -> list[Answer]:
         """Return what was predicted for each track that was to be tested, in the table's order."""
-        held_out, asked = self.held_out, self.asked
-        found = dict(
-            zip(held_out.rows, zip(held_out.predicted, held_out.confidence, strict=True),
-                strict=True)
-        )  # fmt: skip
+        tested, held_out = self.test_set, self.held_out
+        place = {row: i for i, row in enumerate(held_out.rows)}
+        confidences = held_out.confidence
         answers = []
-        for i in np.argsort(asked.rows, kind="stable"):
-            genre, confidence = found.get(asked.rows[i], ("", None))
-            answers.append(
-                Answer(
-                    str(asked.paths[i]), str(asked.folds[i]), str(asked.labels[i]), str(genre),
-                    None if confidence is None else float(confidence),
-                )
-            )  # fmt: skip
+        for i in np.argsort(tested.rows, kind="stable"):
+            track = str(tested.paths[i]), str(tested.folds[i]), str(tested.labels[i])
+            if (j := place.get(tested.rows[i])) is None:
+                answers.append(Answer(*track, "", None))
+            else:
+                answers.append(Answer(*track, str(held_out.predicted[j]), float(confidences[j])))
         return answers
 
     def answers_csv(self) -> str:
@@ -483,7 +479,7 @@ def cross_validate(
          "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
         accuracy_interval(held_out, table.has_groups, config, weights.sum()),
-        Asked.of(table, splits),
+        TestSet.of(table, splits),
         weights,
         ungrouped,
         [*table.notes, *splits.notes, *warnings],
@@ -529,7 +525,7 @@ def evaluate_model(
         {"kind": "model", "n_unknown_genre": int((~held_out.known).sum())},
         config,
         accuracy_interval(held_out, table.has_groups, config, weights.sum()),
-        Asked(rows, part.paths, no_folds, part.labels),
+        TestSet(rows, part.paths, no_folds, part.labels),
         weights,
         notes=[*notes, *warnings],
         warnings=warnings,

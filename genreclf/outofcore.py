@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genreclf.classifiers import EvenLda
 from genreclf.config import Config, Lda
 from genreclf.errors import TableError, shortened
-from genreclf.evaluation import NO_GROUPS, Asked, Evaluation
+from genreclf.evaluation import NO_GROUPS, Evaluation, TestSet
 from genreclf.formats import import_pyarrow, table_parts
 from genreclf.model import Model
 from genreclf.table import Columns, FeatureTable, in_one, load_table
@@ -126,10 +126,10 @@ def evaluate_in_parts(path: Path, columns: Columns, config: Config) -> Evaluatio
     splits = {"kind": "held-out", "n_folds": 1, "seed": config.seed, "n_unscored": n_unscored,
               "grouped": test.has_groups}  # fmt: skip
     rows = np.arange(len(test))
-    asked = Asked(rows, test.paths, np.full(len(test), "", dtype=object), test.labels)
+    test_set = TestSet(rows, test.paths, np.full(len(test), "", dtype=object), test.labels)
     held_out = replace(evaluation.held_out, rows=np.flatnonzero(known))
     return replace(
-        evaluation, held_out=held_out, asked=asked, splits=splits,
+        evaluation, held_out=held_out, test_set=test_set, splits=splits,
         notes=[*test.notes, *notes, *warnings], warnings=warnings,
     )  # fmt: skip
 

@@ -103,9 +103,13 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         lines.append(f"so high an accuracy by chance: p = {result['permutation_p_value']:.2g}")
     if "threshold" in result:
         found = result["threshold"]
-        lines.append(
+        some = (
             f"{found['coverage']:.1%} of the tracks get a confidence of {found['confidence']:.1%} "
-            f"or more, and {found['precision']:.1%} of those are right "
+            f"or more, and {found['precision']:.1%} of those are right"
+        )
+        everything = f"no answer has to be withheld: {found['precision']:.1%} are right"
+        lines.append(
+            f"{some if found['confidence'] else everything} "
             f"({100 * found['target_precision']:.6g}% asked for){_ungrouped_clause(result)}"
         )
     elif "suggested_threshold" in result and result["accuracy"] < 1:

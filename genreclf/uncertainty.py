@@ -189,7 +189,8 @@ def threshold_for_precision(
     Returns
     -------
     Threshold or None
-        None if no threshold is high enough.
+        Its confidence is 0, so that nothing is withheld, where all answers together are right
+        often enough. None if no threshold is high enough.
     """
     cuts = _Cuts.of(confidence, correct, n)
     enough = np.flatnonzero(cuts.at_least >= target - 1e-12)
@@ -285,10 +286,11 @@ class _Cuts:
         return np.where(self.last, low, np.nan)
 
     def threshold(self, k: int, target: float | None) -> Threshold:
-        """Answer from the k-th confidence on."""
+        """Answer from the k-th confidence on; from 0 on if that is all of them."""
+        everything = k == len(self.confidence) - 1
         return Threshold(
             target_precision=target,
-            confidence=float(self.confidence[k]),
+            confidence=0.0 if everything else float(self.confidence[k]),
             precision=float(self.n_right[k] / self.n_answered[k]),
             coverage=float(self.n_answered[k] / self.n_answered[-1]),
         )

@@ -70,6 +70,7 @@ def test_the_threshold_is_the_lowest_that_will_do() -> None:
     found = threshold_for_precision(confidence, correct, 0.8)
     assert found is not None
     assert (found.coverage, found.precision) == (1, 20 / 22)
+    assert found.confidence == 0  # right often enough without a threshold
     stricter = threshold_for_precision(confidence, correct, 0.94)
     assert stricter is not None
     assert stricter.confidence == pytest.approx(confidence[17])

@@ -290,8 +290,13 @@ def _told(found: "Threshold", model: "Model") -> str:
     from genreclf.report import without_groups
 
     if not found.confidence:
-        few = "no wrong answers" if found.precision == 1 else "too few wrong answers to tell"
-        return f"threshold: none; the model's evaluation had {few}, so nothing is withheld"
+        if "threshold" in (model.evaluation or {}):
+            why = "all answers of its evaluation together were right often enough"
+        elif found.precision == 1:
+            why = "its evaluation had no wrong answers"
+        else:
+            why = "its evaluation had too few wrong answers to tell"
+        return f"threshold: 0; {why}, so nothing is withheld"
     text = (
         f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
         f"evaluation reach it, and {found.precision:.0%} of those are right"
