@@ -424,13 +424,14 @@ def test_a_published_split_tests_its_test_part_once() -> None:
 def with_a_genre_apart(kind: str) -> tuple[FeatureTable, int]:
     """Genre "c" is in one part of a published split, or in one published fold, only."""
     labels = texts(["a", "b", "a", "c"] * 10)
+    names: dict[str, Any]
     if kind == "split":
         names = {"split": texts(["train", "train", "test", "test"] * 10)}
     else:
         names = {
             "folds": texts(["one", "one", "two", "two"] * 5 + ["two", "two", "one", "two"] * 5)
         }
-    return replace(blobs(20, 2), labels=labels, **names), 10  # type: ignore[arg-type]
+    return replace(blobs(20, 2), labels=labels, **names), 10
 
 
 @pytest.mark.parametrize("kind", ["split", "folds"])
