@@ -642,6 +642,31 @@ def override(config: Config, overrides: Iterable[str]) -> Config:
     return config_from_dict(tree, "--set")
 
 
+def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[str]) -> list[str]:
+    """Return the overrides that would change features which are there already.
+
+    Parameters
+    ----------
+    made_with : ExtractionConfig or None
+        What the features were made with; None if that is not known.
+    overrides : iterable of str
+        ``key=value`` pairs.
+    """
+    found = []
+    for text in overrides:
+        if _parse_override(text)[0][0] not in ExtractionConfig.__struct_fields__:
+            continue
+        try:
+            same = made_with is not None and made_with == (
+                override(Config().with_extraction(made_with), [text]).extraction
+            )
+        except ConfigError:  # a value that only goes with other changes
+            same = False
+        if not same:
+            found.append(text)
+    return found
+
+
 def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
     """Validate plain values, as ``tomllib`` or ``json`` gives them, into a ``Config``.
 

@@ -274,6 +274,7 @@ class Model(Card):
 
         That which was asked for in training, else that from which on answers are more often right
         than wrong; to a tenth, where the model was evaluated before there was such a threshold.
+        Its confidence is 0 where too few answers were wrong to tell: nothing is withheld.
 
         Raises
         ------
@@ -413,6 +414,8 @@ def _damaged(error: Exception) -> ModelError:
 def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
     from genreclf.uncertainty import Threshold, sensible_threshold
 
+    if evaluation.get("accuracy") == 1 and "threshold" not in evaluation:
+        return Threshold(None, confidence=0.0, precision=1.0, coverage=1.0)
     for key in ("threshold", "suggested_threshold"):
         if key in evaluation:
             names = ("confidence", "precision", "coverage")

@@ -35,6 +35,7 @@ __all__ = [
     "table_report",
     "timeline_report",
     "variants_report",
+    "without_groups",
 ]
 
 _KINDS = {
@@ -60,7 +61,13 @@ def evaluation_report(result: dict[str, Any], console: Console) -> None:
     console.print(_per_genre_table(result))
     console.print(_confusion_table(result, console.width))
     console.print(_reliability_table(result))
-    _print_notes(result["notes"], console)
+    told = result.get("warnings", [])
+    _print_notes([text for text in result["notes"] if text not in told], console)
+
+
+def without_groups(splits: dict[str, Any]) -> bool:
+    """Tell whether tracks of one group may have been on both sides of our own folds."""
+    return splits.get("kind") == "stratified" or not splits.get("grouped", True)
 
 
 def how_measured(splits: dict[str, Any]) -> str:
@@ -90,22 +97,33 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"{'more' if points >= 0 else 'less'}; the figure above is the one to expect "
             "on artists or albums not heard before",
         )
+    # Beside the accuracy, which they are about.
+    lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]
     if "permutation_p_value" in result:
         lines.append(f"so high an accuracy by chance: p = {result['permutation_p_value']:.2g}")
     if "threshold" in result:
-        lines.append(
-            "{coverage:.1%} of the tracks get a confidence of {confidence:.1%} or more, and "
-            "{precision:.1%} of those are right ({target_precision:.0%} asked for)".format(
-                **result["threshold"]
-            )
+        found = result["threshold"]
+        some = (
+            f"{found['coverage']:.1%} of the tracks get a confidence of {found['confidence']:.1%} "
+            f"or more, and {found['precision']:.1%} of those are right"
         )
-    elif "suggested_threshold" in result:
+        everything = f"no answer has to be withheld: {found['precision']:.1%} are right"
         lines.append(
-            "answers of less than {confidence:.1%} are more often wrong than right; predict "
-            "--threshold auto withholds them, and {precision:.1%} of the others are right "
-            "({coverage:.1%} of the tracks)".format(**result["suggested_threshold"])
+            f"{some if found['confidence'] else everything} "
+            f"({100 * found['target_precision']:.6g}% asked for){_ungrouped_clause(result)}"
+        )
+    elif "suggested_threshold" in result and result["accuracy"] < 1:
+        found = result["suggested_threshold"]
+        lines.append(
+            f"answers of less than {found['confidence']:.1%} are more often wrong than right; "
+            f"predict --threshold auto withholds them, and {found['precision']:.1%} of the others "
+            f"are right ({found['coverage']:.1%} of the tracks){_ungrouped_clause(result)}"
         )
     return lines
+
+
+def _ungrouped_clause(result: dict[str, Any]) -> str:
+    return "; measured without groups" if without_groups(result["splits"]) else ""
 
 
 def _per_genre_table(result: dict[str, Any]) -> Table:
@@ -123,7 +141,8 @@ def _reliability_table(result: dict[str, Any]) -> Table:
     """Compare what the predictions say of themselves with how often they are right."""
     error = result["expected_calibration_error"]
     columns = (_right(name) for name in ("confidence", "tracks", "on average", "right"))
-    table = Table(*columns, title=f"confidence, off by {100 * error:.1f} points on average")
+    title = f"confidence, off by {100 * error:.1f} points on average{_ungrouped_clause(result)}"
+    table = Table(*columns, title=title)
     for part in result["reliability"]:
         table.add_row(
             f"{part['low']:.0%} to {part['high']:.0%}", str(part["n"]),
@@ -183,11 +202,12 @@ def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
         table.add_column("note")
     for prediction in predictions:
         ranked = list(prediction.probabilities.items())
-        # Where the answer is "unknown", what was most probable comes first of the others.
-        first = int(prediction.genre == ranked[0][0])
-        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[first:top])
+        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[1:top])
         cells = [printable(prediction.path), printable(prediction.genre)]
-        cells.append(f"{prediction.confidence:.0%}")
+        # The confidence is not that of "unknown": name the genre that it belongs to.
+        withheld = prediction.genre != ranked[0][0]
+        of = f"{printable(ranked[0][0])} " if withheld else ""
+        cells.append(f"{of}{prediction.confidence:.0%}")
         cells += [others] if top > 1 else []
         cells += [_reasons(prediction.explanation)] if any_explained else []
         cells += ["novel" if prediction.novel else ""] if any_novel else []
@@ -214,6 +234,8 @@ def timeline_report(timeline: "Timeline", console: Console) -> None:
 
     Each sign of the strip is as long a part of the track as the others.
     """
+    from genreclf.model import UNKNOWN  # which has made the timeline, and is heavy
+
     runs = timeline.runs()
     genres = dict.fromkeys(run.genre for run in runs if run.genre is not None)
     signs: dict[str | None, str] = dict(zip(genres, _SIGNS, strict=False))
@@ -221,7 +243,9 @@ def timeline_report(timeline: "Timeline", console: Console) -> None:
     if any(run.novel for run in runs):
         table.add_column("note")
     for run in runs:
-        sure = "" if run.confidence is None else f"{run.confidence:.0%}"
+        # The confidence of an answer that is withheld is not that of "unknown".
+        withheld = run.confidence is None or run.genre == UNKNOWN
+        sure = "" if withheld else f"{run.confidence:.0%}"
         cells = [_clock(run.start), _clock(run.stop), printable(run.genre or SILENT), sure]
         noted = (["novel"] if run.novel else [""]) if len(table.columns) > len(cells) + 1 else []
         table.add_row(_sign(run.genre, signs), *cells, *noted)
@@ -495,8 +519,9 @@ def _equals(p_value: float) -> str:
 def _which_test(found: Sequence[dict[str, Any]], result: dict[str, Any]) -> list[str]:
     """Say what decides, and why."""
     n_folds = len(result["splits"]["n_test"])
-    units = "groups" if result["n_groups"] else "tracks"
     n_units = found[0]["permutation"]["n_units"]
+    single = "tracks" if n_units == result["n_tracks"] else "recordings"
+    units = "groups" if result["n_groups"] else single
     lines = []
     if any(difference["test"] == "t" for difference in found):
         lines.append(

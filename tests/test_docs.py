@@ -173,6 +173,9 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     compared = json.loads(run_cli("compare", "demo/features.csv", *ways, "--json", "-"))
     assert sorted(compared) == sorted(documented("Comparison"))
 
+    answers = run_cli("evaluate", "demo/features.csv", *quick, "--predictions", "-")
+    assert answers.splitlines()[0].split(",") == documented("Answers of an evaluation")
+
     model = tmp_path / "model.joblib"
     run_cli("train", "demo/features.csv", "-o", str(model), "--classifier", "lda", "--no-evaluate")
     card = json.loads(

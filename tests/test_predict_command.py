@@ -79,9 +79,20 @@ def test_a_table_is_printed_in_pieces(
 def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: Path) -> None:
     known = read_card(model).evaluation
     assert known is not None
-    expected = known["suggested_threshold"]["confidence"]
+    assert known["accuracy"] == 1
     done = run("predict", library, "--model", model, "--threshold", "auto")
-    assert f"threshold: {expected:.2f};" in done.stderr
+    assert (
+        "threshold: 0; its evaluation had no wrong answers, so nothing is withheld" in done.stderr
+    )
+    assert "unknown" not in done.stdout
+    suggested = {"suggested_threshold": {"confidence": 0.9999, "precision": 0.5, "coverage": 0.5}}
+    some = known | suggested | {"accuracy": 0.9}
+    replace(Model.load(model), evaluation=some).save(tmp_path / "some.joblib")
+    done = run("predict", library, "--model", tmp_path / "some.joblib", "--threshold", "auto")
+    assert "threshold: 1.00; 50% of the tracks" in done.stderr
+    assert "measured without groups" in done.stderr
+    # It is the confidence of a genre, and not that of "unknown".
+    assert re.search(r"unknown │ +(tonal|noisy) \d+% │", done.stdout)
     surest = {"target_precision": 0.9, "confidence": 0.9999, "precision": 1, "coverage": 0.1}
     asked = replace(Model.load(model), evaluation=known | {"threshold": surest})
     asked.save(tmp_path / "asked.joblib")
@@ -96,7 +107,7 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert done.exit_code == 1
     assert "not evaluated and knows no threshold" in done.stderr
     assert run("predict", library, "--threshold", "high").exit_code == 2
-    nonsense = {"suggested_threshold": {"x": 1}}
+    nonsense = {"threshold": {"x": 1}}
     damaged = edited(asked, tmp_path / "d.joblib", lambda card: card.update(evaluation=nonsense))
     done = run("predict", library, "--model", damaged, "--threshold", "auto")
     assert "evaluation is damaged" in done.stderr

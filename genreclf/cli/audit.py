@@ -68,6 +68,7 @@ def audit(
     from genreclf.table import load_table
 
     features = load_table(table, table_options.columns())
+    learning.check_extraction(features.config)
     with progress(None, "cross-validation") as advance:
         result = look(features, learning.settings(), search=learning.search, on_fold=advance)
     if csv_file is not None:

@@ -13,13 +13,13 @@ from genreclf.cli.extract import extract_with_progress, labelled, summary, tell_
 from genreclf.cli.options import (
     ANY_PATH,
     LONG_SECONDS,
-    NOTHING_DONE,
     SOME_FAILED,
     LabelOptions,
     TableOptions,
     audio_sources,
     cache_in_use,
     cache_option,
+    check_extraction,
     jobs_option,
     json_option,
     label_map_option,
@@ -31,9 +31,9 @@ from genreclf.cli.options import (
     worker_count,
     write_text,
 )
-from genreclf.cli.telling import complain, duration, note, plural, progress, verbosity_options
+from genreclf.cli.telling import duration, note, plural, progress, verbosity_options
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import ConfigError
+from genreclf.errors import AudioError, ConfigError, TableError
 
 if TYPE_CHECKING:
     from genreclf.comparison import Variant
@@ -159,6 +159,9 @@ def compare(
     failed: list[tuple[str, Failure]] = []
     if of_tables:
         tables = _read_tables(paths, table_options, folds, split)
+        changes = [change for text in extra for change in _parse_variant(text)[1]]
+        for table in tables.values():
+            check_extraction(configs, [*overrides, *changes], table.config)
     else:
         group = None if table_options.group == "group" else table_options.group
         labelling = LabelOptions(labels, label_map, group, table_options.group_regex).chosen()
@@ -166,7 +169,13 @@ def compare(
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             tracks = labelled(tracks, labelling, workers)
             tables, failed = _extract(plan, tracks, workers, cache_in_use(no_cache))
-    result = _compare(plan, tables, repeats, number, search)
+    try:
+        result = _compare(plan, tables, repeats, number, search)
+    except TableError as error:
+        if not failed:
+            raise
+        # The last line has to hold the cause.
+        raise TableError(f"{error} ({_told_of(failed)})") from None
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed
     ]
@@ -313,17 +322,18 @@ def _extract(
     kinds = {variant.source: variant for variant in reversed(list(plan))}
     rows: dict[str, list[Row]] = {}
     failed: list[tuple[str, Failure]] = []
-    n_tracks = len(tracks)
     for source, kind in reversed(kinds.items()):
         outcomes = extract_tracks(tracks, kind.config, workers, cache)
         done, failures = extract_with_progress(tracks, outcomes, None)
         note(f"{kind.name}: {summary(done, failures, None)}")
         rows[source] = done
         failed += [(kind.name, failure) for failure in failures]
+        if not done:
+            raise AudioError(
+                f"{kind.name}: none of {plural(len(tracks), 'file')} gave features, the last one "
+                f"because: {failures[-1].error}"
+            )
         tracks = [row.track for row in done]
-        if not tracks:
-            complain(f"genreclf: none of {n_tracks} files gave features")
-            raise click.exceptions.Exit(NOTHING_DONE)
     tell_of_groups(done)
     left = set(tracks)
     tables = {
@@ -331,6 +341,12 @@ def _extract(
         for source, of in rows.items()
     }
     return tables, failed
+
+
+def _told_of(failed: "Sequence[tuple[str, Failure]]") -> str:
+    """Tell why files gave no features, by the last of them."""
+    name, last = failed[-1]
+    return f"{plural(len(failed), 'file')} gave no features, the last one with {name}: {last.error}"
 
 
 def _compare(

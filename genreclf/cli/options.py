@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from rich.console import Console
 
-    from genreclf.config import Config
+    from genreclf.config import Config, ExtractionConfig
     from genreclf.evaluation import Evaluation
     from genreclf.importance import ImportanceMeter
     from genreclf.labels import Labelling
@@ -149,6 +149,41 @@ class Learning:
 
         chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
         return load_config(self.config, [*chosen, *self.overrides])
+
+    def check_extraction(self, made_with: "ExtractionConfig | None") -> None:
+        """Refuse --set, and tell of --config, that would change the features of a table."""
+        check_extraction([self.config], self.overrides, made_with)
+
+
+def check_extraction(
+    configs: Iterable[str], overrides: Iterable[str], made_with: "ExtractionConfig | None"
+) -> None:
+    """Refuse values, and tell of configurations, that would change the features of a table.
+
+    Parameters
+    ----------
+    configs, overrides : iterable of str
+        Values of --config, of which all counts that is not about features, and of --set.
+    made_with : ExtractionConfig or None
+        What the table was made with; None if it is from elsewhere.
+    """
+    from genreclf.config import ExtractionConfig, extraction_changes, load_config
+
+    for text in extraction_changes(made_with, overrides):
+        key = text.partition("=")[0].strip()
+        raise click.UsageError(
+            f"{text}: {key} is fixed in the table, whose features are there already; to change "
+            f"it, extract them again: genreclf extract PATH... --set {text}"
+        )
+    for config in configs:
+        theirs, ours = load_config(config).extraction, made_with or ExtractionConfig()
+        names = ExtractionConfig.__struct_fields__
+        differing = [name for name in names if getattr(theirs, name) != getattr(ours, name)]
+        if differing and config != "default":
+            note(
+                f"note: --config {config}: its {', '.join(differing)} have no effect, because the "
+                "features of the table are there already; what it says of learning counts"
+            )
 
 
 @dataclass(frozen=True)
@@ -307,7 +342,8 @@ def target_precision_option(command: Command) -> Command:
         "--target-precision", metavar="SHARE",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         help="Find the confidence from which on this share of the answers is right (0.9, say); a "
-        "model answers 'unknown' below it.",
+        "model answers 'unknown' below it. If none reaches it, the rest is done, with exit status "
+        "3.",
     )(command)  # fmt: skip
 
 
@@ -434,6 +470,26 @@ def write_text(path: Path, text: str) -> None:
         return
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def summarised(
+    evaluation: "Evaluation", target_precision: float | None, **asked: Any
+) -> tuple[dict[str, Any], str | None]:
+    """Return ``Evaluation.to_dict``; without a threshold, and why, if the target is out of reach.
+
+    Nothing that was measured is lost for that.
+    """
+    try:
+        return evaluation.to_dict(target_precision, **asked), None
+    except TableError as error:
+        return evaluation.to_dict(**asked), str(error)
+
+
+def write_predictions(path: Path, evaluation: "Evaluation") -> None:
+    """Write what was predicted for each track as CSV, and say where."""
+    write_text(path, evaluation.answers_csv())
+    if str(path) != "-":
+        note(f"predictions written to {path}")
 
 
 def write_html(

@@ -136,6 +136,7 @@ def confusion(
         genres, matrix = _read_confusion(source)
     else:
         table = load_table(source, table_options.columns(folds=folds))
+        learning.check_extraction(table.config)
         result = evaluate_with_progress(table, learning.settings(), learning.search)
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from genreclf.model import Model, Prediction
     from genreclf.playlists import Playlists
     from genreclf.sources import Track
+    from genreclf.uncertainty import Threshold
     from genreclf.windows import Windows
     from genreclf.workers import Workers
 
@@ -280,11 +281,29 @@ class Source:
         if self.threshold != "auto":
             return replace(model, threshold=self.threshold)
         found = model.sensible_threshold()
-        note(
-            f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
-            f"evaluation reach it, and {found.precision:.0%} of those are right"
-        )
+        note(_told(found, model))
         return replace(model, threshold=found.confidence)
+
+
+def _told(found: "Threshold", model: "Model") -> str:
+    """Say what a threshold is, and what it was learned from."""
+    from genreclf.report import without_groups
+
+    if not found.confidence:
+        if "threshold" in (model.evaluation or {}):
+            why = "all answers of its evaluation together were right often enough"
+        elif found.precision == 1:
+            why = "its evaluation had no wrong answers"
+        else:
+            why = "its evaluation had too few wrong answers to tell"
+        return f"threshold: 0; {why}, so nothing is withheld"
+    text = (
+        f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
+        f"evaluation reach it, and {found.precision:.0%} of those are right"
+    )
+    if without_groups((model.evaluation or {}).get("splits", {})):
+        text += "; measured without groups, so expect less on artists not heard before"
+    return text
 
 
 @dataclass(frozen=True)
