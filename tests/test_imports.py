@@ -13,7 +13,7 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "bands", "config", "files", "formats", "sources", "mpeg", "libav", "audio",
+    "errors", "bands", "config", "files", "formats", "containers", "sources", "mpeg", "libav", "audio",
     "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
     "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagwriter",
