@@ -8,7 +8,16 @@ import os
 from collections.abc import Iterator
 from typing import BinaryIO, Literal, NamedTuple
 
-__all__ = ["Chunk", "Span", "bare_stream", "chunks", "id3_end", "kind_of", "tags_behind"]
+__all__ = [
+    "APE_FOOTER_BYTES",
+    "Chunk",
+    "Span",
+    "bare_stream",
+    "chunks",
+    "id3_end",
+    "kind_of",
+    "tags_behind",
+]
 
 _MAGICS = (
     (b"fLaC", "flac"), (b"TTA1", "mp3"), (b"ADIF", "aac"),
@@ -22,7 +31,7 @@ _FORMS = {"wav": (b"RIFF", b"RF64", b"BW64"), "aiff": (b"FORM",)}
 _MOST_CHUNKS = 1000  # more than any program writes
 _MOST_TAGS = 10  # on one side of a stream
 _LONGEST_LYRICS3V1 = 5120
-ID3V1_BYTES = 128
+_ID3V1_BYTES = 128
 APE_FOOTER_BYTES = 32
 
 
@@ -107,9 +116,9 @@ def _before(file: BinaryIO, end: int, size: int) -> bytes:
 
 
 def _id3v1(file: BinaryIO, end: int) -> int | None:
-    last = _before(file, end, ID3V1_BYTES + 3)
+    last = _before(file, end, _ID3V1_BYTES + 3)
     # The name APETAGEX has a TAG in it.
-    return end - ID3V1_BYTES if last[3:6] == b"TAG" and last[:3] != b"APE" else None
+    return end - _ID3V1_BYTES if last[3:6] == b"TAG" and last[:3] != b"APE" else None
 
 
 def _ape(file: BinaryIO, end: int) -> int | None:

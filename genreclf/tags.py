@@ -15,7 +15,18 @@ from typing import Any
 from genreclf.containers import chunks, kind_of, tags_behind
 from genreclf.errors import AudioError, shortened
 
-__all__ = ["GROUPS", "PLACES", "Tags", "clean", "genre_names", "open_tagged", "read_tags"]
+__all__ = [
+    "FREEFORM",
+    "GROUPS",
+    "PLACES",
+    "Tags",
+    "clean",
+    "decoded",
+    "genre_names",
+    "info_items",
+    "open_tagged",
+    "read_tags",
+]
 
 Tags = dict[str, tuple[str, ...]]
 _Values = Mapping[str, Iterable[str]]
@@ -36,7 +47,7 @@ _OTHERS = {
     "albumartist": ("albumartist", "album artist", "album_artist"),
     "date": ("date", "year"),
 }
-_FREEFORM = "----:com.apple.itunes:"
+FREEFORM = "----:com.apple.iTunes:"
 
 # Where tags are in each kind of file, those first that players of such files look at first.
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -248,9 +259,9 @@ def _read_freeform(path: Path) -> _Values:
     tags = open_tagged(path).tags or {}
     texts: dict[str, list[str]] = {}
     for key in tags:
-        if key.lower().startswith(_FREEFORM):
+        if key.lower().startswith(FREEFORM.lower()):
             values = [bytes(value).decode("utf-8", "replace") for value in tags[key]]
-            texts.setdefault(key[len(_FREEFORM) :].lower(), []).extend(values)
+            texts.setdefault(key[len(FREEFORM) :].lower(), []).extend(values)
     return _values(texts)
 
 

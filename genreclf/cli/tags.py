@@ -10,7 +10,7 @@ import click
 
 from genreclf.cli.options import FILE, NOTHING_DONE, SOME_FAILED
 from genreclf.cli.telling import complain, detail, note, plural, verbosity_options
-from genreclf.errors import AudioError, TagError, one_line
+from genreclf.errors import TagError, one_line
 
 if TYPE_CHECKING:
     from genreclf.model import Prediction
@@ -66,7 +66,7 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
             continue
         restored, same = restored + changes, same + (not changes)
         if changes:
-            click.echo(one_line(_told(path, change.after, change.before.values or ())))
+            click.echo(one_line(_told(path, change.after, change.before.genres)))
     done = "would be restored" if dry_run else "restored"
     note(f"{plural(restored, 'tag')} {done}, {same} as before already, {failed} failed")
     if failed:
@@ -119,7 +119,7 @@ class Tagging:
         before = read_genre(path)
         if before.reads([genre]):
             return False
-        told = _told(path, before.values or _other_genres(path), [genre])
+        told = _told(path, before.genres, [genre])
         if self.backup is None:
             require_writable(path)
             complain(told)
@@ -137,16 +137,6 @@ class Tagging:
         )
         if self.backup is not None and self.written:
             note(f"to undo it: genreclf tags restore {self.backup.file}")
-
-
-def _other_genres(path: Path) -> Sequence[str]:
-    """Return genres that stand in other tags than those that would be written."""
-    from genreclf.tags import read_tags
-
-    try:
-        return read_tags(path).get("genre", ())
-    except AudioError:
-        return ()
 
 
 def _new_backup() -> Path:
