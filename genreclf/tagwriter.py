@@ -1,7 +1,8 @@
 """Genre tags inside audio files: written so that nothing is lost, and put back as they were.
 
 A genre is written into the tags that players of such files look at first, and into all others that
-hold a genre, so that no player goes on to show the old one.
+hold a genre, so that no player goes on to show the old one. Tags of another kind than a file has are
+begun only if nothing in it holds a genre, but for the number in ID3v1.
 
 A file is never changed in place: a copy beside it is, which then takes its place. What the tags
 were is in a backup, on the disk, before that.
@@ -84,8 +85,10 @@ class GenreTag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def to_write(self) -> list["GenreTag"]:
-        """Itself, and all others that hold a genre."""
-        return [self, *(tag for tag in self.others if tag.genres)]
+        """All that hold a genre, and itself, unless another one stands in for it."""
+        held = [tag for tag in self.others if tag.genres]
+        replaced = not self.tagged and any(tag.kind != "id3v1" for tag in held)
+        return held if replaced else [self, *held]
 
     def reads(self, values: Sequence[str]) -> bool:
         """Tell whether these are the values wherever there is a genre."""
@@ -170,8 +173,10 @@ def restore(path: Path, change: Change, *, force: bool = False) -> bool:
     if is_restored(path, change, force=force):
         return False
     with _changed_copy(path) as copy:
+        values = _values_now(_read(path, copy))
         for tag in (change.before, *change.before.others):
-            _FORMATS[tag.kind].restore(copy, tag)
+            if values.get(tag.kind) != tag.values:
+                _FORMATS[tag.kind].restore(copy, tag)
         _require(path, _is_before(_read(path, copy), change))
     return True
 
