@@ -1,8 +1,8 @@
 """Genre tags inside audio files: written so that nothing is lost, and put back as they were.
 
 A genre is written into the tags that players of such files look at first, and into all others that
-hold a genre, so that no player goes on to show the old one. Tags of another kind than a file has are
-begun only if nothing in it holds a genre, but for the number in ID3v1.
+hold a genre, so that no player goes on to show the old one. A file gets a new kind of tags only if
+it has no genre, or none but a number in ID3v1.
 
 A file is never changed in place: a copy beside it is, which then takes its place. What the tags
 were is in a backup, on the disk, before that.
