@@ -31,14 +31,13 @@ def test_an_older_file_is_replaced_at_once(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
-LONG = [b"x" * 251 + b".csv", b"\xd0\x96" * 125 + b".csv", b"x." + b"y" * 253]
+LONG = {"ASCII": b"x" * 251 + b".csv", "UTF-8": b"\xd0\x96" * 125 + b".csv",
+        "a long suffix": b"x." + b"y" * 253}  # fmt: skip
 if sys.platform.startswith("linux"):  # elsewhere names are text
-    LONG.append(b"\xe9" * 251 + b".csv")
+    LONG["no UTF-8"] = b"\xe9" * 251 + b".csv"
 
 
-@pytest.mark.parametrize(
-    "name", LONG, ids=["ASCII", "UTF-8", "a long suffix", "no UTF-8"][: len(LONG)]
-)
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG)
 def test_any_name_that_file_systems_take_is_written(tmp_path: Path, name: bytes) -> None:
     path = tmp_path / os.fsdecode(name)
     with written_whole(path) as aside:
