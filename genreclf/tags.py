@@ -189,8 +189,10 @@ def _read_id3(path: Path) -> _Values:
 
     with path.open("rb") as file:
         in_front = "ape" in PLACES.get(kind_of(file, path.suffix), ())
+    # Not translated into ID3v2.4, in which mutagen calls numbers that it does not know "Unknown".
+    options: dict[str, Any] = {"translate": False, "load_v1": False}
     try:
-        return _values(ID3(path, load_v1=False) if in_front else open_tagged(path).tags)
+        return _values(ID3(path, **options) if in_front else open_tagged(path, **options).tags)
     except ID3NoHeaderError:
         return {}
 
@@ -243,7 +245,8 @@ def _values(tags: Any) -> _Values:
 
 
 def _id3_values(frames: Any) -> _Values:
-    return {name: map(str, frames[key].text) for name, key in _ID3.items() if key in frames}
+    keys = _ID3 | ({} if "TDRC" in frames else {"date": "TYER"})  # before ID3v2.4
+    return {name: map(str, frames[key].text) for name, key in keys.items() if key in frames}
 
 
 def _texts(tags: Mapping[str, Any], key: str) -> list[str]:

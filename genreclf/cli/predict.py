@@ -142,8 +142,8 @@ def _share_or_auto(
     "--write-tags",
     is_flag=True,
     help="Write the genre into each file's tags, unless it is unknown or the file novel. It takes "
-    "the place of all genres that the file has. What the tags were is kept; 'genreclf tags restore' "
-    "puts it back.",
+    "the place of all genres that the file has. What the tags were is kept; 'genreclf tags "
+    "restore' puts it back.",
 )
 @click.option(
     "--only-missing",
