@@ -175,7 +175,7 @@ def restore(path: Path, change: Change, *, force: bool = False) -> bool:
     with _changed_copy(path) as copy:
         values = _values_now(_read(path, copy))
         for tag in (change.before, *change.before.others):
-            if values.get(tag.kind) != tag.values:
+            if values.get(tag.kind, tag.values) != tag.values:
                 _FORMATS[tag.kind].restore(copy, tag)
         _require(path, _is_before(_read(path, copy), change))
     return True
@@ -188,19 +188,20 @@ def _require(path: Path, found: bool) -> None:
 
 
 def _values_now(now: GenreTag) -> Mapping[str, list[str] | None]:
+    """Return the values by the kind of tags. Kinds that were taken away since do not count."""
     return {tag.kind: tag.values for tag in (now, *now.others)}
 
 
 def _is_before(now: GenreTag, change: Change) -> bool:
     values = _values_now(now)
     tags = (change.before, *change.before.others)
-    return all(values.get(tag.kind) == tag.values for tag in tags)
+    return all(values.get(tag.kind, tag.values) == tag.values for tag in tags)
 
 
 def _is_after(now: GenreTag, change: Change) -> bool:
     values = _values_now(now)
-    tags = change.before.to_write
-    return all(values.get(tag.kind) == _as_written(tag, change.after) for tag in tags)
+    after = {tag.kind: _as_written(tag, change.after) for tag in change.before.to_write}
+    return all(values.get(kind, written) == written for kind, written in after.items())
 
 
 def _as_written(tag: GenreTag, values: Sequence[str]) -> list[str]:
