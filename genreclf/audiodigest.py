@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from genreclf.containers import Span, bare_stream, chunks, id3_end, kind_of
 
@@ -21,9 +21,8 @@ _BLOCK = 2**18
 _MOST_PARTS = 10_000  # more than any program writes
 _Part = bytes | Span
 
-# FLAC metadata blocks that decoders read: STREAMINFO and SEEKTABLE. Types from 7 on are unknown.
-_FLAC_TAGS = {1, 2, 4, 5, 6}
-_VORBIS_COMMENT = 4
+_FLAC_TAGS = {1, 2, 4, 6}  # blocks of padding, of applications, Vorbis comments and pictures
+_VORBIS_COMMENT, _PICTURE = 4, 6
 _CHUNKS_OF_TAGS = {b"id3 ", b"ID3 ", b"NAME", b"AUTH", b"(c) ", b"ANNO"}
 _OGG_HEADERS = ((b"\x01vorbis", 3), (b"OpusHead", 2))
 _OGG_FLAC = b"\x7fFLAC"
@@ -125,8 +124,8 @@ def _flac(file: BinaryIO) -> Iterator[_Part]:
         last, kind, size = head[0] > 0x7F, head[0] & 0x7F, int.from_bytes(head[1:])
         if kind not in _FLAC_TAGS:
             yield bytes([kind]) + _at(file, at + 4, size)
-        elif kind == _VORBIS_COMMENT:
-            _require_comments(_at(file, at + 4, size))
+        else:
+            _require_lengths(kind, _at(file, at + 4, size))
         at += 4 + size
         if last:
             break
@@ -135,17 +134,21 @@ def _flac(file: BinaryIO) -> Iterator[_Part]:
     yield Span(at, span.stop)
 
 
-def _require_comments(block: bytes) -> None:
-    """Require of Vorbis comments what decoders do: lengths that fit."""
+def _require_lengths(kind: int, block: bytes) -> None:
+    """Require what libFLAC does of Vorbis comments and pictures: lengths that fit exactly."""
 
-    def number(at: int) -> int:
-        return int.from_bytes(block[at : at + 4], "little")
+    def behind_text(at: int) -> int:
+        return at + 4 + int.from_bytes(block[at : at + 4], order)
 
-    at = 4 + number(0)  # behind the name of the encoder
-    n_comments, at = number(at), at + 4
-    for _ in range(n_comments):
-        at += 4 + number(at)
-        _require(at <= len(block))
+    order: Literal["big", "little"] = "big" if kind == _PICTURE else "little"
+    if kind == _PICTURE:  # type, MIME type, description, four numbers, the picture
+        _require(behind_text(behind_text(behind_text(4)) + 16) == len(block))
+    elif kind == _VORBIS_COMMENT:  # the name of the encoder, and a number of comments
+        at = behind_text(0)
+        n_comments, at = int.from_bytes(block[at : at + 4], order), at + 4
+        while n_comments and at < len(block):
+            n_comments, at = n_comments - 1, behind_text(at)
+        _require(n_comments == 0 and at == len(block))
 
 
 def _chunked(file: BinaryIO) -> Iterator[_Part]:
