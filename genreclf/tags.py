@@ -7,6 +7,7 @@ Each value is taken from the first of them that has it.
 import re
 import stat
 import unicodedata
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -24,6 +25,8 @@ __all__ = [
     "decoded",
     "genre_names",
     "info_items",
+    "is_bare",
+    "open_id3",
     "open_tagged",
     "read_tags",
 ]
@@ -74,6 +77,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 # No title is as long; what is longer is damage, or not meant for people.
 _LONGEST = 1000
 _LONGEST_CHUNK = 2**20
+_MOST_UNPACKED = (
+    50  # times the bytes of a compressed frame; texts need ten, zlib reaches a thousand
+)
 
 _CODE = r"\(([0-9]+|RX|CR)\)"
 _CODES_AND_NAME = re.compile(rf"((?:{_CODE})*)(.*)", re.DOTALL)
@@ -161,6 +167,50 @@ def _from_all_places(path: Path) -> Tags:
     return tags
 
 
+def is_bare(path: Path) -> bool:
+    """Tell whether tags are around the stream, not in a container."""
+    with path.open("rb") as file:
+        return "id3v1" in PLACES.get(kind_of(file, path.suffix), ())
+
+
+def open_id3(path: Path, *, load_v1: bool = False) -> Any:
+    """Return the ID3v2 tag in front of a stream or in a container, None if there is none.
+
+    It is not translated into ID3v2.4: so all else can be written as it was read, and numbers that
+    are no genre do not become "Unknown".
+    """
+    from mutagen.id3 import ID3, ID3NoHeaderError
+
+    _bound_unpacking()
+    if not is_bare(path):
+        return open_tagged(path, translate=False, load_v1=False).tags
+    try:
+        return ID3(path, translate=False, load_v1=load_v1)
+    except ID3NoHeaderError:
+        return None
+
+
+def _bound_unpacking() -> None:
+    """Let compressed frames of ID3 not fill the memory, which mutagen unpacks without a bound."""
+    from mutagen.id3 import _frames
+
+    _frames.zlib = _BoundedZlib
+
+
+class _BoundedZlib:
+    """What mutagen has of zlib; what is no text nor picture is an error."""
+
+    error = zlib.error
+
+    @staticmethod
+    def decompress(packed: bytes) -> bytes:
+        unpacking = zlib.decompressobj()
+        unpacked = unpacking.decompress(packed, _MOST_UNPACKED * len(packed))
+        if not unpacking.eof:
+            raise zlib.error("cut off, or unpacks to too much")
+        return unpacked
+
+
 def open_tagged(path: Path, **options: Any) -> Any:
     """Open a file with mutagen by what it is, whatever its name ends in.
 
@@ -177,6 +227,7 @@ def open_tagged(path: Path, **options: Any) -> Any:
     from mutagen.mp4 import MP4
     from mutagen.wave import WAVE
 
+    _bound_unpacking()
     with path.open("rb") as file:
         kind = kind_of(file, path.suffix)
     types = {"aiff": AIFF, "asf": ASF, "dsf": DSF, "flac": FLAC, "mp4": MP4, "wav": WAVE}
@@ -185,16 +236,7 @@ def open_tagged(path: Path, **options: Any) -> Any:
 
 
 def _read_id3(path: Path) -> _Values:
-    from mutagen.id3 import ID3, ID3NoHeaderError
-
-    with path.open("rb") as file:
-        in_front = "ape" in PLACES.get(kind_of(file, path.suffix), ())
-    # Not translated into ID3v2.4, in which mutagen calls numbers that it does not know "Unknown".
-    options: dict[str, Any] = {"translate": False, "load_v1": False}
-    try:
-        return _values(ID3(path, **options) if in_front else open_tagged(path, **options).tags)
-    except ID3NoHeaderError:
-        return {}
+    return _values(open_id3(path))
 
 
 def _read_own(path: Path) -> _Values:

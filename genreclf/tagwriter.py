@@ -24,7 +24,17 @@ import msgspec
 from genreclf.containers import APE_FOOTER_BYTES, Chunk, Span, chunks, kind_of, tags_behind
 from genreclf.errors import TagError, shortened
 from genreclf.files import written_whole
-from genreclf.tags import FREEFORM, PLACES, clean, decoded, genre_names, info_items, open_tagged
+from genreclf.tags import (
+    FREEFORM,
+    PLACES,
+    clean,
+    decoded,
+    genre_names,
+    info_items,
+    is_bare,
+    open_id3,
+    open_tagged,
+)
 
 __all__ = [
     "Backup",
@@ -303,35 +313,14 @@ def _with_tags(path: Path) -> Any:
     return file
 
 
-def _id3_of(path: Path, *, load_v1: bool = False) -> Any:
-    """Return the ID3v2 tag in front of a stream or in a container, None if there is none.
-
-    It is not translated into ID3v2.4, so that all else is written as it was read.
-    """
-    from mutagen.id3 import ID3, ID3NoHeaderError
-
-    if not _is_bare(path):
-        return open_tagged(path, translate=False, load_v1=False).tags
-    try:
-        return ID3(path, translate=False, load_v1=load_v1)
-    except ID3NoHeaderError:
-        return None
-
-
 def _new_id3(path: Path) -> Any:
     from mutagen.id3 import ID3
 
-    return ID3() if _is_bare(path) else _with_tags(path).tags
-
-
-def _is_bare(path: Path) -> bool:
-    """Tell whether tags are around the stream, not in a container."""
-    with path.open("rb") as file:
-        return "id3v1" in PLACES.get(kind_of(file, path.suffix), ())
+    return ID3() if is_bare(path) else _with_tags(path).tags
 
 
 def _read_id3(path: Path) -> GenreTag:
-    tags = _id3_of(path)
+    tags = open_id3(path)
     if tags is None:
         return GenreTag("id3", tagged=False)
     frames = tags.getall("TCON")
@@ -347,7 +336,7 @@ def _write_id3(path: Path, before: GenreTag, values: Sequence[str]) -> None:
     from mutagen.id3 import TCON
 
     # What only ID3v1 had goes into the new tag too: players look there alone, once there is one.
-    tags = _id3_of(path, load_v1=not before.tagged)
+    tags = open_id3(path, load_v1=not before.tagged)
     if tags is None:
         tags = _new_id3(path)
     encoding = _LATIN1
@@ -360,7 +349,7 @@ def _write_id3(path: Path, before: GenreTag, values: Sequence[str]) -> None:
 def _restore_id3(path: Path, before: GenreTag) -> None:
     from mutagen.id3 import TCON
 
-    tags = _id3_of(path)
+    tags = open_id3(path)
     if before.values is not None:
         tags = _new_id3(path) if tags is None else tags
         frame = TCON(encoding=before.encoding or _LATIN1, text=before.values)
@@ -390,7 +379,7 @@ def _id3_version(tag: GenreTag) -> int:
 def _delete_id3(path: Path, tags: Any) -> None:
     from mutagen.id3 import delete
 
-    if _is_bare(path):
+    if is_bare(path):
         delete(path, delete_v1=False, delete_v2=True)
     else:
         tags.delete(path)
@@ -398,7 +387,7 @@ def _delete_id3(path: Path, tags: Any) -> None:
 
 def _id3v1(path: Path) -> bytes:
     """Return the last bytes of a stream where those are ID3v1."""
-    if not _is_bare(path):
+    if not is_bare(path):
         return b""
     with path.open("rb") as file:
         span = tags_behind(file).get("id3v1", Span(0, 0))

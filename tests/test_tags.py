@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -336,6 +337,33 @@ def broken(path: Path, kind: str) -> Path:
 def test_damaged_frames_are_no_genre(written: Callable[[str], Path], kind: str) -> None:
     found = tags_or_reason(broken(written("a.mp3"), kind))
     assert "genre" not in found or "tags that cannot be read" in found
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_compressed_frames_do_not_fill_the_memory(
+    written: Callable[[str], Path], version: int
+) -> None:
+    path, audio = written("a.mp3"), written("a.mp3").read_bytes()
+
+    def frame(text: bytes) -> bytes:
+        packed = len(text).to_bytes(4) + zlib.compress(text)
+        size = len(packed) if version == 3 else (len(packed) >> 7 << 8 | len(packed) & 127)
+        return b"TCON" + size.to_bytes(4) + (b"\0\x80" if version == 3 else b"\0\x09") + packed
+
+    def read(*texts: bytes) -> Tags:
+        frames = b"".join(map(frame, texts))
+        size = bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0))
+        path.write_bytes(b"ID3" + bytes([version, 0, 0]) + size + frames + audio)
+        return read_tags(path)
+
+    assert read(b"\x03Rock" + b" " * 200) == {"genre": ("Rock",)}
+    bomb = b"\x03" + b"x" * 2**26
+    tracemalloc.start()
+    try:
+        assert read(bomb) == {}
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.wav", "a.aiff"])
