@@ -77,9 +77,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 # No title is as long; what is longer is damage, or not meant for people.
 _LONGEST = 1000
 _LONGEST_CHUNK = 2**20
-_MOST_UNPACKED = (
-    50  # times the bytes of a compressed frame; texts need ten, zlib reaches a thousand
-)
+# Times the bytes of a compressed frame. Texts need ten; zlib reaches a thousand.
+_MOST_UNPACKED = 50
 
 _CODE = r"\(([0-9]+|RX|CR)\)"
 _CODES_AND_NAME = re.compile(rf"((?:{_CODE})*)(.*)", re.DOTALL)
@@ -194,7 +193,7 @@ def _bound_unpacking() -> None:
     """Let compressed frames of ID3 not fill the memory, which mutagen unpacks without a bound."""
     from mutagen.id3 import _frames
 
-    _frames.zlib = _BoundedZlib
+    vars(_frames)["zlib"] = _BoundedZlib
 
 
 class _BoundedZlib:

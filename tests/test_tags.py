@@ -345,15 +345,18 @@ def test_compressed_frames_do_not_fill_the_memory(
 ) -> None:
     path, audio = written("a.mp3"), written("a.mp3").read_bytes()
 
+    def seven_bits(size: int) -> bytes:
+        return bytes(size >> shift & 127 for shift in (21, 14, 7, 0))
+
     def frame(text: bytes) -> bytes:
         packed = len(text).to_bytes(4) + zlib.compress(text)
-        size = len(packed) if version == 3 else (len(packed) >> 7 << 8 | len(packed) & 127)
-        return b"TCON" + size.to_bytes(4) + (b"\0\x80" if version == 3 else b"\0\x09") + packed
+        size = len(packed).to_bytes(4) if version == 3 else seven_bits(len(packed))
+        return b"TCON" + size + (b"\0\x80" if version == 3 else b"\0\x09") + packed
 
     def read(*texts: bytes) -> Tags:
         frames = b"".join(map(frame, texts))
-        size = bytes(len(frames) >> shift & 127 for shift in (21, 14, 7, 0))
-        path.write_bytes(b"ID3" + bytes([version, 0, 0]) + size + frames + audio)
+        head = b"ID3" + bytes([version, 0, 0]) + seven_bits(len(frames))
+        path.write_bytes(head + frames + audio)
         return read_tags(path)
 
     assert read(b"\x03Rock" + b" " * 200) == {"genre": ("Rock",)}
