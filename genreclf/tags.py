@@ -19,6 +19,7 @@ from genreclf.errors import AudioError, shortened
 __all__ = [
     "FREEFORM",
     "GROUPS",
+    "LONGEST_CHUNK",
     "PLACES",
     "Tags",
     "clean",
@@ -76,7 +77,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 # No title is as long; what is longer is damage, or not meant for people.
 _LONGEST = 1000
-_LONGEST_CHUNK = 2**20
+LONGEST_CHUNK = 2**20
 # Times the bytes of a compressed frame. Texts need ten; zlib reaches a thousand.
 _MOST_UNPACKED = 50
 
@@ -314,7 +315,7 @@ def _read_chunks(path: Path) -> _Values:
     texts: dict[str, list[str]] = {}
     with path.open("rb") as file:
         for chunk in chunks(file):
-            if chunk.name in (b"LIST", b"NAME", b"AUTH") and chunk.size <= _LONGEST_CHUNK:
+            if chunk.name in (b"LIST", b"NAME", b"AUTH") and chunk.size <= LONGEST_CHUNK:
                 file.seek(chunk.start)
                 body = file.read(chunk.size)
                 if body[:4] == b"INFO":

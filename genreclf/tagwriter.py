@@ -26,6 +26,7 @@ from genreclf.errors import TagError, shortened
 from genreclf.files import written_whole
 from genreclf.tags import (
     FREEFORM,
+    LONGEST_CHUNK,
     PLACES,
     clean,
     decoded,
@@ -631,12 +632,10 @@ def _info_of(path: Path) -> tuple[Chunk | None, list[bytes]]:
     """Return the texts of a WAV file, if there is a genre among them, each with all its bytes."""
     with path.open("rb") as file:
         for chunk in chunks(file):
-            if chunk.name == b"LIST":
+            if chunk.name == b"LIST" and 4 <= chunk.size <= LONGEST_CHUNK:
                 file.seek(chunk.start)
-                if file.read(4) != b"INFO":
-                    continue
-                body = file.read(chunk.size - 4)
-                items = list(_info_split(body))
+                body = file.read(chunk.size)
+                items = list(_info_split(body[4:])) if body.startswith(b"INFO") else []
                 if any(item[:4] == b"IGNR" for item in items):
                     return chunk, items
     return None, []
