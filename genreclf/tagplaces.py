@@ -477,9 +477,8 @@ def _write_info(path: Path, before: GenreTag, values: Sequence[str]) -> None:
 
 def _restore_info(path: Path, before: GenreTag) -> None:
     items = [(i, bytes.fromhex(item)) for i, item in before.places or ()]
-    _require_genres(
-        all(item[:4] == b"IGNR" and [*_info_split(item)] == [item] for _, item in items)
-    )
+    for _, item in items:
+        _require_genres(item.startswith(b"IGNR") and list(_info_split(item)) == [item])
     _replace_info(path, items)
 
 

@@ -330,6 +330,40 @@ def test_backups_of_old_are_restored(made: Callable[[str], Path], tmp_path: Path
     assert path.read_bytes()[-1] == 17
 
 
+TITLES = {
+    "ape": [0, (b"\4\0\0\0\0\0\0\0Title\0Jazz").hex()],
+    "ape, longer": [0, (b"\4\0\0\0\0\0\0\0Genre\0Jazz, and more").hex()],
+    "info": [0, (b"INAM\4\0\0\0Jazz").hex()],
+    "info, two": [0, (b"IGNR\4\0\0\0JazzINAM\4\0\0\0Jazz").hex()],
+    "freeform": [1, "----:com.apple.iTunes:TITLE"],
+    "vorbis": [0, "title"],
+    "nonsense": [0, "x"],
+}
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_backup_changes_nothing_but_genres(
+    made: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    place, *_ = kind.split(",")
+    name = {"ape": "a.mp3", "info": "a.wav", "freeform": "a.m4a"}.get(place, "a.flac")
+    path = several(made(name))
+    genre = read_genre(path)
+    own = {"kind": genre.kind, "values": genre.values}
+    crafted = {"kind": place, "values": ["Jazz again"], "places": [TITLES[kind]]}
+    before = crafted if place == genre.kind else own | {"others": [crafted]}
+    line = json.dumps({"path": str(path), "before": before, "after": ["Hip-Hop"]})
+    file, content = tmp_path / "backup.jsonl", path.read_bytes()
+    file.write_text('{"format": "genreclf-tags", "format_version": 1}\n' + line + "\n")
+    [change] = read_backup(file)
+    if kind == "nonsense":
+        assert not restore(path, change, force=True)
+    else:
+        with pytest.raises(TagError, match="something else than genres"):
+            restore(path, change, force=True)
+    assert path.read_bytes() == content
+
+
 def test_spelling_and_order_of_vorbis_comments_come_back(
     made: Callable[[str], Path], tmp_path: Path
 ) -> None:
