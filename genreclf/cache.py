@@ -1,16 +1,16 @@
-"""Features that were computed before, found again by what a file holds, not by what it is called.
+"""Features that were computed before, found again by the audio of a file, not by what it is called.
 
 One SQLite file in the platform's cache folder (``GENRECLF_CACHE`` names another). SQLite comes
 with Python, is kept with unusual care, lets processes share a file, and survives being killed.
 joblib.Memory and diskcache keep pickles, which run code when they are read; what is kept here is
 raw numbers with a checksum.
 
-It holds pairs of two kinds. Features are found by a digest of the file's content, its suffix
-(which decides how formats without a header are decoded), the configuration's fingerprint and the
-versions of the libraries that decide the last digits: nothing else is ever served. The digest of
-the content is found by path, inode, size and times of change, so that files seen before need not
-be read. Git trusts the same signs, and like git this does not trust them for files that changed
-so lately that another change might not show.
+It holds pairs of two kinds. Features are found by a digest of the file's audio (so that they stay
+when tags change), its suffix (which decides how formats without a header are decoded), the
+configuration's fingerprint and the versions of the libraries that decide the last digits: nothing
+else is ever served. The digest is found by path, inode, size and times of change, so that files
+seen before need not be read. Git trusts the same signs, and like git this does not trust them for
+files that changed so lately that another change might not show.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ import scipy
 import soxr
 
 from genreclf.audio import decoder_versions
+from genreclf.audiodigest import audio_digest
 from genreclf.config import ExtractionConfig
 from genreclf.errors import GenreclfError
 from genreclf.kept import Layout
@@ -51,7 +52,7 @@ SETTLED_SECONDS = 2  # the coarsest time stamps that there are, those of FAT
 USED_STEP_SECONDS = 3600  # how exactly last use is kept, so that most hits write nothing
 BUSY_SECONDS = 10  # how long to wait for other processes that write
 
-_LAYOUT = 1
+_LAYOUT = 2
 _SCHEMA = (
     "CREATE TABLE pairs "
     "(key BLOB PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
@@ -373,10 +374,9 @@ def _made_with(config: ExtractionConfig) -> bytes:
 
 
 def _content(path: Path) -> bytes | None:
-    """Digest what a file holds. Of the safe digests, most processors have SHA-256 built in."""
+    """Digest the audio of a file, None if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return audio_digest(path)
     except OSError:
         return None
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from genreclf.config import ExtractionConfig
 from genreclf.errors import TableError
 from genreclf.extraction import Outcome, Row, extract_tracks
-from genreclf.files import locked
+from genreclf.files import beside, locked
 from genreclf.kept import Layout
 from genreclf.sources import Track
 from genreclf.workers import Workers
@@ -24,7 +24,7 @@ __all__ = ["extract_resumably", "finish", "identity", "journal_path", "only_run"
 
 def journal_path(output: Path) -> Path:
     """Return the file that keeps the finished rows of a table under way."""
-    return output.with_name(output.name + ".partial")
+    return beside(output, ".partial")
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from genreclf.workers import WorkerError, Workers
 
 __all__ = ["Playlists", "Song", "file_name"]
 
-LONGEST_NAME = 80  # characters, of four bytes each at most; file systems take 255 bytes
+LONGEST_NAME = 80  # characters
+LONGEST_NAME_BYTES = 240  # file systems take 255, and a number and a suffix follow
 _PUNCTUATION = set(" -_&+.,'()!")
 # Names that Windows keeps for devices, whatever their suffix.
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10)}
@@ -84,7 +85,8 @@ def file_name(genre: str) -> str:
     """Make a file name of a genre, without a suffix, that is one on every system."""
     text = unicodedata.normalize("NFC", genre)
     kept = (char if char.isalnum() or char in _PUNCTUATION else "_" for char in text)
-    name = "".join(kept)[:LONGEST_NAME].strip(" .") or "_"
+    cut = "".join(kept)[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    name = cut.strip(" .") or "_"
     return f"{name}_" if name.partition(".")[0].casefold() in _DEVICES else name
 
 

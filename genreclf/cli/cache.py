@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 def cache() -> None:
     """Look at or clear the cache of features.
 
-    extract and predict keep the features of each file, by its content and the configuration, so
-    that no file is computed twice, also under another name. The least recently used go first when
-    it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the folder that
-    the environment variable GENRECLF_CACHE names.
+    extract and predict keep the features of each file, by its audio and the configuration, so that
+    no file is computed twice, also under another name or with other tags. The least recently used
+    go first when it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the
+    folder that the environment variable GENRECLF_CACHE names.
 
     \b
     Examples:

@@ -142,8 +142,14 @@ def _share_or_auto(
 @click.option(
     "--write-tags",
     is_flag=True,
-    help="Write the genre into each file's tags, unless it is unknown or the file novel. What the "
-    "tags were is kept; 'genreclf tags restore' puts it back.",
+    help="Write the genre into each file's tags, unless it is unknown or the file novel. It takes "
+    "the place of all genres that the file has. What the tags were is kept; 'genreclf tags "
+    "restore' puts it back.",
+)
+@click.option(
+    "--only-missing",
+    is_flag=True,
+    help="Write a genre only into files that have none in any of their tags.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what --write-tags would change.")
 @click.option(
@@ -172,6 +178,7 @@ def predict(
     plot_file: Path | None,
     m3u: Path | None,
     write_tags: bool,
+    only_missing: bool,
     dry_run: bool,
     backup: Path | None,
     jobs: int | None,
@@ -192,8 +199,10 @@ def predict(
     --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
     ...]. The contributions add up to the probability less that of the average training track.
 
-    --write-tags writes ID3 (mp3, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and APEv2
-    tags. Audio, other tags and permissions stay as they are.
+    --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
+    APEv2 tags, and whatever else in a file holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
+    wav, freeform GENRE in m4a. If a file has several genres, the new one replaces them all; use
+    --only-missing to keep what is there. Audio, other tags and permissions stay as they are.
 
     \b
     Examples:
@@ -205,6 +214,7 @@ def predict(
       genreclf predict song.mp3 --timeline --window 10 --step 5 --plot song.png
       genreclf predict music/ --threshold 0.7 --m3u playlists/
       genreclf predict music/ --threshold auto --write-tags --dry-run
+      genreclf predict music/ --threshold auto --write-tags --only-missing
     """
     asked = click.get_current_context().params
     _check_usage(paths, table, asked)
@@ -220,7 +230,9 @@ def predict(
     tracks = audio_sources(paths, labels="none").tracks if paths else []
     if plot_file is not None and len(tracks) != 1:
         raise click.UsageError(f"--plot draws one file, and here are {len(tracks)}")
-    tagging = Tagging.into(backup, dry_run=dry_run) if write_tags else None
+    tagging = None
+    if write_tags:
+        tagging = Tagging.into(backup, dry_run=dry_run, only_missing=only_missing)
     source = Source(model or _default_model(), trust, threshold)
     if table is not None:
         failed = _predict_table(table, source, write, explain)
@@ -251,7 +263,7 @@ def _check_usage(paths: Sequence[Path], table: Path | None, asked: Mapping[str, 
 
     for option, needed in (
         *((option, "timeline") for option in given("window", "step", "plot_file")),
-        *((option, "write_tags") for option in given("dry_run", "backup")),
+        *((option, "write_tags") for option in given("only_missing", "dry_run", "backup")),
     ):
         if not asked[needed]:
             raise click.UsageError(f"{option} goes with --{needed.replace('_', '-')} only")
