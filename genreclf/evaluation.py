@@ -14,6 +14,7 @@ from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
 from genreclf.errors import TableError
+from genreclf.leaks import leak_notes
 from genreclf.splits import (
     Splits,
     cross_validation,
@@ -358,7 +359,8 @@ def cross_validate(
         on_fold()
 
     held_out = predict_held_out(together, config, splits, search, fitted)
-    notes = [*table.notes, *splits.notes, *unscored_notes(table, splits, held_out)]
+    notes = [*leak_notes(table), *table.notes, *splits.notes]
+    notes += unscored_notes(table, splits, held_out)
     ungrouped = None
     if splits.kind == "grouped":
         ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)

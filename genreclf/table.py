@@ -320,9 +320,12 @@ def _read_features(
 ) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     """Read a file, without the columns that number its rows."""
     frame, header, notes = _read(path, columns)
-    wanted = {*columns.features, *columns.asked_for}
+    named = (*columns.never_features, *columns.patterns)  # a person has said what they are
     numbers = [
-        name for name in frame.columns if name not in wanted and _numbers_rows(name, frame[name])
+        name
+        for name in frame.columns
+        if not (name in named or _matches(name, columns.ignore))
+        and _numbers_rows(name, frame[name])
     ]
     if numbers:
         notes.append(f"columns that number the rows, and are no features: {_shortened(numbers)}")

@@ -20,6 +20,7 @@ from genreclf.cli.options import (
     table_options,
     target_precision_option,
     trust_option,
+    warn_of_leaks,
     write_html,
     write_text,
 )
@@ -105,6 +106,7 @@ def evaluate(
     elif model is None:
         features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
+        warn_of_leaks(features)
         meter = ImportanceMeter(features, settings)
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
@@ -113,6 +115,7 @@ def evaluate(
     else:
         features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)
+        warn_of_leaks(loaded.columns_of(features))
         evaluation = loaded.evaluate(features)
         if html_file:
             features = loaded.columns_of(features)

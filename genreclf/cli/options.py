@@ -464,6 +464,14 @@ def write_html(
     note(f"report written to {path}")
 
 
+def warn_of_leaks(table: "FeatureTable") -> None:
+    """Name columns that tell the genre alone, before any time goes into learning from them."""
+    from genreclf.leaks import leak_notes
+
+    for text in leak_notes(table):
+        note(f"warning: {text}")
+
+
 def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
     """Find the tracks behind the arguments, and tell what was met on the way."""
     from genreclf.sources import find_tracks
