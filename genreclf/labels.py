@@ -124,16 +124,17 @@ def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
     -------
     list of str
         Lines: the most frequent labels with their numbers of tracks, and a warning where there are
-        nearly as many labels as tracks. Nothing where no track has a label.
+        nearly as many labels as tracks. Nothing of a single track, or where none has a label.
     """
     counts = Counter(track.label for track in tracks if track.label)
-    if not counts:
+    if not counts or len(tracks) < 2:
         return []
     listed = [f"{label} {n}" for label, n in sorted(counts.most_common(most))]
     more = [f"{len(counts) - most} more"] if len(counts) > most else []
     n_labelled = counts.total()
     without = [f"{len(tracks) - n_labelled} without"] if len(tracks) > n_labelled else []
-    lines = [f"{len(counts)} genres: {_listed([*listed, *more, *without], most + 2)}"]
+    found = "1 genre" if len(counts) == 1 else f"{len(counts)} genres"
+    lines = [f"{found}: {_listed([*listed, *more, *without], most + 2)}"]
     if n_labelled >= LEAST_TOLD_TRACKS and len(counts) > n_labelled / 2:
         lines.append(
             f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
