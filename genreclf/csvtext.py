@@ -130,10 +130,8 @@ def _separator(line: str) -> str:
 
 def _configuration(line: str) -> dict[str, Any] | None:
     """Read the first line of an own table, whatever a spreadsheet made of it."""
-    separator = _separator(line)
-    [cells] = csv.reader([line], delimiter=separator)
-    if separator != ",":  # whoever separates by others may have decimal commas
-        cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]
+    [cells] = csv.reader([line], delimiter=_separator(line))
+    cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]  # decimal commas
     joined = ",".join(cells).strip(", \r\n")
     for text in (line, joined, _with_quotes(joined)):
         try:
@@ -228,10 +226,10 @@ def decimal_marks(numbers: Iterable[str]) -> tuple[str, str]:
         digits = re.sub(r"^[+-]|[eE].*$", "", number.strip())
         signs = [sign for sign in digits if sign in ".,"]
         if len(signs) == 1:
-            alone[signs[0]] = number
+            alone.setdefault(signs[0], number)
             groups_only[signs[0]] &= _GROUPS[signs[0]].fullmatch(digits) is not None
         elif mark := _thousands_mark(digits):
-            grouped[mark] = number
+            grouped.setdefault(mark, number)
     return _agreed_marks(alone, grouped, groups_only)
 
 

@@ -51,13 +51,10 @@ _MISSING = [
 ]
 # No table of features has as many; what has was made to fill the memory.
 _MOST_COLUMNS = 100_000
-# Of a column that pandas, R or a database made of the number of a row.
+# Names of columns that pandas, readr or a database gave the number of a row.
 _NO_NAME = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|\.\.\.\d+|__index_level_\d+__")
-_NUMBER_OF_ROW = re.compile(
-    r"index|level_\d+|idx|row|row[ _.-]?(id|idx|index|name|nr|no|num|number)s?|nr\.?|no\.?|#"
-    r"|(\w*[ _.-])?id|x(\.\d+)?",
-    re.IGNORECASE,
-)
+_ROW = re.compile(r"index|level_\d+|row([ _.-]?(id|index|names?|no|number))?", re.IGNORECASE)
+_ID = re.compile(r"(\w*[ _.-])?id|idx|no\.?|nr\.?|#|X(\.\d+)?", re.IGNORECASE)
 
 Texts = NDArray[np.object_]
 
@@ -334,14 +331,14 @@ def _read_features(
 
 def _numbers_rows(name: str, column: "pd.Series[Any]") -> bool:
     """Tell whether a column holds numbers of rows or files, by its name and its values."""
-    unnamed = _NO_NAME.fullmatch(name) is not None
-    if not (unnamed or _NUMBER_OF_ROW.fullmatch(name)):
+    of_row = any(pattern.fullmatch(name) for pattern in (_NO_NAME, _ROW))
+    if not (of_row or _ID.fullmatch(name)):
         return False
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
     values = column.dropna()
     counts = bool(((values % 1 == 0) & (values >= 0)).all())
-    return counts and (unnamed or values.is_unique)
+    return counts and (of_row or values.is_unique)
 
 
 def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
@@ -650,9 +647,10 @@ def _check_end(file: TextIO, head: Head, frame: pd.DataFrame, unfinished: bool) 
     last = False
     if frame.size and _is_empty(frame.iloc[:, -1]).any():
         lines, last = short_rows(file, head)
+        last |= unfinished and bool(_is_empty(frame.iloc[-1:, -1]).all())
     if last or (lines and head.header):
-        line = lines[-1 if last else 0]
-        raise ValueError(f"line {line} has too few fields: is the file cut off?")
+        where = f"line {lines[-1 if last else 0]}" if lines else "the last line"
+        raise ValueError(f"{where} has too few fields: is the file cut off?")
     if unfinished and head.header:
         raise ValueError(
             "its last line has no end: is the file cut off? If it is whole, add a line break"
