@@ -130,19 +130,26 @@ def _separator(line: str) -> str:
 
 def _configuration(line: str) -> dict[str, Any] | None:
     """Read the first line of an own table, whatever a spreadsheet made of it."""
-    [cells] = csv.reader([line], delimiter=_separator(line))
-    cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]  # decimal commas
-    joined = ",".join(cells).strip(", \r\n")
-    for text in (line, joined, _with_quotes(joined)):
+    for text in _readings(line):
         try:
             found = json.loads(text[2:])
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return found if isinstance(found, dict) and "config" in found else None
     raise ValueError(
         "its first line, the configuration, is damaged; extract the table anew, or delete the line "
         "to have it read as a table from elsewhere"
     )
+
+
+def _readings(line: str) -> Iterator[str]:
+    """Yield a line as it is, with its cells joined, and with quotes around all words."""
+    yield line
+    [cells] = csv.reader([line], delimiter=_separator(line))
+    cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]  # decimal commas
+    joined = ",".join(cells).strip(", \r\n")
+    yield joined
+    yield _with_quotes(joined)
 
 
 def _with_quotes(text: str) -> str:

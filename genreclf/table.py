@@ -624,8 +624,11 @@ def _numbers(texts: pd.DataFrame) -> pd.DataFrame:
     """Read numbers with decimal commas, or with a sign between thousands."""
     cells = {cell for name in texts.columns for cell in texts[name].dropna()}
     decimal, thousands = decimal_marks(sorted(cells))
-    plain = {cell: float(cell.replace(thousands, "").replace(decimal, ".")) for cell in cells}
-    return texts.apply(lambda column: column.map(plain).astype(np.float64))
+
+    def number(cell: str) -> float:
+        return float(cell.replace(thousands, "").replace(decimal, "."))
+
+    return texts.apply(lambda column: column.map(number, na_action="ignore").astype(np.float64))
 
 
 def _without_empty(frame: pd.DataFrame, head: Head) -> pd.DataFrame:

@@ -210,6 +210,33 @@ def test_several_header_rows_are_told(tmp_path: Path, text: str, told: str) -> N
         load_table(tmp_path / "t.csv")
 
 
+def test_the_documented_way_makes_one_header_row_of_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    index = pd.Index([2, 3, 5], name="track_id")
+    features = [("mfcc", "mean", "01"), ("mfcc", "std", "01")]
+    levels = pd.MultiIndex.from_tuples(features, names=["feature", "statistics", "number"])
+    pd.DataFrame([[1.5, 2], [3, 4], [5, 6]], index, levels).to_csv("features.csv")
+    facts = pd.MultiIndex.from_tuples([("track", "genre_top"), ("artist", "id"), ("set", "split")])
+    rows = [["Rock", 7, "training"], ["Jazz", 8, "validation"], [None, 7, "test"]]
+    pd.DataFrame(rows, index, facts).to_csv("tracks.csv")
+    for name in ("features.csv", "tracks.csv"):
+        with pytest.raises(TableError, match="header rows"):
+            load_table(name)
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "pandas.md"
+    section = page.read_text(encoding="utf-8").partition("## Tables with several header rows")[2]
+    exec(section.partition("```python\n")[2].partition("```")[0], {})
+    table = load_table("fma.parquet", Columns(split="split"))
+    assert table.names == ["mfcc.mean.01", "mfcc.std.01"]
+    np.testing.assert_array_equal(table.values, [[1.5, 2], [3, 4], [5, 6]])
+    assert list(table.paths) == ["2", "3", "5"]
+    assert list(table.labels) == ["Rock", "Jazz", ""]
+    assert list(table.groups) == ["7", "8", "7"]
+    assert table.split is not None
+    assert list(table.split) == ["train", "valid", "test"]
+
+
 def test_a_track_without_values_is_no_header_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,f,g\na.mp3,1,2\nb.mp3,,\n")
     assert len(load_table(tmp_path / "t.csv")) == 2
