@@ -71,9 +71,17 @@ class Head:
 
 @contextmanager
 def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a CSV file in the encoding that its byte order mark says, UTF-8 without one."""
+    """Open a CSV file in the encoding that its byte order mark says, UTF-8 without one.
+
+    Raises
+    ------
+    ValueError
+        If it is a workbook.
+    """
     with path.open("rb") as file:
-        first = file.read(3)
+        first = file.read(4)
+    if first == b"PK\x03\x04":
+        raise ValueError("it is a workbook or an archive; save it as CSV")
     encoding = next((_BOMS[mark] for mark in _BOMS if first.startswith(mark)), "utf-8")
     errors = "strict" if encoding == "utf-16" else errors
     with path.open(encoding=encoding, errors=errors, newline="") as text:
@@ -97,8 +105,11 @@ def read_head(file: TextIO) -> Head:
     """
     start, n_above, separator, header = 0, 0, None, None
     line = _line(file)
+    while line and not line.strip():
+        start, n_above = file.tell(), n_above + 1
+        line = _line(file)
     if match := re.fullmatch(r'"?sep=(.)"?\s*', line):  # for Excel's eyes only
-        separator, start, n_above = match[1], file.tell(), 1
+        separator, start, n_above = match[1], file.tell(), n_above + 1
         line = _line(file)
     if line.lstrip('"').startswith("# {"):
         header, start, n_above = _configuration(line), file.tell(), n_above + 1

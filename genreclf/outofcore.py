@@ -20,6 +20,7 @@ from genreclf.config import Config, Lda
 from genreclf.errors import TableError
 from genreclf.evaluation import NO_GROUPS, Evaluation
 from genreclf.formats import import_pyarrow, table_parts
+from genreclf.leaks import leak_notes
 from genreclf.model import Model
 from genreclf.table import Columns, FeatureTable, in_one, load_table
 
@@ -121,7 +122,7 @@ def evaluate_in_parts(path: Path, columns: Columns, config: Config) -> Evaluatio
     if not test.has_groups:
         notes.append(NO_GROUPS)
     splits = {"kind": "held-out", "n_folds": 1, "seed": config.seed, "n_unscored": n_unknown}
-    return replace(evaluation, splits=splits, notes=[*test.notes, *notes])
+    return replace(evaluation, splits=splits, notes=[*leak_notes(test), *test.notes, *notes])
 
 
 def _checked(path: Path, columns: Columns, config: Config) -> _Parts:

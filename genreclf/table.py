@@ -392,6 +392,10 @@ def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | 
         raise
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise TableError(
+            f"{path}: cannot be read as a table: it is no text in its encoding; is it cut off?"
+        ) from None
     except Exception as error:  # damaged files raise whatever their bytes lead a parser to
         reason = shortened(_first_line(error), 300)
         raise TableError(f"{path}: cannot be read as a table: {reason}") from None

@@ -248,6 +248,19 @@ def test_utf16_without_a_mark_is_told(tmp_path: Path) -> None:
         load_table(tmp_path / "t.csv")
 
 
+def test_a_workbook_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"PK\x03\x04" + bytes(99))
+    with pytest.raises(TableError, match=r"t\.csv: .*a workbook or an archive; save it as CSV"):
+        load_table(tmp_path / "t.csv")
+
+
+def test_empty_lines_above_the_names_do_not_count(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("\n\nlabel,f\nx,1\ny\nz,3\n")
+    table = load_table(tmp_path / "t.csv")
+    assert table.names == ["f"]
+    assert "the first in line 5" in table.notes[0]
+
+
 def test_rows_that_are_one_cell_each_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('"label,""f"""\n"x,1"\n')
     with pytest.raises(TableError, match="each row is in one cell"):
@@ -274,6 +287,16 @@ def test_an_own_table_cut_off_anywhere_in_its_last_row_is_refused(tmp_path: Path
 def test_a_table_from_elsewhere_cut_off_in_its_last_row_is_refused(tmp_path: Path, n: int) -> None:
     path = tmp_path / "t.csv"
     path.write_text('path,label,f\n"a, b.mp3",x,1.5\n' + '"c, d.mp3",y,2.5'[:n])
+    with pytest.raises(TableError, match=r"t\.csv: .*cut off\?"):
+        load_table(path)
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 9, 40])
+def test_a_table_in_utf16_cut_off_in_its_last_row_is_refused(tmp_path: Path, missing: int) -> None:
+    path = tmp_path / "t.csv"
+    small_table(3).save(path)
+    whole = path.read_text(encoding="utf-8").encode("utf-16")
+    path.write_bytes(whole[:-missing])
     with pytest.raises(TableError, match=r"t\.csv: .*cut off\?"):
         load_table(path)
 
