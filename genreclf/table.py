@@ -494,14 +494,28 @@ def _feature_columns(
 ) -> tuple[list[str], list[str]]:
     """Choose the columns that are features, and say which others were met."""
     rest = [name for name in frame.columns if columns.is_feature(name)]
-    assignments = [name for name in rest if is_assignment(name)]
-    texts = [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])]
+    assignments = {name for name in rest if is_assignment(name)}
+    texts = {name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])}
+    spoilt = {name: cell for name in texts - assignments if (cell := _odd_cell(frame[name]))}
     notes = []
-    left_out = {*texts, *assignments}
-    told = {*texts} - {*assignments} if is_own else left_out  # own tables carry what they should
-    if columns_left := [name for name in rest if name in told]:
+    told = (
+        texts - assignments if is_own else texts | assignments
+    )  # own tables carry what they should
+    if columns_left := [name for name in rest if name in told - spoilt.keys()]:
         notes.append(f"columns taken for no features: {_shortened(columns_left)}")
-    return [name for name in rest if name not in left_out], notes
+    if shown := [f"{name} ({shortened(spoilt[name])})" for name in rest if name in spoilt]:
+        notes.append(
+            "columns of numbers with some cells that are none, and so no features: "
+            f"{_shortened(shown)}"
+        )
+    return [name for name in rest if name not in texts | assignments], notes
+
+
+def _odd_cell(column: "pd.Series[Any]") -> str | None:
+    """Return the first cell that is no number, if most of the first thousand are."""
+    cells = column.dropna().head(1000).astype(str)
+    odd = [cell for cell in cells if not is_number(cell)]
+    return odd[0] if 0 < len(odd) < len(cells) / 2 else None
 
 
 def _texts(frame: pd.DataFrame, column: str | None) -> Texts:

@@ -183,6 +183,16 @@ def test_errors_of_spreadsheets_are_missing_values(tmp_path: Path) -> None:
     assert table.values[-1, 0] == 2.5
 
 
+def test_a_column_of_numbers_with_a_date_among_them_is_named(tmp_path: Path) -> None:
+    rows = ["1,5;2", "2,5;01. Mai", "3,5;7", "4,5;"]
+    (tmp_path / "t.csv").write_text("label;f;g\n" + "".join(f"x;{row}\n" for row in rows))
+    table = load_table(tmp_path / "t.csv")
+    assert table.names == ["f"]
+    assert table.notes == [
+        "columns of numbers with some cells that are none, and so no features: g (01. Mai)"
+    ]
+
+
 def test_lists_and_dates_are_no_numbers(tmp_path: Path) -> None:
     text = "label;f;list;date\nx;1,5;1,2,3;01.02.2024\ny;2,5;4;03.04.2024\n"
     (tmp_path / "t.csv").write_text(text)
