@@ -25,6 +25,7 @@ from genreclf.evaluation import (
     unknown_genre_notes,
     unscored_notes,
 )
+from genreclf.leaks import leak_notes
 from genreclf.significance import SignFlipTest, TTest, corrected_t_test, holm, sign_flip_test
 from genreclf.splits import SHUFFLES_TRIED, Splits, own_groups
 from genreclf.table import FeatureTable, Texts
@@ -352,7 +353,9 @@ def compare(
     differences = [_difference(measured[b], measured[a], units, splits, config) for a, b in pairs]
     corrected = holm([difference.p_value for difference in differences])
     differences = [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
-    notes = [note for splits_ in rounds for note in splits_.notes]
+    distinct = {id(variant.table.values): variant.table for variant in variants}.values()
+    notes = [note for each in distinct for note in leak_notes(each)]
+    notes += [note for splits_ in rounds for note in splits_.notes]
     notes += unscored_notes(table, rounds[0], held_out[0][0])
     notes += unknown_genre_notes(held_out[0][0], "the training part")
     if not table.has_groups and rounds[0].kind == "stratified":

@@ -16,6 +16,7 @@ from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
 from genreclf.errors import TableError, escaped, shortened
+from genreclf.leaks import leak_notes
 from genreclf.splits import (
     Splits,
     cross_validation,
@@ -462,7 +463,8 @@ def cross_validate(
         on_fold()
 
     held_out = predict_held_out(together, config, splits, search, fitted)
-    warnings = _unknown_genre_warnings(held_out, "the training part")
+    warnings = leak_notes(table)
+    warnings += _unknown_genre_warnings(held_out, "the training part")
     warnings += unscored_notes(table, splits, held_out)
     ungrouped = None
     if splits.kind == "grouped":

@@ -328,6 +328,7 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
     rows = sorted(rows, key=lambda row: row.track.path.parts)
     layout = Layout.of(config)
     tracks = [row.track for row in rows]
+    assigned = [dict(track.assignments) for track in tracks]
     vectors = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, sum(layout))
     return FeatureTable(
         paths=np.array([str(track.path) for track in tracks], dtype=object),
@@ -337,6 +338,10 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
         values=np.ascontiguousarray(vectors[:, : layout.n_statistics]),
         config=config.extraction,
         frames=vectors[:, layout.n_statistics :].astype(np.float16) if layout.n_kept else None,
+        assignments={
+            name: np.array([said.get(name, "") for said in assigned], dtype=object)
+            for name in dict.fromkeys(name for said in assigned for name in said)
+        },
     )
 
 
@@ -348,6 +353,7 @@ def extract(
     label_map: str | Path | None = None,
     group: str | None = None,
     group_regex: str | None = None,
+    label_regex: str | None = None,
     jobs: int | None = None,
     on_failure: Callable[[Failure], object] | None = None,
 ) -> "FeatureTable":
@@ -360,13 +366,16 @@ def extract(
     config : ExtractionConfig or Config, optional
         The default configuration if there is none.
     labels : "folder", "tags", "none", or path of a manifest
-        Where genres come from. A manifest is a CSV file with columns ``path,label[,group]``.
+        Where genres come from. ``"folder"`` is the first folder below each of ``paths``, or that
+        path's own name. A manifest is a CSV file with columns ``path,label[,group]``.
     label_map : path, optional
         How labels are to be spelt; see ``read_label_map``.
     group : "artist", "album" or "albumartist", optional
         Tag whose value no test may have on both sides, where a manifest gives no group.
     group_regex : str, optional
         Instead, a regular expression whose first parenthesis finds the group in the path.
+    label_regex : str, optional
+        Likewise for the label, in place of ``labels``.
     jobs : int, optional
         Worker processes; None computes in this process.
     on_failure : callable, optional
@@ -393,8 +402,8 @@ def extract(
     """
     config = config or Config()
     paths = [paths] if isinstance(paths, str | Path) else paths
-    labelling = Labelling(labels, label_map, group, group_regex)
-    found = find_tracks(paths, labels)
+    labelling = Labelling(labels, label_map, group, group_regex, label_regex)
+    found = find_tracks(paths, labelling.of_paths)
     rows = []
     with Workers(jobs) if jobs else nullcontext() as workers:
         labelled = label_tracks(list(dict.fromkeys(found.tracks)), labelling, workers)

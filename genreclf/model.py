@@ -303,8 +303,13 @@ class Model(Card):
             If the columns do not fit, or no track has a label that the model knows.
         """
         from genreclf.evaluation import evaluate_model
+        from genreclf.leaks import leak_notes
 
-        return evaluate_model(self.pipeline, self.genres, self._inputs(table), table, self.config)
+        evaluation = evaluate_model(
+            self.pipeline, self.genres, self._inputs(table), table, self.config
+        )
+        leaks = leak_notes(self.columns_of(table))
+        return replace(evaluation, notes=[*leaks, *evaluation.notes])
 
     def save(self, path: str | Path) -> None:
         """Write the model; whole or not at all.

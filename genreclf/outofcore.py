@@ -20,6 +20,7 @@ from genreclf.config import Config, Lda
 from genreclf.errors import TableError, shortened
 from genreclf.evaluation import NO_GROUPS, Evaluation, TestSet
 from genreclf.formats import import_pyarrow, table_parts
+from genreclf.leaks import leak_notes
 from genreclf.model import Model
 from genreclf.table import Columns, FeatureTable, in_one, load_table
 
@@ -112,7 +113,7 @@ def evaluate_in_parts(path: Path, columns: Columns, config: Config) -> Evaluatio
         raise TableError(f"{path}: too few groups to hold any out; leave out --out-of-core")
     known = np.isin(test.labels, model.genres)
     evaluation = model.evaluate(test.take(known))
-    warnings = [] if test.has_groups else [NO_GROUPS]
+    warnings = leak_notes(test) + ([] if test.has_groups else [NO_GROUPS])
     if n_unscored := int((~known).sum()):
         genres = shortened(", ".join(sorted(set(test.labels[~known]))), 300)
         warnings.append(

@@ -278,6 +278,8 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         ("frames", _kept(table.config) if table.frames is not None else "none kept"),
         ("configuration", table.config.fingerprint if table.config else "none: from elsewhere"),
     ]
+    if table.assignments:
+        facts.insert(3, ("folds, splits", ", ".join(table.assignments)))
     _print_facts(facts, console)
     if table.config:
         _print_config(table.config.to_dict(), console)

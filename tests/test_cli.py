@@ -790,3 +790,40 @@ def test_leaving_at_once_loses_neither_output_nor_status(
         assert done.stderr
     else:
         assert json.loads(done.stdout)["n_tracks"] == 12
+
+
+def test_folds_and_splits_of_a_manifest_are_those_of_the_evaluation(
+    genre_folder: Path, tmp_path: Path
+) -> None:
+    files = sorted(genre_folder.rglob("*.mp3"))
+    rows = [
+        f"{file},{file.parent.name},{i % 3},{'test' if i % 2 else 'train'}"
+        for i, file in enumerate(files)
+    ]
+    (tmp_path / "m.csv").write_text("path,label,fold,split\n" + "\n".join(rows) + "\n")
+    options = ["--labels", tmp_path / "m.csv", "--set", "excerpt.seconds=2", "--jobs", 1]
+    quick = ["--classifier", "lda", "--json", "-"]
+    for output in ("t.csv", "t.parquet"):
+        parts = ["--rows-per-file", 5] if output == "t.parquet" else []
+        table = tmp_path / output
+        done = run("extract", genre_folder, *options, "-o", table, *parts)
+        assert done.exit_code == 0, done.output
+        assert "2 genres: noisy 6, tonal 6\n" in done.stderr
+        by_folds = json.loads(run("evaluate", table, "--folds", "fold", *quick).stdout)
+        assert (by_folds["splits"]["kind"], by_folds["splits"]["n_folds"]) == ("folds", 3)
+        by_split = json.loads(run("evaluate", table, "--split", "split", *quick).stdout)
+        assert (by_split["splits"]["kind"], by_split["n_tracks"]) == ("split", 6)
+        assert json.loads(run("evaluate", table, *quick).stdout)["splits"]["kind"] == "stratified"
+    # Another assignment is that of the table, though all features are there already.
+    (tmp_path / "m.csv").write_text((tmp_path / "m.csv").read_text().replace("train", "valid"))
+    run("extract", genre_folder, *options, "-o", table, *parts)
+    assert set(load_table(table).assignments["split"]) == {"valid", "test"}
+
+
+def test_compare_takes_labels_as_extract_does(genre_folder: Path) -> None:
+    quick = ["--set", "excerpt.seconds=2", "--set", "evaluation.folds=2", "--repeats", 1]
+    options = ["--classifiers", "lda,logistic", *quick, "--jobs", 1]
+    done = run("compare", genre_folder, *options)
+    assert "2 genres: noisy 6, tonal 6\n" in done.stderr
+    done = run("compare", genre_folder, *options, "--label-regex", r"(\d)\.mp3$")
+    assert "genres: 0 2, 1 2" in done.stderr

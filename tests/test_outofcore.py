@@ -72,6 +72,17 @@ def test_all_rows_count_where_the_sample_is_small(
     assert sum(model.counts.values()) == len(table)
 
 
+def test_a_column_that_tells_the_genre_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "table.parquet"
+    folder.mkdir()
+    for i in range(3):
+        part = clouds(400, ["a", "b"], seed=i)
+        part.values[:, 3] = part.labels == "b"
+        part.save(folder / f"{i}.parquet")
+    notes = evaluate_in_parts(folder, Columns(), LDA).notes
+    assert notes[0].startswith("column f3 alone tells the genre of 100% of the tracks")
+
+
 def test_no_group_is_on_both_sides(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, ["a", "b", "c"])
     evaluation = evaluate_in_parts(folder, Columns(), LDA)

@@ -23,6 +23,7 @@ from genreclf.cli.options import (
     jobs_option,
     json_option,
     label_map_option,
+    label_regex_option,
     labels_option,
     plot_option,
     stdout_console,
@@ -104,6 +105,7 @@ def _listed_classifiers(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
 )
 @labels_option
+@label_regex_option
 @label_map_option
 @jobs_option
 @timeout_option
@@ -125,6 +127,7 @@ def compare(
     folds: str | None,
     split: str | None,
     labels: str,
+    label_regex: str | None,
     label_map: Path | None,
     jobs: int | None,
     timeout: float,
@@ -155,7 +158,8 @@ def compare(
     of_tables = _are_tables(paths)
     plan = _plan(paths, ways) if of_tables else [Planned(n, c.fingerprint, c) for n, c in ways]
     number = _check(plan, reference, all_pairs)
-    _check_options(of_tables, table_options, folds, split, labels != "folder" or bool(label_map))
+    of_audio = labels != "folder" or bool(label_map or label_regex)
+    _check_options(of_tables, table_options, folds, split, of_audio)
     failed: list[tuple[str, Failure]] = []
     if of_tables:
         tables = _read_tables(paths, table_options, folds, split)
@@ -164,8 +168,10 @@ def compare(
             check_extraction(configs, [*overrides, *changes], table.config)
     else:
         group = None if table_options.group == "group" else table_options.group
-        labelling = LabelOptions(labels, label_map, group, table_options.group_regex).chosen()
-        tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
+        labelling = LabelOptions(
+            labels, label_map, group, table_options.group_regex, label_regex
+        ).chosen()
+        tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             tracks = labelled(tracks, labelling, workers)
             tables, failed = _extract(plan, tracks, workers, cache_in_use(no_cache))
@@ -293,7 +299,8 @@ def _check_options(
         raise click.UsageError("--folds and --split exclude each other")
     if of_tables and labels:
         raise click.UsageError(
-            "--labels and --label-map are for audio; a table has a column (--label-column)"
+            "--labels, --label-regex and --label-map are for audio; a table has a column "
+            "(--label-column)"
         )
     plain = TableOptions("label", options.group, options.group_regex, (), (), ())
     if not of_tables and (options != plain or folds or split):

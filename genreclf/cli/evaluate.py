@@ -24,6 +24,7 @@ from genreclf.cli.options import (
     table_options,
     target_precision_option,
     trust_option,
+    warn_of_leaks,
     write_html,
     write_predictions,
     write_text,
@@ -124,6 +125,7 @@ def evaluate(
         features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
         learning.check_extraction(features.config)
+        warn_of_leaks(features)
         meter = ImportanceMeter(features, settings)
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
@@ -132,6 +134,7 @@ def evaluate(
     else:
         features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)
+        warn_of_leaks(loaded.columns_of(features))
         evaluation = loaded.evaluate(features)
         if html_file:
             features = loaded.columns_of(features)

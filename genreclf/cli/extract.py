@@ -110,14 +110,17 @@ def extract(
     interruption the same command does only what is missing. The exit status is 3 if some
     files failed, and 1 if all did.
 
-    Genres and groups can come from the files' tags (ID3, Vorbis comments, MP4, ASF, APEv2): the
-    first genre of each, and its artist or album however it is spelt, without guests (feat.).
+    A track's genre is the first folder below PATH, as blues of music/blues/artist/a.mp3, or PATH's
+    own name where it is directly in there. Genres and groups can also come from the files' tags
+    (ID3, Vorbis comments, MP4, ASF, APEv2): the first genre of each, and its artist or album
+    however it is spelt, without guests (feat.).
 
     \b
     Examples:
       genreclf extract music/ -o features.csv
       genreclf extract music/ --labels tags --label-map spellings.csv --group artist -o features.csv
       genreclf extract music/ --group-regex 'music/[^/]+/([^/]+)/' -o features.csv
+      genreclf extract music/ --label-regex 'music/[^/]+/([^/]+)/' -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
       genreclf extract /nfs/music -o features.csv --backend dask --scheduler tcp://10.0.0.1:8786
       genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
@@ -139,7 +142,7 @@ def extract(
             "pooling.keep_frames: frames are kept in a file beside the table; name it with -o, "
             "without --rows-per-file"
         )
-    tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
+    tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
     with nullcontext() if output is None else only_run(output):
         with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
@@ -168,7 +171,7 @@ def labelled(
     tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
 ) -> "list[Track]":
     """Add labels and groups to tracks, showing how far it is, and tell what was met."""
-    from genreclf.labels import label_tracks
+    from genreclf.labels import describe_labels, label_tracks
 
     shown = (
         progress(len(tracks), "tags", "tracks")
@@ -181,6 +184,8 @@ def labelled(
         detail(text)
     for text in found.notes:
         note(f"note: {text}")
+    for text in describe_labels(found.tracks):
+        note(text)
     return found.tracks
 
 

@@ -220,13 +220,16 @@ class LabelOptions:
     label_map: Path | None
     group: str | None
     group_regex: str | None
+    label_regex: str | None = None
 
     def chosen(self) -> "Labelling":
         """Make a ``Labelling`` of them; contradictions are wrong usage."""
         from genreclf.labels import Labelling
 
         try:
-            return Labelling(self.labels, self.label_map, self.group, self.group_regex)
+            return Labelling(
+                self.labels, self.label_map, self.group, self.group_regex, self.label_regex
+            )
         except TableError as error:
             raise click.UsageError(str(error)) from None
 
@@ -248,8 +251,17 @@ def group_regex_option(command: Command) -> Command:
     """--group-regex, for paths."""
     return click.option(
         "--group-regex", metavar="REGEX",
-        help="Take groups from the paths instead: what the first parenthesis finds, "
-        "as in 'music/([^/]+)/'.",
+        help="Take groups from the paths instead: what the first parenthesis finds, as in "
+        "'music/[^/]+/([^/]+)/' of music/GENRE/ARTIST/song.mp3.",
+    )(command)  # fmt: skip
+
+
+def label_regex_option(command: Command) -> Command:
+    """--label-regex, for paths."""
+    return click.option(
+        "--label-regex", metavar="REGEX",
+        help="Take genres from the paths instead: what the first parenthesis finds, as in "
+        "'music/[^/]+/([^/]+)/' of music/ARTIST/GENRE/song.mp3.",
     )(command)  # fmt: skip
 
 
@@ -258,8 +270,8 @@ def labels_option(command: Command) -> Command:
     return click.option(
         "--labels", default="folder", show_default=True, shell_complete=complete_labels,
         metavar="folder|tags|none|FILE.csv",
-        help="Where genres come from: each file's folder, its tags, nowhere, or a manifest with "
-        "the columns path,label[,group], paths relative to it.",
+        help="Where genres come from: folders (the first one below PATH, or PATH itself), tags, "
+        "nowhere, or a manifest with the columns path,label[,group], paths relative to it.",
     )(command)  # fmt: skip
 
 
@@ -273,9 +285,10 @@ def label_map_option(command: Command) -> Command:
 
 
 def label_options(command: Command) -> Command:
-    """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
+    """--labels, --label-map, --group and both --…-regex, as one argument ``label_options``."""
     options = [
         labels_option,
+        label_regex_option,
         label_map_option,
         click.option("--group", type=click.Choice(list(GROUPS)),
                      help="Take groups, what no test may have on both sides, from this tag (where "
@@ -507,7 +520,15 @@ def write_html(
     note(f"report written to {path}")
 
 
-def audio_sources(paths: Sequence[Path], labels: str) -> "Sources":
+def warn_of_leaks(table: "FeatureTable") -> None:
+    """Name columns that tell the genre alone, before any time goes into learning from them."""
+    from genreclf.leaks import leak_notes
+
+    for text in leak_notes(table):
+        note(f"warning: {text}")
+
+
+def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
     """Find the tracks behind the arguments, and tell what was met on the way."""
     from genreclf.sources import find_tracks
 

@@ -20,6 +20,7 @@ from genreclf.cli.options import (
     summarised,
     table_options,
     target_precision_option,
+    warn_of_leaks,
     write_html,
 )
 from genreclf.cli.telling import complain, note, plural, verbosity_options
@@ -108,6 +109,7 @@ def train(
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
+    warn_of_leaks(features)
     n_trainings = 1 + (0 if no_evaluate else count_trainings(features, settings))
     announce_long_training(features, settings, n_trainings, learning.search)
     if not no_evaluate:
