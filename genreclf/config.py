@@ -35,7 +35,7 @@ LONGEST_SECONDS = 600
 
 # Raised whenever the same configuration would give other numbers than before, so that tables
 # of both are never mixed.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 
 Positive = Annotated[float, Meta(gt=0, le=1e12)]  # TOML knows infinity, no estimator does
 NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
