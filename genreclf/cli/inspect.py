@@ -90,6 +90,8 @@ def _inspect_audio(
     from genreclf.report import audio_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    for text in excerpts[0].notes:
+        note(f"note: {text}")
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     strategy = settings.each_view[0].excerpt.strategy
