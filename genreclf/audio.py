@@ -41,10 +41,13 @@ MISSING_SECONDS_ALLOWED = 0.1
 LOUDEST_PEAK = 100.0
 
 # Unrelated channels add up to the sum of their powers, and one and the same piece in both to twice
-# that. Where a tenth of that sum is left, they cancel each other: of 230 albums' stereo tracks the
-# least has 0.6. Then the mean is not the music, but the rounding or coding noise of the channels.
-CANCELLED = 0.1
-CANCELS = "its channels cancel each other out; only the loudest one is heard"
+# that. Where less than a quarter of that sum is left, they cancel each other: of 230 stereo tracks
+# of 80 artists the least has 0.64. Then the mean is not the music but what rounding or coding has
+# made of it: Vorbis leaves a tenth, since it knows no phases of high frequencies.
+CANCELLED = 0.25
+CANCELS = (
+    "its channels cancel each other out; those of opposite polarity are inverted before the mixing"
+)
 
 # From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
@@ -104,7 +107,8 @@ def decode(
     Returns
     -------
     samples : (n,) float32
-        Mean over the channels, or the loudest of them where they cancel each other.
+        Mean over the channels. Where they cancel each other, as in a stereo file of which one
+        channel was inverted, those of opposite polarity are inverted before.
     info : AudioInfo
     start : int
         The frame that ``samples`` begin at.
@@ -209,7 +213,7 @@ def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) ->
 
 
 def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
-    """Return the mean of channels, or the loudest one where they cancel, and whether they do."""
+    """Return the mean of channels, put right where they cancel, and whether they do."""
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     peak = float(np.abs(channels).max(initial=0))
@@ -225,7 +229,15 @@ def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
     powers = [float(channel.var()) for channel in channels.T]
     if float(mixed.var()) * len(powers) ** 2 >= CANCELLED * sum(powers):
         return mixed, False
-    return channels[:, int(np.argmax(powers))].copy(), True
+    return _put_right(channels, int(np.argmax(powers))), True
+
+
+def _put_right(channels: Samples, loudest: int) -> Samples:
+    """Return the mean of channels, inverting those whose polarity is opposite to the loudest's."""
+    reference = channels[:, loudest] - channels[:, loudest].mean()
+    aligned = [-channel if np.dot(channel, reference) < 0 else channel for channel in channels.T]
+    mixed: Samples = sum(aligned[1:], start=aligned[0]) / np.float32(len(aligned))
+    return mixed
 
 
 def decoder_versions() -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.audio import AudioInfo, Samples, decode_spans
 from genreclf.config import LONGEST_SECONDS, View
@@ -46,8 +47,7 @@ AUDIBLE_HZ = 8000
 PIECE_SECONDS = 0.1  # silent or not, each
 PAUSE_SECONDS = 2.0  # what is silent for longer is no pause in the music
 
-# An excerpt that sounds for less than this share is left for a better one, if there is any that
-# sounds for twice as long.
+# An excerpt of which less than this share sounds is left for the loudest one, if more of that does.
 ENOUGH_SOUND = 0.5
 
 
@@ -235,31 +235,42 @@ def _excerpt(native: Samples, start: int, info: AudioInfo, view: View) -> Excerp
 
 
 class _Heard(NamedTuple):
-    """A span as it was decoded, where it begins, and the share of it that is no silence."""
+    """A span as it was decoded, where it begins in the track, and which parts of it sound."""
 
     native: Samples
     start: int
-    sounding: float
+    sounding: list[Span]
+
+    @property
+    def n_sounding(self) -> int:
+        """Samples that are no silence."""
+        return sum(stop - start for start, stop in self.sounding)
+
+    @property
+    def is_mostly_silent(self) -> bool:
+        return self.n_sounding < ENOUGH_SOUND * len(self.native)
 
 
 def _heard(native: Samples, start: int, info: AudioInfo) -> _Heard:
     return _Heard(native, start, _sounding(native, info.sample_rate_hz))
 
 
-def _sounding(native: Samples, sample_rate_hz: int) -> float:
-    """Return the share of samples that is no silence; short pauses between sounds are none."""
-    size = min(len(native), max(1, round(PIECE_SECONDS * sample_rate_hz)))
-    if not size:
-        return 0.0
-    whole = native[: len(native) // size * size].reshape(-1, size)
-    last = native[None, -size:]  # as long as the others, so that it overlaps with the one before
-    levels = [_levels(pieces, sample_rate_hz) for pieces in (whole, last)]
+def _sounding(native: Samples, sample_rate_hz: int) -> list[Span]:
+    """Find the parts that are no silence; short pauses between sounds belong to them."""
+    hop = round(PIECE_SECONDS * sample_rate_hz)
+    # A sample longer than the hop, so that no step is between two pieces.
+    pieces = sliding_window_view(native, min(hop + 1, len(native)))[::hop]
+    last = native[None, -hop:]
+    levels = [_levels(some, sample_rate_hz) for some in (pieces, last)]
     sounds = np.flatnonzero(np.concatenate(levels) > SILENCE)
     if not len(sounds):
-        return 0.0
-    n = len(whole) + 1
-    gaps = np.diff(sounds, prepend=-1, append=n) - 1
-    return 1 - float(gaps[gaps * PIECE_SECONDS > PAUSE_SECONDS].sum()) / n
+        return []
+    gaps = np.flatnonzero(np.diff(sounds) * PIECE_SECONDS > PAUSE_SECONDS)
+    starts = hop * sounds[np.concatenate(([0], gaps + 1))]
+    stops = hop * sounds[np.concatenate((gaps, [-1]))] + hop
+    return [
+        (int(start), min(int(stop), len(native))) for start, stop in zip(starts, stops, strict=True)
+    ]
 
 
 def _levels(pieces: Samples, sample_rate_hz: int) -> Samples:
@@ -279,10 +290,11 @@ def _louder(
 ) -> tuple[_Heard, tuple[str, ...]] | None:
     """Hear another part of a track that is silent where a view listens, with notes on decoding.
 
-    None where it is not silent, or no other part sounds for twice as long.
+    Of that part only what sounds: silence would tell the features of no music. None where the view
+    hears enough, or no more sounds elsewhere.
     """
-    sounding = max(heard.sounding for heard in found)
-    if sounding >= ENOUGH_SOUND or any(len(heard.native) >= info.n_frames for heard in found):
+    mostly_silent = all(heard.is_mostly_silent for heard in found)
+    if not mostly_silent or any(len(heard.native) >= info.n_frames for heard in found):
         return None
     try:
         [(start, stop)] = instead(info, view.excerpt)
@@ -290,7 +302,12 @@ def _louder(
     except AudioError:  # what is damaged elsewhere is no reason to refuse what was heard
         return None
     other = _heard(native, start, info)
-    return (other, notes) if other.sounding > 2 * sounding else None
+    if other.n_sounding <= max(heard.n_sounding for heard in found):
+        return None
+    first, last = max(other.sounding, key=lambda span: span[1] - span[0])
+    if last - first >= view.excerpt.min_seconds * info.sample_rate_hz:
+        other = _heard(native[first:last], start + first, info)
+    return other, notes
 
 
 def _moved(info: AudioInfo, other: _Heard, view: View) -> str:
@@ -306,8 +323,8 @@ def _moved(info: AudioInfo, other: _Heard, view: View) -> str:
 
 def _with_sound(found: list[_Heard]) -> list[_Heard]:
     """Leave out what is silent, for the most part or, if all is, throughout."""
-    mostly = [heard for heard in found if heard.sounding >= ENOUGH_SOUND]
-    return mostly or [heard for heard in found if heard.sounding]
+    enough = [heard for heard in found if not heard.is_mostly_silent]
+    return enough or [heard for heard in found if heard.sounding]
 
 
 def _require_enough(found: list[_Heard], path: Path, info: AudioInfo, view: View) -> None:
