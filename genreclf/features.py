@@ -620,9 +620,7 @@ def low_energy(levels: Array, frame_rate_hz: float) -> Array:
     """
     second = max(1, round(frame_rate_hz))
     mean = uniform_filter1d(levels[0].astype(np.float64), second, mode="nearest")
-    # The filter's running sum leaves a rounding error where a second of silence has mean 0.
-    rounding = 1e-9 * levels.max()
-    return np.array([[np.mean(levels[0] < 0.5 * mean - rounding)]], dtype=np.float32)
+    return np.array([[np.mean(levels[0] < 0.5 * mean)]], dtype=np.float32)
 
 
 def modulation_4hz(spectrum: Spectrum) -> Array:
