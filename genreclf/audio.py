@@ -40,6 +40,15 @@ MISSING_SECONDS_ALLOWED = 0.1
 # comes from damage.
 LOUDEST_PEAK = 100.0
 
+# Unrelated channels add up to the sum of their powers, and one and the same piece in both to twice
+# that. Where less than a quarter of that sum is left, they cancel each other: of 230 stereo tracks
+# of 80 artists the least has 0.64. Then the mean is not the music but what rounding or coding has
+# made of it: Vorbis leaves a tenth, since it knows no phases of high frequencies.
+CANCELLED = 0.25
+CANCELS = (
+    "its channels cancel each other out; those of opposite polarity are inverted before the mixing"
+)
+
 # From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
 
@@ -98,7 +107,8 @@ def decode(
     Returns
     -------
     samples : (n,) float32
-        Mean over the channels.
+        Mean over the channels. Where they cancel each other, as in a stereo file of which one
+        channel was inverted, those of opposite polarity are inverted before.
     info : AudioInfo
     start : int
         The frame that ``samples`` begin at.
@@ -116,14 +126,23 @@ def decode(
         starts.append(wanted[0])
         return [wanted]
 
-    [samples], info = decode_spans(path, only)
+    [samples], info, _ = decode_spans(path, only)
     return samples, info, starts[0]
 
 
 def decode_spans(
     path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
-) -> tuple[list[Samples], AudioInfo]:
-    """As ``decode``, for several parts of a file that is opened once."""
+) -> tuple[list[Samples], AudioInfo, tuple[str, ...]]:
+    """As ``decode``, for several parts of a file that is opened once.
+
+    Returns
+    -------
+    parts : list of (n,) float32
+    info : AudioInfo
+    notes : tuple of str
+        What the user should know of how the file was decoded, without its name.
+    """
+    notes: list[str] = []
     with _open(path) as (file, told):
         info = _info(path, file)
         parts = []
@@ -132,8 +151,10 @@ def decode_spans(
                 early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
                 channels = _read_at(file, content, start - early, early + stop - start)[early:]
                 _require(path, info, start, stop, len(channels))
-                parts.append(_mixed_down(path, channels))
-    return parts, info
+                mixed, cancels = _mixed_down(path, channels)
+                parts.append(mixed)
+                notes += [CANCELS] * cancels
+    return parts, info, tuple(dict.fromkeys(notes))
 
 
 def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
@@ -145,7 +166,8 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
         The same each time.
     samples : (n,) float32
         Mean over the channels; what follows the block before. Together they are what ``decode``
-        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held.
+        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held. Whether
+        channels cancel each other is judged block by block.
 
     Raises
     ------
@@ -157,7 +179,7 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
         size = max(1, BLOCK_SAMPLES // info.channels)
         at = 0
         for channels in _blocks(file, size, info.n_frames):
-            yield info, _mixed_down(path, channels)
+            yield info, _mixed_down(path, channels)[0]
             at += len(channels)
         _require(path, info, 0, info.n_frames, at)
         if not at:
@@ -190,7 +212,8 @@ def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) ->
     )
 
 
-def _mixed_down(path: Path, channels: Samples) -> Samples:
+def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
+    """Return the mean of channels, put right where they cancel, and whether they do."""
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     peak = float(np.abs(channels).max(initial=0))
@@ -200,6 +223,20 @@ def _mixed_down(path: Path, channels: Samples) -> Samples:
         )
     # numpy's mean over so short an axis takes longer than the decoding.
     mixed: Samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(channels.shape[1])
+    if not len(channels) or channels.shape[1] == 1:
+        return mixed, False
+    # Variances, since an offset that all channels have does not cancel.
+    powers = [float(channel.var()) for channel in channels.T]
+    if float(mixed.var()) * len(powers) ** 2 >= CANCELLED * sum(powers):
+        return mixed, False
+    return _put_right(channels, int(np.argmax(powers))), True
+
+
+def _put_right(channels: Samples, loudest: int) -> Samples:
+    """Return the mean of channels, inverting those whose polarity is opposite to the loudest's."""
+    reference = channels[:, loudest] - channels[:, loudest].mean()
+    aligned = [-channel if np.dot(channel, reference) < 0 else channel for channel in channels.T]
+    mixed: Samples = sum(aligned[1:], start=aligned[0]) / np.float32(len(aligned))
     return mixed
 
 

@@ -58,6 +58,8 @@ class Prediction:
     explanation : dict of str to float
         Where it was asked for: what each group of features adds to the probability of the most
         probable genre, against the average training track; the largest first.
+    notes : tuple of str
+        What the user should know of how the track was heard, without its name.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Prediction:
     novel: bool = False
     threshold: float = 0.0
     explanation: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def genre(self) -> str:
@@ -267,6 +270,7 @@ class Model(Card):
             prediction = self._prediction(
                 str(row.track.path), novel[own].mean() >= 0.5, probabilities[own].mean(axis=0)
             )
+            prediction = replace(prediction, notes=row.notes)
             yield self._explained(prediction, several) if explained else prediction
 
     def sensible_threshold(self) -> "Threshold":

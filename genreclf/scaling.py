@@ -37,8 +37,9 @@ class LogScaler(TransformerMixin, BaseEstimator):
         """Learn which columns are positive, their means and standard deviations."""
         values = validate_data(self, X, dtype=np.float64)
         smallest = values.min(axis=0)
-        # A thousandth of the smallest value known stands for zero and below.
-        self.floor_ = np.where(smallest > 0, smallest / 1000, np.nan)
+        # A thousandth of the smallest value known stands for zero and below; never zero itself.
+        floor = np.maximum(smallest / 1000, np.finfo(np.float64).tiny)
+        self.floor_ = np.where(smallest > 0, floor, np.nan)
         values = self._logarithms(values)
         self.mean_, spread = values.mean(axis=0), values.std(axis=0)
         self.spread_ = np.where(spread > 1e-9 * np.abs(self.mean_), spread, 1)

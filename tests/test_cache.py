@@ -27,6 +27,7 @@ from genreclf.cli import cli
 from genreclf.config import load_config
 from genreclf.errors import AudioError
 from genreclf.extraction import extract_tracks
+from genreclf.kept import Measured
 from genreclf.pooling import feature_names
 from genreclf.sources import Track
 
@@ -40,10 +41,10 @@ class Computation:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, path: Path) -> Measured:
         self.calls += 1
         random = np.random.default_rng(self.calls)
-        return random.standard_normal(len(feature_names(QUICK))).astype(np.float32)
+        return Measured(random.standard_normal(len(feature_names(QUICK))).astype(np.float32))
 
 
 @pytest.fixture
@@ -58,9 +59,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def through(path: Path, compute: Callable[[Path], np.ndarray], config=QUICK):
+def through(path: Path, compute: Callable[[Path], Measured], config=QUICK):
     with Cache(cache_file(), config) as cache:
-        return cache.through(path, compute)
+        measured, cached = cache.through(path, compute)
+        return measured.values, cached
 
 
 def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Computation) -> None:
@@ -71,6 +73,19 @@ def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Compu
     assert compute.calls == 1
     assert again.dtype == np.float32
     assert again.tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize("each_excerpt", [False, True])
+def test_notes_on_a_track_are_found_with_its_features(
+    file: Path, compute: Computation, each_excerpt: bool
+) -> None:
+    values = compute(file).values
+    measured = Measured(np.array([values] * 2) if each_excerpt else values, ("a", "not \n \udce9"))
+    for known in (False, True):
+        with Cache(cache_file(), QUICK, each_excerpt) as cache:
+            found, cached = cache.through(file, lambda path: measured)
+        assert (found.notes, cached) == (measured.notes, known)
+        np.testing.assert_array_equal(found.values, measured.values)
 
 
 @pytest.mark.parametrize("name", ["renamed.mp3", "moved/elsewhere/song.mp3", "LOUD.MP3"])
@@ -129,7 +144,7 @@ def test_another_decoder_is_never_served(
 
 
 def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> None:
-    def fail(path: Path) -> np.ndarray:
+    def fail(path: Path) -> Measured:
         raise AudioError(f"{path}: broken")
 
     for _ in range(2):
@@ -140,16 +155,16 @@ def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> N
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_kept(file: Path, compute: Computation, bad: float) -> None:
-    values = compute(file)
-    values[3] = bad
-    through(file, lambda path: values)
+    measured = compute(file)
+    measured.values[3] = bad
+    through(file, lambda path: measured)
     assert not through(file, compute)[1]
 
 
 def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
     file: Path, compute: Computation
 ) -> None:
-    def change_and_compute(path: Path) -> np.ndarray:
+    def change_and_compute(path: Path) -> Measured:
         path.write_bytes(b"another content")
         return compute(path)
 
@@ -499,6 +514,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "from pathlib import Path\n"
         "from genreclf.cache import Cache, cache_file, prepare_cache\n"
         "from genreclf.config import load_config\n"
+        "from genreclf.kept import Measured\n"
         "from genreclf.pooling import feature_names\n"
         "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"
         "n = len(feature_names(config))\n"
@@ -506,8 +522,8 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "with Cache(cache_file(), config) as cache:\n"
         "    for i in range(150):\n"
         "        path = Path(sys.argv[1], f'{i}.mp3')\n"
-        "        values, _ = cache.through(path, lambda _: np.full(n, i, np.float32))\n"
-        "        assert (values == i).all()\n"
+        "        found, _ = cache.through(path, lambda _: Measured(np.full(n, i, np.float32)))\n"
+        "        assert (found.values == i).all()\n"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]

@@ -30,6 +30,7 @@ from genreclf.cli.options import (
     worker_count,
 )
 from genreclf.cli.telling import (
+    TrackNotes,
     complain,
     detail,
     note,
@@ -294,13 +295,14 @@ def extract_with_progress(
     from genreclf.extraction import Row
     from genreclf.journal import journal_path
 
-    rows, failures = [], []
+    rows, failures, notes = [], [], TrackNotes()
     with progress(len(tracks), "extract", "tracks") as advance:
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):
                     rows.append(outcome)
                     tell_row(outcome)
+                    notes.tell(outcome.track.path, outcome.notes)
                     advance(cached=outcome.cached or outcome.kept)
                 else:
                     failures.append(outcome)
@@ -317,6 +319,7 @@ def extract_with_progress(
                 raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
             complain(kept)
             raise
+    notes.finish()
     return rows, failures
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
+    from genreclf.excerpt import Excerpt
 
 
 @click.command()
@@ -90,11 +91,17 @@ def _inspect_audio(
     from genreclf.report import audio_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    _tell_notes(excerpts)
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     strategy = settings.each_view[0].excerpt.strategy
     audio_report(excerpts, strategy, _tags(file), features, console)
     return [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
+
+
+def _tell_notes(excerpts: "list[Excerpt]") -> None:
+    for text in excerpts[0].notes:
+        note(f"note: {text}")
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -146,5 +153,6 @@ def _compare_with_librosa(
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = in_worker(extract_frames, file, settings, timeout)
+    excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    _tell_notes(excerpts)
     comparison_report(compare_with_librosa(frames, file, settings), console)

@@ -32,6 +32,7 @@ from genreclf.cli.options import (
 from genreclf.cli.tags import Tagging
 from genreclf.cli.telling import (
     Meter,
+    TrackNotes,
     complain,
     note,
     plural,
@@ -190,7 +191,8 @@ def predict(
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
     input. jsonl and csv give one record for each file, in order, failures included. "novel" marks
     what is unlike all music that the model was trained on: noise, speech, another kind of music.
-    The exit status is 3 if some files failed, and 1 if all did.
+    Where a track was not heard as usual, jsonl has "notes", a list of sentences. The exit status is
+    3 if some files failed, and 1 if all did.
 
     --timeline prints the stretches of each file that have one genre. jsonl gives one object a file,
     {"path", "timeline": [{"start", "stop", "genre", "confidence", "probabilities"}, ...]}, in
@@ -401,10 +403,12 @@ def _predict_files(
     card.require_audio()
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, library.cache, each_excerpt=True)
-    model = source.load()
+    model, notes = source.load(), TrackNotes()
     with progress(len(tracks), "predict", "tracks") as meter:
-        predictions = model.predict_outcomes(_counted(outcomes, meter), explained=library.explained)
+        counted = _counted(outcomes, meter, notes)
+        predictions = model.predict_outcomes(counted, explained=library.explained)
         status = _exit_status(write(library.through(predictions), model))
+    notes.finish()
     if len(tracks) > 1:
         earlier = [f"{meter.cached} from the cache"] if meter.cached else []
         note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
@@ -418,18 +422,19 @@ def _predict_timelines(
     from genreclf.cli.timeline import counted, plotted
     from genreclf.timeline import predict_timelines
 
-    model = source.load()
+    model, notes = source.load(), TrackNotes()
     with progress(len(tracks), "predict", "tracks") as meter:
-        results = counted(predict_timelines(model, tracks, windows, workers), meter)
+        results = counted(predict_timelines(model, tracks, windows, workers), meter, notes)
         if plot_file is not None:
             results = plotted(results, plot_file, model.genres)
         status = _exit_status(write(results, model))
+    notes.finish()
     if len(tracks) > 1:
         note(tally(meter.done - meter.failed, [], meter.failed, meter.seconds))
     return status
 
 
-def _counted(outcomes: "Iterable[Outcome]", meter: Meter) -> "Iterator[Outcome]":
+def _counted(outcomes: "Iterable[Outcome]", meter: Meter, notes: TrackNotes) -> "Iterator[Outcome]":
     from genreclf.extraction import Failure
 
     for outcome in outcomes:
@@ -438,6 +443,7 @@ def _counted(outcomes: "Iterable[Outcome]", meter: Meter) -> "Iterator[Outcome]"
         else:
             meter(cached=outcome.cached)
             tell_row(outcome)
+            notes.tell(outcome.track.path, outcome.notes)
         yield outcome
 
 
@@ -490,6 +496,8 @@ def _write_jsonl(
             }
             if result.novel:
                 record["novel"] = True
+            if result.notes:
+                record["notes"] = result.notes
             if result.explanation:
                 record["explanation"] = [
                     {"group": group, "contribution": share}

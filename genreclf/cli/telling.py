@@ -17,6 +17,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LEVEL = "genreclf.verbosity"
 _QUIET, _VERBOSE = "quiet", "verbose"
+_NOTED_TRACKS = 5  # of more, only -v names each
 
 
 def verbosity_options(command: Command) -> Command:
@@ -66,6 +67,26 @@ def tell_row(row: "Row") -> None:
     else:
         how = "from the cache" if row.cached else "computed"
         detail(f"{row.track.path}: {how}, {row.seconds:.2f} s")
+
+
+class TrackNotes:
+    """Tells how tracks were heard, where that is not as usual: of the first few one by one."""
+
+    def __init__(self) -> None:
+        self._n_tracks = 0
+
+    def tell(self, path: object, notes: Sequence[str]) -> None:
+        """Tell the notes on one track."""
+        self._n_tracks += bool(notes)
+        say = note if self._n_tracks <= _NOTED_TRACKS else detail
+        for text in notes:
+            say(f"note: {path}: {text}")
+
+    def finish(self) -> None:
+        """Count the tracks that were not named."""
+        more = self._n_tracks - _NOTED_TRACKS
+        if more > 0 and _level() != _VERBOSE:
+            note(f"note: {plural(more, 'more track')} with notes of this kind; -v names each")
 
 
 def plural(n: int, noun: str) -> str:

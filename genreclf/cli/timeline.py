@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genreclf.cli.options import stdout_console
-from genreclf.cli.telling import Meter, complain
+from genreclf.cli.telling import Meter, TrackNotes, complain
 from genreclf.errors import escaped
 
 if TYPE_CHECKING:
@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     Results = Iterator[Timeline | Failure]
 
 
-def counted(results: "Results", meter: Meter) -> "Results":
-    """Let a meter count tracks as they are done."""
+def counted(results: "Results", meter: Meter, notes: TrackNotes) -> "Results":
+    """Let a meter count tracks as they are done, and tell how they were heard."""
     from genreclf.extraction import Failure
 
     for result in results:
         meter(failed=isinstance(result, Failure))
+        if not isinstance(result, Failure):
+            notes.tell(result.path, result.notes)
         yield result
 
 
@@ -73,6 +75,8 @@ def write_jsonl(results: "Results", model: "Model", top: int) -> Iterator[bool]:
         else:
             windows = [_window_record(window, top) for window in result.windows]
             record = {"path": result.path, "timeline": windows}
+            if result.notes:
+                record["notes"] = result.notes
         click.echo(json.dumps(record))
         yield not isinstance(result, Failure)
 
