@@ -1,23 +1,22 @@
 """Decoding: only the seconds asked for, any format that libsndfile or FFmpeg know."""
 
-import io
 import os
 import re
 import stat
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
-from genreclf.libav import LibavError, LibavFile, is_for_libav, libav_version
-from genreclf.mpeg import with_true_length, without_what_precedes
+from genreclf.libav import NEEDS_EXTRA, LibavError, LibavFile, is_for_libav, libav_version
+from genreclf.streams import AudioFile, Chain, SndFile, open_with_libsndfile, read
 
 __all__ = [
     "AudioInfo",
@@ -30,7 +29,6 @@ __all__ = [
 ]
 
 Samples = NDArray[np.float32]
-_File: TypeAlias = soundfile.SoundFile | LibavFile
 
 # A stream may end a little before its header says without being damaged: encoders pad, and
 # the lengths of some variable-rate files are estimates.
@@ -79,7 +77,7 @@ def describe(path: Path) -> AudioInfo:
     AudioError
         If it is no audio file that can be decoded.
     """
-    with _open(path) as (file, _):
+    with _open(path) as file:
         return _info(path, file)
 
 
@@ -124,15 +122,14 @@ def decode_spans(
     path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
 ) -> tuple[list[Samples], AudioInfo]:
     """As ``decode``, for several parts of a file that is opened once."""
-    with _open(path) as (file, told):
+    with _open(path) as file:
         info = _info(path, file)
         parts = []
-        with io.BytesIO(told) if told else path.open("rb") as content:
-            for start, stop in spans(info):
-                early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
-                channels = _read_at(file, content, start - early, early + stop - start)[early:]
-                _require(path, info, start, stop, len(channels))
-                parts.append(_mixed_down(path, channels))
+        for start, stop in spans(info):
+            early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
+            channels = read(file, start - early, early + stop - start)[early:]
+            _require(path, info, start, stop, len(channels))
+            parts.append(_mixed_down(path, channels))
     return parts, info
 
 
@@ -152,31 +149,16 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
     AudioError
         As ``decode`` of the whole.
     """
-    with _open(path) as (file, _):
+    with _open(path) as file:
         info = _info(path, file)
         size = max(1, BLOCK_SAMPLES // info.channels)
         at = 0
-        for channels in _blocks(file, size, info.n_frames):
+        for channels in file.blocks(size, info.n_frames):
             yield info, _mixed_down(path, channels)
             at += len(channels)
         _require(path, info, 0, info.n_frames, at)
         if not at:
             raise AudioError(f"{path}: no audio could be decoded")
-
-
-def _blocks(file: _File, size: int, n_frames: int) -> Iterator[Samples]:
-    """Read on from the beginning, until the end or where the stream breaks off."""
-    if isinstance(file, LibavFile):
-        yield from file.blocks(size, n_frames)
-        return
-    at = 0
-    while at < n_frames:
-        channels = _read(file, at, min(size, n_frames - at))
-        if len(channels):
-            yield channels
-        at += len(channels)
-        if len(channels) < size:
-            return
 
 
 def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) -> None:
@@ -208,43 +190,22 @@ def decoder_versions() -> str:
     return f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
 
 
-def _read_at(file: _File, content: BinaryIO, start: int, n_frames: int) -> Samples:
-    """As ``_read``, by a shorter way to the middle of a long mp3."""
-    part = without_what_precedes(content, start, start + n_frames) if file.format == "MP3" else None
-    if part is not None:
-        stream, n_dropped = part
-        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(io.BytesIO(stream)) as mp3:
-            samples = _read(mp3, start - n_dropped, n_frames)
-            if len(samples) == n_frames:
-                return samples
-    return _read(file, start, n_frames)
-
-
-def _read(file: _File, start: int, n_frames: int) -> Samples:
-    """Read (n, channels) samples, fewer where the stream breaks off."""
-    try:
-        file.seek(start)
-        return np.asarray(file.read(n_frames, dtype="float32", always_2d=True))
-    except (soundfile.LibsndfileError, RuntimeError, ValueError):
-        return np.empty((0, file.channels), dtype=np.float32)
-
-
 def _count_frames(path: Path, at_most: int) -> int:
     """Count what can be decoded of a stream; ten minutes of it will do."""
-    with _open(path) as (file, _):
+    with _decoder(path) as file:
         # In one read, since an mp3 decoder that is made to seek beyond the end invents silence.
         at_most = min(at_most, 600 * file.samplerate)
-        held = len(_read(file, 0, at_most))
+        held = len(read(file, 0, at_most))
     if held == 0:
-        with _open(path) as (file, _):  # others give nothing of a read that fails in the end
-            while held < at_most and (block := len(_read(file, held, 4096))):
+        with _decoder(path) as file:  # others give nothing of a read that fails in the end
+            while held < at_most and (block := len(read(file, held, 4096))):
                 held += block
     return held
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[_File, bytes | None]]:
-    """Open a file, or what ``with_true_length`` makes of it, which is given too."""
+def _open(path: Path) -> Iterator[AudioFile]:
+    """Open a file by whatever decodes it, and tell what of it is not heard."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -258,29 +219,53 @@ def _open(path: Path) -> Iterator[tuple[_File, bytes | None]]:
         raise AudioError(f"{path}: cannot be read; permission denied")
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
-    with _CODECS_MUTED:
-        file, told = _decoder(path)
-        with file:
-            yield file, told
+    with _CODECS_MUTED, _decoder(path) as file:
+        if isinstance(file, Chain):
+            _tell_what_is_not_heard(path, file)
+        yield file
 
 
-def _decoder(path: Path) -> tuple[_File, bytes | None]:
+def _tell_what_is_not_heard(path: Path, chain: Chain) -> None:
+    """Warn of links of a chain that have another sample rate, or cannot be decoded."""
+    if chain.unheard_seconds:
+        heard = chain.frames / chain.samplerate
+        warnings.warn(
+            f"{path}: {chain.unheard_seconds:.1f} s of {heard + chain.unheard_seconds:.1f} s are "
+            f"not heard; they have another sample rate than the {chain.samplerate} Hz of the rest",
+            stacklevel=2,
+        )
+    if chain.n_failed:
+        warnings.warn(
+            f"{path}: {chain.n_failed} of the files that are joined in it are not heard; they "
+            "cannot be decoded",
+            stacklevel=2,
+        )
+
+
+def _decoder(path: Path) -> AudioFile:
+    """Open with libsndfile, or else with FFmpeg if that is there."""
+    seekable = True
     try:
-        told = with_true_length(path)
-        return soundfile.SoundFile(io.BytesIO(told) if told else _native_name(path)), told
-    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
-        reason = _reason(error)
-    if not is_for_libav(path):
-        raise AudioError(f"{path}: no audio could be decoded ({reason})")
-    try:
-        return LibavFile(path), None
+        file = open_with_libsndfile(path)
+        seekable = not isinstance(file, SndFile) or file.seekable()
+        if seekable and file.frames > 0:
+            return file
+        file.__exit__()
+        reason = "it holds 0 samples"
     except LibavError as error:
         raise AudioError(f"{path}: {error}") from None
-
-
-def _native_name(path: Path) -> str | bytes:
-    """Return the name as soundfile has to have it: on POSIX it may be no text at all."""
-    return os.fsencode(path) if os.name == "posix" else str(path)
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
+        reason = _reason(error)
+    try:
+        return LibavFile(path)
+    except LibavError as error:
+        if str(error) == NEEDS_EXTRA:
+            told = not seekable or "unsupported" in reason or "unimplemented" in reason
+        else:
+            told = not seekable
+        if told or is_for_libav(path):
+            raise AudioError(f"{path}: {error}") from None
+    raise AudioError(f"{path}: no audio could be decoded ({reason})")
 
 
 class _CodecsMuted:
@@ -324,7 +309,7 @@ def _redirect_standard_error() -> int:
 _CODECS_MUTED = _CodecsMuted()
 
 
-def _info(path: Path, file: _File) -> AudioInfo:
+def _info(path: Path, file: AudioFile) -> AudioInfo:
     if file.frames <= 0:
         raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     low, high = SAMPLE_RATES_HZ
@@ -342,7 +327,7 @@ def _info(path: Path, file: _File) -> AudioInfo:
 _SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
 
 
-def _declared_frames(file: _File) -> int:
+def _declared_frames(file: AudioFile) -> int:
     """Return the length that the header declares, also where the file ends before it.
 
     libsndfile shortens the length of uncompressed audio to what is there, and tells of it in its

@@ -13,8 +13,8 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "bands", "config", "files", "formats", "sources", "mpeg", "libav", "audio",
-    "resampling", "excerpt",
+    "errors", "bands", "config", "files", "formats", "sources", "parts", "mpeg", "links",
+    "libav", "streams", "audio", "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
     "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagwriter",
     "workers", "cluster", "playlists", "labels", "framestore", "table",
@@ -28,7 +28,7 @@ CHAIN = [
 AT_HOME = {
     "librosa": {"reference"},
     "cleanlab": {"audit"},
-    "soundfile": {"audio"},
+    "soundfile": {"audio", "streams"},
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
     "matplotlib": {"plots"},
