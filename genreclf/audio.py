@@ -244,11 +244,11 @@ def _tell_what_is_not_heard(path: Path, chain: Chain) -> None:
 
 def _decoder(path: Path) -> AudioFile:
     """Open with libsndfile, or else with FFmpeg if that is there."""
-    seekable = True
+    decodable = False
     try:
         file = open_with_libsndfile(path)
-        seekable = not isinstance(file, SndFile) or file.seekable()
-        if seekable and file.frames > 0:
+        decodable = file.frames > 0
+        if decodable and not _is_misread(path, file):
             return file
         file.__exit__()
         reason = "it holds 0 samples"
@@ -259,13 +259,23 @@ def _decoder(path: Path) -> AudioFile:
     try:
         return LibavFile(path)
     except LibavError as error:
-        if str(error) == NEEDS_EXTRA:
-            told = not seekable or "unsupported" in reason or "unimplemented" in reason
-        else:
-            told = not seekable
-        if told or is_for_libav(path):
+        if decodable or is_for_libav(path):
             raise AudioError(f"{path}: {error}") from None
-    raise AudioError(f"{path}: no audio could be decoded ({reason})")
+        remedy = ""
+        if str(error) == NEEDS_EXTRA and _UNKNOWN_CODEC.search(reason):
+            remedy = f"; perhaps it {NEEDS_EXTRA}"
+    raise AudioError(f"{path}: no audio could be decoded ({reason}){remedy}")
+
+
+# How libsndfile refuses a container that it knows, for what is in it.
+_UNKNOWN_CODEC = re.compile("unsupported|unimplemented|incompatible|alformed|holds 0 samples")
+
+
+def _is_misread(path: Path, file: AudioFile) -> bool:
+    """Tell what libsndfile opens, but cannot seek in (GSM), or takes for an mp3 (AAC)."""
+    if not isinstance(file, SndFile):
+        return False
+    return not file.seekable() or (file.format == "MP3" and is_for_libav(path))
 
 
 class _CodecsMuted:

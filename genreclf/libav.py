@@ -38,11 +38,14 @@ _CONTAINERS = (
 _BARE_STREAMS = frozenset(
     ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
 )
+# Lengths in the headers of these are whole packets or whole milliseconds, and some are wrong.
+_ROUNDED = frozenset(("asf", "caf", "matroska", "wav"))
 # First bytes that tell whatever the name is: (offset, bytes).
 _MARKS = (
     *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
     *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
     *((0, b"DSD "), (0, b"FRM8"), (0, b".RMF"), (0, b"#!AMR"), (0, b"ajkg")),
+    *((0, b"\xff\xf0"), (0, b"\xff\xf1"), (0, b"\xff\xf8"), (0, b"\xff\xf9")),  # AAC
     # Ogg with something else than Vorbis or Opus.
     *((28, b"\x7fFLAC"), (28, b"Speex"), (28, b"fishead"), (28, b"\x80theora")),
 )
@@ -109,10 +112,11 @@ class LibavFile:
         if self.format.lower() in _BARE_STREAMS:
             self._count(first.samples)
             return
-        if unknown := self.frames <= 0:
+        if self.frames <= 0:
             self._measure()
-        if unknown or self.format == "CAF":
-            self._trim()
+            self._find_end(tolerance=0)
+        elif self.format.lower() in _ROUNDED:
+            self._find_end(tolerance=round(_LARGEST_GAP_SECONDS * self.samplerate))
 
     def __enter__(self) -> "LibavFile":
         return self
@@ -217,12 +221,15 @@ class LibavFile:
                     end = max(end, Fraction(packet.pts + lasts))
         self.frames = round((end - self._start) / self._step)
 
-    def _trim(self) -> None:
-        """Find where the last packet ends if it is shorter than the others."""
+    def _find_end(self, tolerance: int) -> None:
+        """Correct a length that is wrong by more than a tolerance, by decoding the last packets.
+
+        A stream that ends long before is one that breaks off.
+        """
         end = 0
         for position, block in self._blocks(max(0, self.frames - 2 * self._first)):
             end = position + len(block)
-        if abs(self.frames - end) < self._first:
+        if tolerance < abs(end - self.frames) and self.frames - end < self.samplerate:
             self.frames = end
 
     def _decoded(
