@@ -38,6 +38,9 @@ MISSING_SECONDS_ALLOWED = 0.1
 # comes from damage.
 LOUDEST_PEAK = 100.0
 
+# Raised when a file gives other samples than before, so that no cache keeps what they gave.
+_DECODING = 2
+
 # From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
 
@@ -187,7 +190,8 @@ def _mixed_down(path: Path, channels: Samples) -> Samples:
 
 def decoder_versions() -> str:
     """Name the libraries on which the last digits of samples depend."""
-    return f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
+    versions = f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
+    return f"{versions}, decoding {_DECODING}"
 
 
 def _count_frames(path: Path, at_most: int) -> int:

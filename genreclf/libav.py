@@ -40,6 +40,10 @@ _BARE_STREAMS = frozenset(
 )
 # Lengths in the headers of these are whole packets or whole milliseconds, and some are wrong.
 _ROUNDED = frozenset(("asf", "caf", "matroska", "wav"))
+# Each sample of these leans on all before it: they are decoded from the beginning.
+_WITHOUT_BLOCKS = frozenset(
+    ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
+)
 # First bytes that tell whatever the name is: (offset, bytes).
 _MARKS = (
     *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
@@ -158,6 +162,8 @@ class LibavFile:
 
     def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
+        if self.subtype.lower() in _WITHOUT_BLOCKS:
+            at = 0
         with self._opened() as (container, stream):
             frames = self._decoded(container, stream, at)
             position = 0

@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from genreclf.parts import Part
 
-__all__ = ["Mpeg", "after_id3", "find_mpeg"]
+__all__ = ["Mpeg", "after_id3", "after_tags", "find_mpeg"]
 
 # Bit rates in kbit/s by index, from 1; index 0 (free format) and 15 are not walked.
 _KBPS = {
@@ -189,6 +189,12 @@ def find_mpeg(path: Path) -> list[Mpeg]:
     return list(_found(path, status.st_size, (status.st_mtime_ns, status.st_ino)))
 
 
+def after_tags(path: Path) -> int:
+    """Return where the tags end that a file begins with."""
+    with path.open("rb") as file:
+        return _after_tags(file, 0)
+
+
 @lru_cache(maxsize=1)  # one window after the other is decoded from one file
 def _found(path: Path, size: int, _version: tuple[int, int]) -> tuple[Mpeg, ...]:
     with path.open("rb") as file:
@@ -226,7 +232,7 @@ def _judged(file: BinaryIO, runs: list[_Run], size: int | None) -> Mpeg:
         believed = counted
         missing = stated.n_frames - counted
         tolerance = 1 + int(_TOLERANCE_SECONDS * rate / samples)
-        cut = missing > tolerance and _is_cut(stated, runs, size)
+        cut = missing > tolerance and size is not None and _is_cut(stated, runs, missing)
         by_libsndfile = _stated(file, first, marks=(b"Xing", b"Info")) is not None
         if by_libsndfile and stated.n_frames and size and (abs(missing) <= tolerance or cut):
             whole = len(runs) == 1 and first.start in (0, after_id3(file, 0))
@@ -240,11 +246,13 @@ def _judged(file: BinaryIO, runs: list[_Run], size: int | None) -> Mpeg:
     return Mpeg(rate, n_samples, n_there, delayed, False, tuple(runs))
 
 
-def _is_cut(stated: _Stated, runs: list[_Run], size: int | None) -> bool:
-    """Tell whether a file that lacks frames ends before its header says, or has a hole."""
-    if size is None:
-        return False
-    return not stated.n_bytes or runs[0].start + stated.n_bytes > size or len(runs) > 1
+def _is_cut(stated: _Stated, runs: list[_Run], missing: int) -> bool:
+    """Tell whether frames are missing where the header says so: bytes are, or there is a hole."""
+    if not stated.n_bytes or len(runs) > 1:
+        return True
+    run = runs[0]
+    missing_bytes = run.start + stated.n_bytes - run.stop
+    return missing_bytes > missing / 2 * (run.stop - run.start) / run.n_frames
 
 
 def _without_first(file: BinaryIO, run: _Run) -> _Run:
@@ -264,7 +272,8 @@ def _stated(
     at = run.header.xing_at
     if frame[36:40] == b"VBRI" and b"VBRI" in marks and len(frame) >= 54:
         return _Stated(int.from_bytes(frame[50:54]), int.from_bytes(frame[46:50]))
-    if not at or frame[at : at + 4] not in marks or any(frame[4:at]):
+    checksum = 0 if frame[1] & 1 else 2
+    if not at or frame[at : at + 4] not in marks or any(frame[4 + checksum : at]):
         return None
     flags, at = int.from_bytes(frame[at + 4 : at + 8]), at + 8
     told = []

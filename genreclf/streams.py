@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genreclf.libav import LibavError, LibavFile
 from genreclf.links import FlacLink, flac_links, ogg_links
-from genreclf.mpeg import Mpeg, find_mpeg
+from genreclf.mpeg import Mpeg, after_tags, find_mpeg
 from genreclf.parts import Part, open_parts
 
 __all__ = ["AudioFile", "Chain", "SndFile", "open_with_libsndfile", "read", "read_blocks"]
@@ -70,7 +70,7 @@ def open_with_libsndfile(path: Path) -> AudioFile:
     elif len(chain := ogg_links(path)) > 1:
         links = [partial(_ogg_file, path, link) for link in chain]
     else:
-        return SndFile(path)
+        return _single_file(path)
     return links[0]() if len(links) == 1 else Chain(links)
 
 
@@ -260,6 +260,15 @@ def read_blocks(file: AudioFile, size: int, stop: int, start: int = 0) -> Iterat
         at += len(channels)
         if len(channels) < wanted:
             return
+
+
+def _single_file(path: Path) -> SndFile:
+    """Open a file of any other kind; an mp3 of free format without the tags that precede it."""
+    file = SndFile(path)
+    if file.format == "MP3" and (after := after_tags(path)):
+        file.close()
+        file = SndFile(path, [(after, path.stat().st_size)])
+    return file
 
 
 def _flac_file(path: Path, link: FlacLink) -> SndFile:
