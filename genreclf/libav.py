@@ -272,6 +272,8 @@ class LibavFile:
                 if not container.streams.audio:
                     raise LibavError("no audio could be decoded (it holds none)")
                 stream = container.streams.audio[0]
+                if stream.codec_context is None:  # whatever PyAV's types say
+                    raise LibavError("no audio could be decoded (no decoder for its codec)")
                 stream.codec_context.thread_count = 1  # files are what is done at a time
                 yield container, stream
 

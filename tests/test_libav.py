@@ -305,6 +305,13 @@ def test_without_the_extra_the_remedy_is_told(
     assert message_of(path).endswith(libav.NEEDS_EXTRA)
 
 
+def test_a_codec_that_nobody_knows(files: dict[str, Path], tmp_path: Path) -> None:
+    content = bytearray(files["wav"].read_bytes())
+    content[20:22] = b"\x34\x12"
+    (tmp_path / "a.wav").write_bytes(content)
+    assert "no audio could be decoded" in message_of(tmp_path / "a.wav")
+
+
 def test_damage_is_told_as_damage_with_and_without_the_extra(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
