@@ -324,8 +324,6 @@ _CODECS_MUTED = _CodecsMuted()
 
 
 def _info(path: Path, file: AudioFile) -> AudioInfo:
-    if file.frames <= 0:
-        raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     low, high = SAMPLE_RATES_HZ
     if not low <= file.samplerate <= high:
         raise AudioError(
@@ -334,6 +332,8 @@ def _info(path: Path, file: AudioFile) -> AudioInfo:
     n_frames = _declared_frames(file)
     if n_frames >= UNKNOWN_LENGTH:
         n_frames = _count_frames(path, n_frames)
+    if n_frames <= 0:
+        raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     return AudioInfo(n_frames, file.samplerate, file.channels, file.format, file.subtype)
 
 

@@ -38,6 +38,7 @@ _BLOCK = 2**18  # what is walked is read in such parts, so that long files need 
 _MOST_GARBAGE = 2**20
 _THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II, 160 kbit/s
 _MOST_RUNS = 10_000
+_MOST_TAGS = 1000  # in a row
 # What a header says may be off by so much: encoders count padding frames and the header itself.
 _TOLERANCE_SECONDS = 0.1
 # Eleven set bits, a version and a layer.
@@ -324,7 +325,7 @@ def _next_frame(file: BinaryIO, at: int, most_garbage: int) -> int | None:
 
 def _after_tags(file: BinaryIO, at: int) -> int:
     """Return where tags end that begin here, several in a row."""
-    while True:
+    for _ in range(_MOST_TAGS):
         file.seek(at)
         head = file.read(32)
         if head.startswith(b"TAG"):
@@ -334,8 +335,9 @@ def _after_tags(file: BinaryIO, at: int) -> int:
         else:
             after = after_id3(file, at)
         if after == at:
-            return at
+            break
         at = after
+    return at
 
 
 def after_id3(file: BinaryIO, at: int) -> int:
