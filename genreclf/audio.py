@@ -224,9 +224,9 @@ def _open(path: Path) -> Iterator[AudioFile]:
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
     with _CODECS_MUTED, _decoder(path) as file:
-        if isinstance(file, Chain):
-            _tell_what_is_not_heard(path, file)
         yield file
+    if isinstance(file, Chain):  # now that standard error is back
+        _tell_what_is_not_heard(path, file)
 
 
 def _tell_what_is_not_heard(path: Path, chain: Chain) -> None:

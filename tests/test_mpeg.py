@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 from conftest import Samples, music, noise
 from test_audio import message_of, whole
 
 from genreclf.audio import decode, decode_blocks, describe
+from genreclf.cli import cli
 from genreclf.mpeg import find_mpeg
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
@@ -142,6 +144,21 @@ def test_tags_are_no_audio(tmp_path: Path, tags: str, headed: bool) -> None:
         expected, _, _ = decode(tmp_path / "plain.mp3", lambda n, hz, a=start, b=stop: (a, b))
         np.testing.assert_array_equal(samples, expected)
     decode(path, whole)
+
+
+def test_inspect_says_the_same_with_a_picture_as_without(tmp_path: Path) -> None:
+    content = without_header(lively(tmp_path / "plain.mp3", 22050, 1, "constant"))
+    told = []
+    for name, tag in (("plain.mp3", b""), ("tagged.mp3", id3v2(500_000))):
+        (tmp_path / name).write_bytes(tag + content)
+        arguments = ["inspect", str(tmp_path / name), "--set", "excerpt.seconds=3"]
+        done = CliRunner().invoke(cli, arguments)
+        assert done.exit_code == 0, done.output
+        told.append(done.stdout)
+    assert told[0] == told[1]
+    n_samples = len(by_ffmpeg(tmp_path / "plain.mp3"))
+    assert re.search(rf"duration +{n_samples / 22050:.2f} s", told[0])
+    assert re.search(rf"excerpt +{n_samples / 44100 - 1.5:.2f} s to", told[0])
 
 
 def header_of(mp3: bytes) -> int:
