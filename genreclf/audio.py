@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
 from genreclf.libav import NEEDS_EXTRA, LibavError, LibavFile, is_for_libav, libav_version
-from genreclf.streams import AudioFile, Chain, SndFile, open_with_libsndfile, read
+from genreclf.streams import (
+    MOST_LINKS,
+    AudioFile,
+    Chain,
+    SndFile,
+    open_with_libsndfile,
+    read,
+    read_blocks,
+)
 
 __all__ = [
     "AudioInfo",
@@ -207,6 +215,15 @@ def _count_frames(path: Path, at_most: int) -> int:
     return held
 
 
+def _count_all(path: Path) -> int:
+    """Count what can be decoded of a stream that has no length."""
+    held = 0
+    for size in (BLOCK_SAMPLES, 4096):  # some give nothing of a read that fails in the end
+        with _decoder(path) as file:
+            held += sum(len(block) for block in read_blocks(file, size, UNKNOWN_LENGTH, held))
+    return held
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[AudioFile]:
     """Open a file by whatever decodes it, and tell what of it is not heard."""
@@ -241,7 +258,7 @@ def _tell_what_is_not_heard(path: Path, chain: Chain) -> None:
     if chain.n_failed:
         warnings.warn(
             f"{path}: {chain.n_failed} of the files that are joined in it are not heard; they "
-            "cannot be decoded",
+            f"cannot be decoded, or come after {MOST_LINKS} others",
             stacklevel=2,
         )
 
@@ -331,7 +348,7 @@ def _info(path: Path, file: AudioFile) -> AudioInfo:
         )
     n_frames = _declared_frames(file)
     if n_frames >= UNKNOWN_LENGTH:
-        n_frames = _count_frames(path, n_frames)
+        n_frames = _count_all(path)
     if n_frames <= 0:
         raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     return AudioInfo(n_frames, file.samplerate, file.channels, file.format, file.subtype)

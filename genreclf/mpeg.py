@@ -291,8 +291,8 @@ def _stated(
 
 def _runs(file: BinaryIO, size: int) -> Iterator[_Run]:
     """Find all frames; what does not belong to two others of its kind is garbage."""
-    garbage = _MOST_GARBAGE
-    at = _next_frame(file, _after_tags(file, 0), garbage)
+    garbage, start = _MOST_GARBAGE, _after_tags(file, 0)
+    at = _next_frame(file, start if start < size else 0, garbage)  # no tag is longer
     for _ in range(_MOST_RUNS):
         if at is None:
             return

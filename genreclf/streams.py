@@ -1,6 +1,6 @@
 """Audio files as libsndfile alone does not read them: mp3 frames that were counted, and chains.
 
-Each class is an ``AudioFile``, as are ``soundfile.SoundFile`` and ``LibavFile``.
+Each class is an ``AudioFile``, and so is ``LibavFile``.
 """
 
 import io
@@ -22,11 +22,19 @@ from genreclf.links import FlacLink, flac_links, ogg_links
 from genreclf.mpeg import Mpeg, after_tags, find_mpeg
 from genreclf.parts import Part, open_parts
 
-__all__ = ["AudioFile", "Chain", "SndFile", "open_with_libsndfile", "read", "read_blocks"]
+__all__ = [
+    "MOST_LINKS",
+    "AudioFile",
+    "Chain",
+    "SndFile",
+    "open_with_libsndfile",
+    "read",
+    "read_blocks",
+]
 
 Samples = NDArray[np.float32]
 
-_MOST_LINKS = 1000
+MOST_LINKS = 1000
 _LONGEST_LINK = 2**48  # samples; more is what a stream without an end claims
 # What a link may lack at its end without the chain breaking off there.
 _MISSING_SECONDS_ALLOWED = 0.1
@@ -168,7 +176,7 @@ class Chain:
         self._at = 0
         described: list[tuple[Callable[[], AudioFile], int, tuple[int, int, str, str]]] = []
         errors: list[Exception] = []
-        for link in links[:_MOST_LINKS]:
+        for link in links[:MOST_LINKS]:
             try:
                 with link() as file:
                     if 0 < file.frames < _LONGEST_LINK:
@@ -178,7 +186,7 @@ class Chain:
                 errors.append(error)
         if not described:
             raise errors[0] if errors else ValueError("it holds 0 samples")
-        self.n_failed = len(links) - len(links[:_MOST_LINKS]) + len(errors)
+        self.n_failed = len(links) - len(links[:MOST_LINKS]) + len(errors)
         seconds: dict[int, float] = {}
         for _, n_frames, (rate, *_) in described:
             seconds[rate] = seconds.get(rate, 0) + n_frames / rate
