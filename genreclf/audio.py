@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
 from genreclf.libav import NEEDS_EXTRA, LibavError, LibavFile, is_for_libav, libav_version
+from genreclf.mpeg import MISSING_SECONDS_ALLOWED
 from genreclf.streams import (
     MOST_LINKS,
     AudioFile,
@@ -37,10 +38,6 @@ __all__ = [
 ]
 
 Samples = NDArray[np.float32]
-
-# A stream may end a little before its header says without being damaged: encoders pad, and
-# the lengths of some variable-rate files are estimates.
-MISSING_SECONDS_ALLOWED = 0.1
 
 # Full scale is 1; float files and decoders may go somewhat beyond. What is a hundred times as loud
 # comes from damage.

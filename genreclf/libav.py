@@ -38,8 +38,9 @@ _CONTAINERS = (
 _BARE_STREAMS = frozenset(
     ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
 )
-# Lengths in the headers of these are whole packets or whole milliseconds, and some are wrong.
-_ROUNDED = frozenset(("asf", "caf", "matroska", "wav"))
+# FFmpeg takes the last packet of an Ogg for a full one, if it comes to the last page by seeking,
+# and what is on that page for earlier than it is. The page may be that long.
+_OGG_END_SECONDS = 10
 # Each sample of these leans on all before it: they are decoded from the beginning.
 _WITHOUT_BLOCKS = frozenset(
     ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
@@ -116,10 +117,11 @@ class LibavFile:
         if self.format.lower() in _BARE_STREAMS:
             self._count(first.samples)
             return
-        if self.frames <= 0:
+        if unknown := self.frames <= 0:
             self._measure()
+        if unknown or self.format in ("CAF", "WAV"):
             self._find_end(tolerance=0)
-        elif self.format.lower() in _ROUNDED:
+        elif self.format in ("ASF", "MATROSKA"):  # moved only where that is heard
             self._find_end(tolerance=round(_LARGEST_GAP_SECONDS * self.samplerate))
 
     def __enter__(self) -> "LibavFile":
@@ -162,7 +164,9 @@ class LibavFile:
 
     def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
-        if self.subtype.lower() in _WITHOUT_BLOCKS:
+        if self.subtype.lower() in _WITHOUT_BLOCKS or (
+            self.format == "OGG" and at > self.frames - _OGG_END_SECONDS * self.samplerate
+        ):
             at = 0
         with self._opened() as (container, stream):
             frames = self._decoded(container, stream, at)
@@ -230,7 +234,8 @@ class LibavFile:
     def _find_end(self, tolerance: int) -> None:
         """Correct a length that is wrong by more than a tolerance, by decoding the last packets.
 
-        A stream that ends long before is one that breaks off.
+        Headers of some formats state whole packets or milliseconds, or what encoders add. A stream
+        that ends long before is one that breaks off.
         """
         end = 0
         for position, block in self._blocks(max(0, self.frames - 2 * self._first)):

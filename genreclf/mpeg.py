@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 
 from genreclf.parts import Part
 
-__all__ = ["Mpeg", "after_id3", "after_tags", "find_mpeg"]
+__all__ = ["MISSING_SECONDS_ALLOWED", "Mpeg", "after_id3", "after_tags", "find_mpeg"]
 
 # Bit rates in kbit/s by index, from 1; index 0 (free format) and 15 are not walked.
 _KBPS = {
@@ -39,8 +39,9 @@ _MOST_GARBAGE = 2**20
 _THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II, 160 kbit/s
 _MOST_RUNS = 10_000
 _MOST_TAGS = 1000  # in a row
-# What a header says may be off by so much: encoders count padding frames and the header itself.
-_TOLERANCE_SECONDS = 0.1
+# A stream may end a little before its header says without being damaged: encoders pad, count the
+# header as a frame, and the lengths of some variable-rate files are estimates.
+MISSING_SECONDS_ALLOWED = 0.1
 # Eleven set bits, a version and a layer.
 _SYNC = re.compile(rb"\xff(?=[\xe2-\xe7\xf2-\xf7\xfa-\xff])")
 # What other files begin with, where a tag may stand in front.
@@ -232,7 +233,7 @@ def _judged(file: BinaryIO, runs: list[_Run], size: int | None) -> Mpeg:
         counted -= 1
         believed = counted
         missing = stated.n_frames - counted
-        tolerance = 1 + int(_TOLERANCE_SECONDS * rate / samples)
+        tolerance = 1 + int(MISSING_SECONDS_ALLOWED * rate / samples)
         cut = missing > tolerance and size is not None and _is_cut(stated, runs, missing)
         by_libsndfile = _stated(file, first, marks=(b"Xing", b"Info")) is not None
         if by_libsndfile and stated.n_frames and size and (abs(missing) <= tolerance or cut):

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from genreclf.libav import LibavError, LibavFile
 from genreclf.links import FlacLink, flac_links, ogg_links
-from genreclf.mpeg import Mpeg, after_tags, find_mpeg
+from genreclf.mpeg import MISSING_SECONDS_ALLOWED, Mpeg, after_tags, find_mpeg
 from genreclf.parts import Part, open_parts
 
 __all__ = [
@@ -36,8 +36,6 @@ Samples = NDArray[np.float32]
 
 MOST_LINKS = 1000
 _LONGEST_LINK = 2**48  # samples; more is what a stream without an end claims
-# What a link may lack at its end without the chain breaking off there.
-_MISSING_SECONDS_ALLOWED = 0.1
 
 
 class AudioFile(Protocol):
@@ -76,7 +74,7 @@ def open_with_libsndfile(path: Path) -> AudioFile:
     elif several := flac_links(path):
         links = [partial(_flac_file, path, link) for link in several]
     elif len(chain := ogg_links(path)) > 1:
-        links = [partial(_ogg_file, path, link) for link in chain]
+        return _ogg_chain(path, chain)
     else:
         return _single_file(path)
     return links[0]() if len(links) == 1 else Chain(links)
@@ -222,7 +220,7 @@ class Chain:
             wanted = min(stop, end) - self._at
             piece = read(self._link(index), self._at - begin, wanted)
             missing = wanted - len(piece)
-            if missing > _MISSING_SECONDS_ALLOWED * self.samplerate:
+            if missing > MISSING_SECONDS_ALLOWED * self.samplerate:
                 pieces.append(_spread(piece, self.channels))
                 self._at += len(piece)
                 break
@@ -288,6 +286,20 @@ def _flac_file(path: Path, link: FlacLink) -> SndFile:
         return file
     file.close()
     return SndFile(path, link.shorter)
+
+
+def _ogg_chain(path: Path, links: Sequence[tuple[int, int]]) -> Chain:
+    """Open a chain with the library that hears more of it.
+
+    Of Opus, libsndfile gives the sample rate that was encoded, and FFmpeg always 48 kHz.
+    """
+    chain = Chain([partial(_ogg_file, path, link) for link in links])
+    if chain.unheard_seconds:
+        with suppress(LibavError):
+            other = Chain([partial(LibavFile, path, [link]) for link in links])
+            if other.unheard_seconds < chain.unheard_seconds and other.n_failed <= chain.n_failed:
+                return other
+    return chain
 
 
 def _ogg_file(path: Path, link: tuple[int, int]) -> AudioFile:

@@ -268,6 +268,13 @@ def test_what_ffmpeg_decodes_is_decoded(tmp_path: Path, signal: Samples, name: s
         np.testing.assert_allclose(part, samples[start : start + len(part)], atol=1e-4)
 
 
+@pytest.mark.parametrize("start", [1, 100_000, 150_000, 200_000, 250_000])
+def test_the_end_of_an_ogg_is_where_it_is(tmp_path: Path, signal: Samples, start: int) -> None:
+    path = piped(tmp_path / "a.oga", signal, *REFUSED["flac.oga"])
+    part, _, _ = decode(path, lambda n, rate: (start, start + 10_000))
+    np.testing.assert_array_equal(part, signal[start : start + 10_000])
+
+
 def test_gsm_in_a_wav(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", music(12, 8000), 8000, subtype="GSM610")
     expected = soundfile.SoundFile(tmp_path / "a.wav").read(12 * 8000)

@@ -85,6 +85,23 @@ def test_links_of_another_rate_are_named(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(samples, alone(links[1]), atol=1e-6)
 
 
+def test_opus_of_several_rates_is_heard_at_the_rate_of_its_decoder(tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
+    links = [encoded("opus", music(s, rate), rate) for s, rate in ((1, 16_000), (3, 48_000))]
+    path = tmp_path / "a.opus"
+    path.write_bytes(b"".join(links))
+    samples, info, _ = decode(path, whole)
+    assert info.sample_rate_hz == 48_000
+    assert len(samples) == info.n_frames
+    assert abs(info.seconds - 4) < 0.1
+    second = samples[48_000:]
+    lags = [0, 312]  # FFmpeg counts what precedes the audio of the first link
+    likeness = [
+        np.corrcoef(second[lag:][9600:99_600], alone(links[1])[9600:99_600]) for lag in lags
+    ]
+    assert max(matrix[0, 1] for matrix in likeness) > 0.99
+
+
 def test_a_command_tells_what_is_not_heard(tmp_path: Path) -> None:
     links = [encoded("ogg", music(1, 44_100), 44_100), encoded("ogg", music(4, RATE))]
     (tmp_path / "a.ogg").write_bytes(b"".join(links))
