@@ -495,6 +495,15 @@ def test_ogg_that_claims_an_endless_length_is_counted(tmp_path: Path, claimed: i
     np.testing.assert_allclose(samples, expected[start : start + 22050], atol=1e-5)
 
 
+def test_ogg_without_an_end_is_counted_beyond_ten_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    with soundfile.SoundFile(path, "w", 8000, 1, format="OGG", subtype="VORBIS") as file:
+        for _ in range(660):
+            file.write(np.zeros(8000, np.float32))
+    path.write_bytes(with_last_position(path.read_bytes(), 2**50))
+    assert abs(describe(path).seconds - 660) < 0.1
+
+
 def test_ogg_that_claims_too_much_breaks_off(tmp_path: Path) -> None:
     path = write(tmp_path / "a.ogg", music(5, 22050), 22050, "ogg")
     path.write_bytes(with_last_position(path.read_bytes(), 100 * 22050))

@@ -14,7 +14,7 @@ PACKAGE = Path(genreclf.__file__).parent
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
     "errors", "bands", "config", "files", "formats", "csvtext", "containers", "audiodigest",
-    "sources", "mpeg", "libav", "audio", "resampling", "excerpt",
+    "sources", "parts", "mpeg", "links", "libav", "streams", "audio", "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
     "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagplaces",
     "tagwriter", "workers", "cluster", "playlists", "labels", "framestore", "table", "leaks",
@@ -28,7 +28,7 @@ CHAIN = [
 AT_HOME = {
     "librosa": {"reference"},
     "cleanlab": {"audit"},
-    "soundfile": {"audio"},
+    "soundfile": {"audio", "streams"},
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
     "matplotlib": {"plots"},
