@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal, NamedTuple
 
 __all__ = [
     "APE_FOOTER_BYTES",
+    "ID3V1_BYTES",
     "Chunk",
     "Span",
     "bare_stream",
@@ -31,7 +32,7 @@ _FORMS = {"wav": (b"RIFF", b"RF64", b"BW64"), "aiff": (b"FORM",)}
 _MOST_CHUNKS = 1000  # more than any program writes
 _MOST_TAGS = 10  # on one side of a stream
 _LONGEST_LYRICS3V1 = 5120
-_ID3V1_BYTES = 128
+ID3V1_BYTES = 128
 APE_FOOTER_BYTES = 32
 
 
@@ -116,9 +117,9 @@ def _before(file: BinaryIO, end: int, size: int) -> bytes:
 
 
 def _id3v1(file: BinaryIO, end: int) -> int | None:
-    last = _before(file, end, _ID3V1_BYTES + 3)
+    last = _before(file, end, ID3V1_BYTES + 3)
     # The name APETAGEX has a TAG in it.
-    return end - _ID3V1_BYTES if last[3:6] == b"TAG" and last[:3] != b"APE" else None
+    return end - ID3V1_BYTES if last[3:6] == b"TAG" and last[:3] != b"APE" else None
 
 
 def _ape(file: BinaryIO, end: int) -> int | None:

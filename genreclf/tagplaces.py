@@ -5,12 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from genreclf.containers import APE_FOOTER_BYTES, Chunk, Span, chunks, tags_behind
+from genreclf.containers import APE_FOOTER_BYTES, ID3V1_BYTES, Chunk, Span, chunks, tags_behind
 from genreclf.tags import (
     FREEFORM,
     LONGEST_CHUNK,
@@ -26,6 +27,7 @@ from genreclf.tags import (
 __all__ = ["FORMATS", "Format", "GenreTag", "as_written"]
 
 _NO_ID3V1_GENRE = 255
+_PADDING_BYTES = 1024
 _APE_HEADER, _APE_IS_HEADER, _APE_NO_TEXT = 1 << 31, 1 << 29, 6  # flags
 _LATIN1, _UTF16, _UTF8 = 0, 1, 3  # encodings of texts in ID3, the last one from 2.4 on
 
@@ -162,10 +164,22 @@ def _restore_id3(path: Path, before: GenreTag) -> None:
 
 def _save_id3(path: Path, tags: Any, before: GenreTag) -> None:
     """Save all as it was, in the same version of ID3, but for the genre."""
-    v1 = _id3v1(path)
-    tags.save(path, v2_version=_id3_version(before), v23_sep=None)
-    if v1:  # which mutagen makes anew of what ID3v2 says
-        _overwrite_end(path, v1)
+    options = {"v2_version": _id3_version(before), "v23_sep": None, "padding": _padding}
+    if not is_bare(path):
+        tags.save(path, **options)
+        return
+    # Alone, since mutagen makes anew what is behind the stream, or what it takes for ID3v1 there.
+    behind = bytes(2 * ID3V1_BYTES)
+    with path.open("rb") as file:
+        alone = BytesIO(file.read(tags.size) + behind)
+    span = Span(0, tags.size)
+    tags.save(alone, **options)
+    _splice(path, span, alone.getvalue()[: -len(behind)])
+
+
+def _padding(info: Any) -> int:
+    """Keep the room that a tag has."""
+    return int(info.padding) if info.padding >= 0 else _PADDING_BYTES
 
 
 def _id3_version(tag: GenreTag) -> int:
@@ -509,6 +523,11 @@ def _require_genres(found: bool) -> None:
 
 def _splice(path: Path, span: Span, new: bytes) -> None:
     """Put other bytes in the place of a part of a file."""
+    if len(new) == span.stop - span.start:
+        with path.open("r+b") as file:
+            file.seek(span.start)
+            file.write(new)
+        return
     with path.open("r+b") as file, tempfile.TemporaryFile(dir=path.parent) as rest:
         file.seek(span.stop)
         shutil.copyfileobj(file, rest)

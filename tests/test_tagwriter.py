@@ -303,6 +303,19 @@ def test_a_number_in_id3v1_that_contradicts_is_written(
     assert path.read_bytes()[-1] == 17
 
 
+@pytest.mark.parametrize("end", [b"TAG" + bytes(122), b"TAG" + bytes(126)], ids=len)
+def test_what_is_not_quite_id3v1_stays(
+    made: Callable[[str], Path], tmp_path: Path, end: bytes
+) -> None:
+    path = made("a.mp3")
+    stream = path.read_bytes() + end
+    path.write_bytes(id3_bytes(TCON(0, "Rock")) + stream)
+    change = written(path, "a genre that is longer" * 100, tmp_path)
+    assert path.read_bytes().endswith(stream)
+    restore(path, change)
+    assert path.read_bytes().endswith(stream)
+
+
 def test_one_of_several_tags_that_was_changed_since_is_left_alone(
     made: Callable[[str], Path], tmp_path: Path
 ) -> None:
