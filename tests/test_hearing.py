@@ -15,7 +15,7 @@ from test_cli import run
 from genreclf import structure
 from genreclf.audio import CANCELS, Samples
 from genreclf.config import Config, load_config
-from genreclf.errors import SilenceError
+from genreclf.errors import AudioError, SilenceError
 from genreclf.excerpt import Excerpt
 from genreclf.extraction import Row, extract, extract_one, extract_tracks
 from genreclf.journal import extract_resumably
@@ -243,3 +243,8 @@ def test_predict_answers_as_for_the_same_music_and_tells(
 
 def test_inspect_tells_how_channels_were_mixed(opposite: Path) -> None:
     assert f"note: {CANCELS}\n" in run("inspect", opposite).stderr
+
+
+def test_what_was_not_heard_as_usual_is_not_compared_with_librosa(opposite: Path) -> None:
+    with pytest.raises(AudioError, match=f"{CANCELS}; that cannot be compared with librosa"):
+        run("inspect", opposite, "--compare-librosa")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from genreclf.config import Config
-    from genreclf.excerpt import Excerpt
 
 
 @click.command()
@@ -91,17 +90,13 @@ def _inspect_audio(
     from genreclf.report import audio_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
-    _tell_notes(excerpts)
+    for text in excerpts[0].notes:
+        note(f"note: {text}")
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     strategy = settings.each_view[0].excerpt.strategy
     audio_report(excerpts, strategy, _tags(file), features, console)
     return [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
-
-
-def _tell_notes(excerpts: "list[Excerpt]") -> None:
-    for text in excerpts[0].notes:
-        note(f"note: {text}")
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -149,10 +144,12 @@ def _draw(
 def _compare_with_librosa(
     file: Path, settings: "Config", timeout: float, console: "Console"
 ) -> None:
+    from genreclf.errors import AudioError
     from genreclf.extraction import extract_frames
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
-    _tell_notes(excerpts)
+    if notes := "; ".join(excerpts[0].notes):
+        raise AudioError(f"{file}: {notes}; that cannot be compared with librosa")
     comparison_report(compare_with_librosa(frames, file, settings), console)
