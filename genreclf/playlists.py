@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreclf.audio import describe
-from genreclf.errors import AudioError, escaped, one_line
+from genreclf.errors import AudioError, is_plain, one_line
 from genreclf.files import written_whole
 from genreclf.tags import clean, read_tags
 from genreclf.workers import WorkerError, Workers
@@ -35,9 +35,12 @@ class Playlists:
     ----------
     folder : Path
         Made where there is none.
+    n_replaced : int
+        How many of the playlists that ``write`` wrote took the place of older ones.
     """
 
     folder: Path
+    n_replaced: int = 0
     _tracks: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, name: str, path: str) -> None:
@@ -66,11 +69,12 @@ class Playlists:
         taken: set[str] = set()
         for name in sorted(self._tracks):
             paths = self._tracks[name]
-            fit = [path for path in paths if escaped(path) == path]
-            left_out += [path for path in paths if escaped(path) != path]
+            fit = [path for path in paths if is_plain(path)]
+            left_out += [path for path in paths if not is_plain(path)]
             if not fit:
                 continue
             file = self.folder / f"{_free(file_name(name), taken)}.m3u8"
+            self.n_replaced += file.exists()
             with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
                 lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
                 for path, song in workers.map(_song, fit):

@@ -173,8 +173,9 @@ def _initialise_worker() -> None:
     # Results go through a pipe of pebble's; libsndfile prints what it thinks of damaged SDS files
     # to standard output, where only the results of commands belong.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    if nowhere != 1:  # it is where standard output was closed
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
     Thread(target=_end_with_parent, daemon=True).start()
     import_module(PRELOADED)
     # Ctrl-C reaches the whole process group; it is the parent's to handle.

@@ -3,10 +3,10 @@
 Nothing heavy is imported before a command's body runs, so that ``--help`` is instant.
 """
 
-import os
 import sys
 import warnings
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -21,6 +21,7 @@ from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
+from genreclf.cli.streams import give_up, prepare_streams
 from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
@@ -31,6 +32,23 @@ INTERRUPTED = 130
 
 class Funnel(click.Group):
     """The one place where errors become a line on standard error and an exit status."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run with streams that take any text, and report an output that cannot be written."""
+        prepare_streams()
+        extra["standalone_mode"] = False  # click would write wrong usage in an encoding of its own
+        try:
+            status = super().main(*args, **extra)
+            sys.stdout.flush()
+        except click.ClickException as error:
+            with suppress(OSError):
+                error.show(sys.stderr)
+            status = error.exit_code
+        except click.Abort:
+            status = INTERRUPTED
+        except OSError as error:  # --help, say, into a full disk
+            status = _failed(error)
+        sys.exit(status)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None,
@@ -52,11 +70,12 @@ class Funnel(click.Group):
             complain(f"genreclf: {error}")
             ctx.exit(1)
         except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                _leave_pipe_alone()
-                ctx.exit(0)
-            name = f"{error.filename}: " if error.filename else ""
-            complain(f"genreclf: {name}{error.strerror or error}")
+            ctx.exit(_failed(error))
+        except UnicodeEncodeError as error:  # of the name of a file
+            complain(
+                f"genreclf: {error.object}: no file name in this locale ({error.encoding}); "
+                "set LC_ALL=C.UTF-8"
+            )
             ctx.exit(1)
         except (MemoryError, ImportError) as error:  # the one may well lead to the other
             what = "out of memory" if isinstance(error, MemoryError) else "cannot load its parts"
@@ -67,9 +86,19 @@ class Funnel(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def _leave_pipe_alone() -> None:
-    """Keep Python from complaining on exit that the reader of a pipe has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _failed(error: OSError) -> int:
+    """Report an error of the operating system, and return the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
+        give_up(sys.stdout)
+        return 0
+    name = error.filename
+    try:
+        sys.stdout.flush()
+    except OSError:  # what was printed still waits
+        give_up(sys.stdout)
+        name = name or "standard output"
+    complain(f"genreclf: {f'{name}: ' if name else ''}{error.strerror or error}")
+    return 1
 
 
 def _show_warning(

@@ -124,4 +124,4 @@ def evaluate(
     if json_file is None:
         evaluation_report(result, stdout_console())
     else:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")

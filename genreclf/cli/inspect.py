@@ -12,6 +12,7 @@ from genreclf.cli.options import (
     config_option,
     plot_option,
     stdout_console,
+    tell_written,
     timeout_option,
 )
 from genreclf.cli.telling import note
@@ -137,6 +138,7 @@ def _draw(
             segments=heard.structure.segments if heard.structure else [],
         ),
     )
+    tell_written("picture", picture)
 
 
 def _compare_with_librosa(

@@ -18,9 +18,10 @@ from genreclf.cli.options import (
     stdout_console,
     table_options,
     target_precision_option,
+    tell_written,
     write_html,
 )
-from genreclf.cli.telling import note, plural, verbosity_options
+from genreclf.cli.telling import plural, verbosity_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,4 +123,4 @@ def _tell(model: "Model", output: Path, console: "Console") -> None:
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, console)
-    note(f"model written to {output}")
+    tell_written("model", output)
