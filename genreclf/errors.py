@@ -15,18 +15,17 @@ _BYTES = re.compile("[\udc80-\udcff]+")
 def one_line(text: object) -> str:
     """Replace what would steer a terminal or break a line: file names may hold anything."""
     return "".join(
-        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in _decoded(str(text))
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in decoded(text)
     )
 
 
-def _decoded(text: str) -> str:
+def decoded(text: object) -> str:
     """Make characters of bytes in UTF-8 that a locale without UTF-8 (LC_ALL=C) left as bytes."""
-    return _BYTES.sub(
-        lambda found: (
-            found[0].encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
-        ),
-        text,
-    )
+
+    def characters(found: re.Match[str]) -> str:
+        return found[0].encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+
+    return _BYTES.sub(characters, str(text))
 
 
 def is_plain(text: str) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreclf.audio import describe
-from genreclf.errors import AudioError, is_plain, one_line
-from genreclf.files import written_whole
+from genreclf.errors import AudioError, decoded, is_plain, one_line
+from genreclf.files import on_disk, written_whole
 from genreclf.tags import clean, read_tags
 from genreclf.workers import WorkerError, Workers
 
@@ -69,17 +69,17 @@ class Playlists:
         taken: set[str] = set()
         for name in sorted(self._tracks):
             paths = self._tracks[name]
-            fit = [path for path in paths if is_plain(path)]
-            left_out += [path for path in paths if not is_plain(path)]
+            fit = [path for path in paths if is_plain(decoded(path))]
+            left_out += [path for path in paths if not is_plain(decoded(path))]
             if not fit:
                 continue
-            file = self.folder / f"{_free(file_name(name), taken)}.m3u8"
+            file = self.folder / on_disk(f"{_free(file_name(name), taken)}.m3u8")
             self.n_replaced += file.exists()
             with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
                 lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
                 for path, song in workers.map(_song, fit):
                     told = Song(None, "") if isinstance(song, WorkerError) else song
-                    lines.write(_entry(told, path, self.folder))
+                    lines.write(decoded(_entry(told, path, self.folder)))
             written.append(file)
         return written, left_out
 
@@ -115,7 +115,7 @@ def _song(path: str) -> Song:
 
 def _entry(song: Song, path: str, folder: Path) -> str:
     length = -1 if song.seconds is None else round(song.seconds)
-    title = song.title or clean(Path(path).stem)
+    title = song.title or clean(decoded(Path(path).stem))
     return f"#EXTINF:{length},{title}\n{_relative(path, folder)}\n"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from genreclf.errors import TableError
+from genreclf.files import on_disk
 
 __all__ = ["AUDIO_SUFFIXES", "CODEC_SUFFIXES", "Sources", "Track", "find_tracks", "groups_of"]
 
@@ -182,7 +183,7 @@ def _read_manifest(manifest: Path) -> Mapping[str, tuple[str | None, str | None]
                 )
             for row in reader:
                 if row["path"]:
-                    key = os.path.realpath(manifest.parent / row["path"])
+                    key = os.path.realpath(manifest.parent / on_disk(row["path"]))
                     listed[key] = (row["label"] or None, row.get("group") or None)
     except FileNotFoundError:
         raise TableError(

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command's body runs, so that ``--help`` is instant.
 """
 
+import errno
 import sys
 import warnings
 from contextlib import suppress
@@ -28,6 +29,8 @@ from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 
 INTERRUPTED = 130
+# What a write fails with; all files that are written are named in the error.
+_CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 
 
 class Funnel(click.Group):
@@ -40,9 +43,13 @@ class Funnel(click.Group):
         try:
             status = super().main(*args, **extra)
             sys.stdout.flush()
-        except click.ClickException as error:
+        except click.exceptions.NoArgsIsHelpError as error:  # a group of commands by itself
             with suppress(OSError):
                 error.show(sys.stderr)
+            status = error.exit_code
+        except click.UsageError as error:  # may quote the name of a file
+            with suppress(OSError):
+                click.UsageError(one_line(error.format_message()), error.ctx).show(sys.stderr)
             status = error.exit_code
         except click.Abort:
             status = INTERRUPTED
@@ -64,8 +71,6 @@ class Funnel(click.Group):
         """Run a command; 1 on an error of ours, 130 when interrupted."""
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:  # may quote the name of a file
-            raise click.UsageError(one_line(error.format_message()), error.ctx) from None
         except GenreclfError as error:
             complain(f"genreclf: {error}")
             ctx.exit(1)
@@ -73,8 +78,8 @@ class Funnel(click.Group):
             ctx.exit(_failed(error))
         except UnicodeEncodeError as error:  # of the name of a file
             complain(
-                f"genreclf: {error.object}: no file name in this locale ({error.encoding}); "
-                "set LC_ALL=C.UTF-8"
+                f"genreclf: {error.object}: cannot be written in {error.encoding}; if that is the "
+                "locale's encoding, set LC_ALL=C.UTF-8"
             )
             ctx.exit(1)
         except (MemoryError, ImportError) as error:  # the one may well lead to the other
@@ -92,11 +97,9 @@ def _failed(error: OSError) -> int:
         give_up(sys.stdout)
         return 0
     name = error.filename
-    try:
-        sys.stdout.flush()
-    except OSError:  # what was printed still waits
-        give_up(sys.stdout)
-        name = name or "standard output"
+    if name is None and error.errno in _CANNOT_TAKE_MORE:
+        name = "standard output"
+        give_up(sys.stdout)  # what waits to be written would fail again
     complain(f"genreclf: {f'{name}: ' if name else ''}{error.strerror or error}")
     return 1
 

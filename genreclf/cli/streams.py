@@ -27,10 +27,10 @@ _ESCAPE = "backslashreplace"
 
 def prepare_streams() -> None:
     """Open the streams that are closed, and let them escape what their encoding lacks."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
+    for number in range(3):  # all of them before any file is opened
         _open_descriptor(number)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            mode = "r" if name == "stdin" else "w"
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
