@@ -465,9 +465,14 @@ def audio_report(
     strategy: str,
     tags: dict[str, str],
     features: dict[str, float],
+    *,
+    show_all: bool,
     console: Console,
 ) -> None:
-    """Print what an audio file is, which seconds of it are used and why, and its features."""
+    """Print what an audio file is, which seconds of it are used and why, and its features.
+
+    Without ``show_all``, only those features that are no statistics over frames.
+    """
     info = excerpts[0].info
     facts = [
         ("duration", f"{info.seconds:.2f} s"),
@@ -479,9 +484,13 @@ def audio_report(
     ]
     _print_facts(facts, console)
     table = Records("feature", _right("value"))
-    for name, value in features.items():
+    shown = {name: value for name, value in features.items() if show_all or name.count(".") == 1}
+    for name, value in shown.items():
         table.add_row(name, f"{value:.6g}")
-    console.print(table)
+    if shown:
+        console.print(table)
+    if n_others := len(features) - len(shown):
+        console.print(f"and {n_others} more features (--all)", highlight=False)
 
 
 def _span(excerpt: "Excerpt") -> str:

@@ -20,7 +20,15 @@ import soundfile
 from click.testing import CliRunner, Result
 from conftest import music, noise
 
-from genreclf import AudioError, FeatureTable, Model, extract_one, load_table
+from genreclf import (
+    AudioError,
+    FeatureTable,
+    Model,
+    extract_one,
+    feature_names,
+    load_config,
+    load_table,
+)
 from genreclf.cli import cli, options
 from genreclf.journal import only_run
 from genreclf.modelfile import bundled_model, read_card
@@ -383,7 +391,11 @@ def test_inspect_audio_shows_excerpt_and_features(song: Path) -> None:
     assert "44100 Hz" in text
     assert "MP3" in text
     assert "5.4" in text  # (40 - 29.12) / 2 s
-    assert "harmonic.chroma.G#.mean" in text
+    assert "percussive.tempo " in text
+    assert "and 277 more features (--all)" in text
+    everything = run("inspect", song, "--all").stdout
+    assert [name for name in feature_names(load_config()) if name not in everything] == []
+    assert len(everything.splitlines()) - len(text.splitlines()) == 276
 
 
 def test_file_names_do_not_steer_the_terminal(

@@ -6,7 +6,6 @@ Nothing heavy is imported before a command's body runs, so that ``--help`` is in
 import errno
 import sys
 import warnings
-from contextlib import suppress
 from typing import Any, NoReturn, TextIO
 
 import click
@@ -44,13 +43,9 @@ class Funnel(click.Group):
             status = super().main(*args, **extra)
             sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:  # a group of commands by itself
-            with suppress(OSError):
-                error.show(sys.stderr)
-            status = error.exit_code
+            status = _show(error)
         except click.UsageError as error:  # may quote the name of a file
-            with suppress(OSError):
-                click.UsageError(one_line(error.format_message()), error.ctx).show(sys.stderr)
-            status = error.exit_code
+            status = _show(click.UsageError(one_line(error.format_message()), error.ctx))
         except click.Abort:
             status = INTERRUPTED
         except OSError as error:  # --help, say, into a full disk
@@ -89,6 +84,15 @@ class Funnel(click.Group):
         except KeyboardInterrupt:
             complain("genreclf: interrupted")
             ctx.exit(INTERRUPTED)
+
+
+def _show(error: click.UsageError) -> int:
+    """Tell how a command is used, and return the exit status."""
+    try:
+        error.show(sys.stderr)
+    except OSError:
+        give_up(sys.stderr)
+    return error.exit_code
 
 
 def _failed(error: OSError) -> int:
