@@ -70,12 +70,13 @@ def inspect(
     from genreclf.table import load_table
 
     console = stdout_console()
-    is_audio = file.suffix.lower() not in (*FORMATS, *SUFFIXES)
+    is_table = file.suffix.lower() in FORMATS or file.is_dir()
+    is_audio = not is_table and file.suffix.lower() not in SUFFIXES
     if plot_file is not None:
         if not is_audio or compare_librosa:
             raise click.UsageError("--plot draws audio files, and without --compare-librosa")
         check_plot(plot_file)
-    if file.suffix.lower() in FORMATS:
+    if is_table:
         table_report(load_table(file), console)
     elif file.suffix.lower() in SUFFIXES:
         model_report(read_card(file), console)
