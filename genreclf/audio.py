@@ -257,6 +257,15 @@ def _count_all(path: Path) -> int:
     return held
 
 
+def _about_folder(path: Path) -> str:
+    """Say why a folder is no track: it was named as one, or the search could not look into it."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return f"a folder that cannot be searched; {(error.strerror or str(error)).lower()}"
+    return "a folder, not an audio file"
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[AudioFile]:
     """Open a file by whatever decodes it, and tell what of it is not heard."""
@@ -266,7 +275,7 @@ def _open(path: Path) -> Iterator[AudioFile]:
         reason = getattr(error, "strerror", None) or "cannot be opened"
         raise AudioError(f"{path}: {reason.lower()}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise AudioError(f"{path}: a folder that cannot be searched; permission denied")
+        raise AudioError(f"{path}: {_about_folder(path)}")
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path}: not a regular file")
     if not os.access(path, os.R_OK):

@@ -10,10 +10,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["beside", "locked", "written_whole"]
+__all__ = ["beside", "locked", "on_disk", "written_whole"]
 
 LONGEST_NAME_BYTES = 255  # of most file systems
 _LONGEST_SUFFIX_BYTES = 100
+
+
+def on_disk(text: str) -> str:
+    """Return what a name that was read from a document is called by the file system.
+
+    Documents are UTF-8. File names are too, but a locale without it (LC_ALL=C) takes them apart
+    into bytes.
+    """
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager
@@ -23,10 +32,20 @@ def written_whole(path: Path) -> Iterator[Path]:
     On an exception nothing is left behind and an older file stays as it was. The temporary name is
     short, whatever the name is, and keeps the suffix, by which writers choose their format.
     """
-    if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
-        yield path
-        return
-    path = path.resolve()  # a link goes on to point at the file
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
+            yield path
+        else:
+            with _aside(path.resolve()) as aside:  # a link goes on to point at the file
+                yield aside
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk names no file
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX_BYTES else ""
     aside = path.with_name(f".genreclf-{secrets.token_hex(8)}{suffix}")
     try:
@@ -34,10 +53,6 @@ def written_whole(path: Path) -> Iterator[Path]:
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # a full disk names no file
-            error.filename = str(path)
-        raise
     finally:
         aside.unlink(missing_ok=True)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreclf.audio import describe
-from genreclf.errors import AudioError, escaped, one_line
-from genreclf.files import written_whole
+from genreclf.errors import AudioError, decoded, is_plain, one_line
+from genreclf.files import on_disk, written_whole
 from genreclf.tags import clean, read_tags
 from genreclf.workers import WorkerError, Workers
 
@@ -36,9 +36,12 @@ class Playlists:
     ----------
     folder : Path
         Made where there is none.
+    n_replaced : int
+        How many of the playlists that ``write`` wrote took the place of older ones.
     """
 
     folder: Path
+    n_replaced: int = 0
     _tracks: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, name: str, path: str) -> None:
@@ -67,16 +70,17 @@ class Playlists:
         taken: set[str] = set()
         for name in sorted(self._tracks):
             paths = self._tracks[name]
-            fit = [path for path in paths if escaped(path) == path]
-            left_out += [path for path in paths if escaped(path) != path]
+            fit = [path for path in paths if is_plain(decoded(path))]
+            left_out += [path for path in paths if not is_plain(decoded(path))]
             if not fit:
                 continue
-            file = self.folder / f"{_free(file_name(name), taken)}.m3u8"
+            file = self.folder / on_disk(f"{_free(file_name(name), taken)}.m3u8")
+            self.n_replaced += file.exists()
             with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
                 lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
                 for path, song in workers.map(_song, fit):
                     told = Song(None, "") if isinstance(song, WorkerError) else song
-                    lines.write(_entry(told, path, self.folder))
+                    lines.write(decoded(_entry(told, path, self.folder)))
             written.append(file)
         return written, left_out
 
@@ -113,7 +117,7 @@ def _song(path: str) -> Song:
 
 def _entry(song: Song, path: str, folder: Path) -> str:
     length = -1 if song.seconds is None else round(song.seconds)
-    title = song.title or clean(Path(path).stem)
+    title = song.title or clean(decoded(Path(path).stem))
     return f"#EXTINF:{length},{title}\n{_relative(path, folder)}\n"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from genreclf.csvtext import read_rows
 from genreclf.errors import TableError, shortened
+from genreclf.files import on_disk
 
 __all__ = [
     "AUDIO_SUFFIXES",
@@ -246,7 +247,7 @@ def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
             if row.get("path"):
                 said = {name: row.get(name, "") for name in ("label", "group", *assignments)}
                 new = _Listed(row["path"], line, {n: cell for n, cell in said.items() if cell})
-                key = _key(manifest.parent / row["path"])
+                key = _key(manifest.parent / on_disk(row["path"]))
                 listed[key] = _united(listed[key], new, manifest) if key in listed else new
     except FileNotFoundError:
         raise TableError(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import re
 import sys
 import unicodedata
@@ -567,7 +566,7 @@ def _matches(name: object, patterns: Iterable[str]) -> bool:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        return os.fsdecode(value)
+        return value.decode("utf-8", "surrogateescape")
     return "" if pd.isna(value) else str(value)
 
 
@@ -695,8 +694,9 @@ def _parse_header(text: str | bytes) -> dict[str, Any] | None:
 def _write_parquet(table: FeatureTable, path: Path) -> None:
     pyarrow = import_pyarrow()
     frame = table.to_frame()
-    if any(not _is_utf8(path) for path in table.paths):
-        frame["path"] = [os.fsencode(path) for path in table.paths]  # a column of bytes
+    for name in _OWN:
+        if not all(map(_is_utf8, frame[name])):  # a column of bytes
+            frame[name] = [text.encode("utf-8", "surrogateescape") for text in frame[name]]
     arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
     if table.config is not None:
         metadata = {

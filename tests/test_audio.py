@@ -332,7 +332,7 @@ def test_name_too_long(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert "a folder that cannot be searched" in message_of(tmp_path)
+    assert "a folder, not an audio file" in message_of(tmp_path)
 
 
 def test_fifo_does_not_hang(tmp_path: Path) -> None:

@@ -20,7 +20,15 @@ import soundfile
 from click.testing import CliRunner, Result
 from conftest import music, noise
 
-from genreclf import AudioError, FeatureTable, Model, extract_one, load_table
+from genreclf import (
+    AudioError,
+    FeatureTable,
+    Model,
+    extract_one,
+    feature_names,
+    load_config,
+    load_table,
+)
 from genreclf.cli import cli, options
 from genreclf.journal import only_run
 from genreclf.modelfile import bundled_model, read_card
@@ -467,7 +475,11 @@ def test_inspect_audio_shows_excerpt_and_features(song: Path) -> None:
     assert "44100 Hz" in text
     assert "MP3" in text
     assert "5.4" in text  # (40 - 29.12) / 2 s
-    assert "harmonic.chroma.G#.mean" in text
+    assert "percussive.tempo " in text
+    assert "and 277 more features (--all)" in text
+    everything = run("inspect", song, "--all").stdout
+    assert [name for name in feature_names(load_config()) if name not in everything] == []
+    assert len(everything.splitlines()) - len(text.splitlines()) == 276
 
 
 def test_file_names_do_not_steer_the_terminal(
@@ -595,7 +607,9 @@ def test_what_may_not_be_read_is_named(
     monkeypatch.setattr(os, "scandir", refusing)
     done = run("extract", tmp_path, "-o", tmp_path / "t.csv")
     assert done.exit_code == 3
-    assert f"{locked}: a folder that cannot be searched; permission denied" in done.stderr
+    assert f"{locked}: a folder" in done.stderr  # by a worker, which is not refused
+    with pytest.raises(AudioError, match="a folder that cannot be searched; permission denied"):
+        extract_one(locked)
     assert len(load_table(tmp_path / "t.csv")) == 1
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != song and access(path, mode))
     song = tmp_path / "good/a.wav"

@@ -114,7 +114,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["how-to/pandas.md", "explanation/excerpt.md"])
+@pytest.mark.parametrize(
+    "name", ["how-to/pandas.md", "explanation/excerpt.md", "reference/files.md"]
+)
 def test_python_examples_show_what_comes_out(
     name: str, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ from genreclf.cli.options import (
     plot_option,
     stdout_console,
     table_options,
+    tell_written,
     timeout_option,
     worker_count,
     write_text,
@@ -401,7 +402,8 @@ def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None
 
     if plot_file is not None:
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])
+        tell_written("picture", plot_file)
     if json_file is not None:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
     else:
         variants_report(result, stdout_console())

@@ -148,7 +148,7 @@ def evaluate(
     if predictions is not None:
         write_predictions(predictions, evaluation)
     if json_file is not None:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
     elif not to_stdout:
         evaluation_report(result, stdout_console())
     if unreached is not None:

@@ -1,8 +1,6 @@
 """``genreclf extract``: from music to a feature table."""
 
 import csv
-import io
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -24,11 +22,15 @@ from genreclf.cli.options import (
     cache_in_use,
     cache_option,
     config_option,
+    is_replaced,
     jobs_option,
     label_options,
+    tell_written,
     timeout_option,
     worker_count,
+    written_to,
 )
+from genreclf.cli.streams import document
 from genreclf.cli.telling import (
     TrackNotes,
     complain,
@@ -156,6 +158,8 @@ def extract(
             rows, failures = extract_with_progress(tracks, outcomes, output)
         if errors is not None:
             _write_failures(failures, errors)
+            if is_replaced(errors):
+                tell_written("failures", errors)
         if not rows:
             if len(tracks) > 1:
                 complain(f"genreclf: none of {len(tracks)} files gave features")
@@ -240,12 +244,7 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
 
     table = build_table(rows, settings)
     if output is None:
-        if sys.stdout.isatty():  # which names of files might steer
-            text = io.StringIO()
-            table.write_csv(text)
-            click.echo("\n".join(map(one_line, text.getvalue().split("\n"))), nl=False)
-            return
-        with click.open_file("-", "w", errors="surrogateescape") as standard_output:
+        with document() as standard_output:
             table.write_csv(standard_output)
     else:
         table.save(output)
@@ -262,7 +261,7 @@ def summary(
     kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
     earlier = [f"{kept} finished by an earlier run"] if kept else []
     earlier += [f"{cached} from the cache"] if cached else []
-    where = f", written to {output}" if output else ""
+    where = f", {written_to(output)}" if output else ""
     return tally(len(rows), earlier, len(failures), seconds) + where
 
 

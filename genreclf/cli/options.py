@@ -1,6 +1,7 @@
 """Options and helpers that several commands share."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from genreclf.cli.streams import write_document
 from genreclf.cli.telling import duration, note, plural, progress
 from genreclf.config import CLASSIFIERS
 from genreclf.errors import AudioError, GenreclfError, TableError
@@ -34,6 +36,7 @@ TABLE = ANY_PATH  # a file, or a folder of Parquet files
 NOTHING_DONE, SOME_FAILED = 1, 3
 LINEAR = ("lda", "logistic")  # what trains in a time proportional to the tracks, and short
 LONG_SECONDS = 600  # what a person should know of beforehand
+_THERE_BEFORE = "genreclf.there-before"  # outputs that are replaced, in the context of click
 
 
 class OutputFile(click.Path):
@@ -53,6 +56,8 @@ class OutputFile(click.Path):
             self.fail(f"{path}: the folder {folder} does not exist; make it first", param, ctx)
         if not os.access(path if path.exists() else folder, os.W_OK):
             self.fail(f"{path}: cannot be written; permission denied", param, ctx)
+        if ctx is not None and path.is_file():
+            ctx.meta.setdefault(_THERE_BEFORE, set()).add(path)
         return path
 
 
@@ -474,15 +479,31 @@ def announce_long_training(
     note(text)
 
 
-def write_text(path: Path, text: str) -> None:
+def is_replaced(path: Path) -> bool:
+    """Tell whether an output was there before this command."""
+    return path in click.get_current_context().meta.get(_THERE_BEFORE, ())
+
+
+def written_to(path: Path) -> str:
+    """Say where something was written, and whether it replaced an older file."""
+    return f"written to {path}{' (replaced)' if is_replaced(path) else ''}"
+
+
+def tell_written(what: str, path: Path) -> None:
+    """Tell that something was written."""
+    note(f"{what} {written_to(path)}")
+
+
+def write_text(path: Path, text: str, what: str) -> None:
     """Write text to a file, whole or not at all, or to standard output for ``-``."""
     from genreclf.files import written_whole
 
     if str(path) == "-":
-        click.echo(text, nl=False)
+        write_document(text)
         return
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+    tell_written(what, path)
 
 
 def summarised(
@@ -500,9 +521,7 @@ def summarised(
 
 def write_predictions(path: Path, evaluation: "Evaluation") -> None:
     """Write what was predicted for each track as CSV, and say where."""
-    write_text(path, evaluation.answers_csv())
-    if str(path) != "-":
-        note(f"predictions written to {path}")
+    write_text(path, evaluation.answers_csv(), "predictions")
 
 
 def write_html(
@@ -516,8 +535,7 @@ def write_html(
     from genreclf.htmlreport import html_report
 
     command = ["genreclf", *click.get_current_context().find_root().obj]
-    write_text(path, html_report(evaluation, result, table, meter, command))
-    note(f"report written to {path}")
+    write_text(path, html_report(evaluation, result, table, meter, command), "report")
 
 
 def warn_of_leaks(table: "FeatureTable") -> None:
@@ -551,17 +569,19 @@ def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
 
     for path in paths:
         if str(path) == "-":
-            with click.open_file("-", errors="surrogateescape") as lines:
-                yield from read_path_list(lines)
+            # As bytes, which names of files are, whatever the locale takes standard input for.
+            yield from read_path_list(os.fsdecode(line) for line in sys.stdin.buffer)
         else:
             yield path
 
 
 def stdout_console() -> "Console":
-    """Return a console for tables: plain and of fixed width when not on a terminal."""
-    import sys
-
+    """Return a console for tables: plain, and 100 columns or COLUMNS wide, if not a terminal."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 100
-    return Console(file=sys.stdout, width=width)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit, with a status of its own
+
+    knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Output(file=sys.stdout, width=None if knows_width else 100)

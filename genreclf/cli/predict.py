@@ -1,9 +1,7 @@
 """``genreclf predict``: which genre is this?"""
 
-import csv
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,6 +27,7 @@ from genreclf.cli.options import (
     trust_option,
     worker_count,
 )
+from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import Tagging
 from genreclf.cli.telling import (
     Meter,
@@ -41,7 +40,6 @@ from genreclf.cli.telling import (
     tell_row,
     verbosity_options,
 )
-from genreclf.errors import escaped
 
 if TYPE_CHECKING:
     from genreclf.extraction import Failure, Outcome
@@ -345,7 +343,11 @@ class Library:
         """Write the playlists, tell of all, and return the exit status."""
         if self.playlists is not None:
             written, left_out = self.playlists.write(workers)
-            note(f"{plural(len(written), 'playlist')} written to {self.playlists.folder}")
+            older = self.playlists.n_replaced
+            note(
+                f"{plural(len(written), 'playlist')} written to {self.playlists.folder}"
+                + (f" ({older} replaced)" if older else "")
+            )
             for path in left_out:
                 complain(f"{path}: in no playlist; its name is not one line of text")
             status = SOME_FAILED if left_out and status is None else status
@@ -512,14 +514,14 @@ def _write_csv(
 ) -> Iterator[bool]:
     from genreclf.extraction import Failure
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "genre", "confidence", *map(escaped, model.genres), "novel", "error"])
+    write = record_writer()
+    write(["path", "genre", "confidence", *model.genres, "novel", "error"])
     for result in results:
         if isinstance(result, Failure):
             blank = [""] * (3 + len(model.genres))
-            writer.writerow([escaped(result.track.path), *blank, escaped(result.error)])
+            write([str(result.track.path), *blank, result.error])
         else:
             shares = [result.probabilities[genre] for genre in model.genres]
-            answer = [escaped(result.genre), result.confidence, *shares, str(result.novel).lower()]
-            writer.writerow([escaped(result.path), *answer, ""])
+            answer = [result.genre, result.confidence, *shares, str(result.novel).lower()]
+            write([result.path, *answer, ""])
         yield not isinstance(result, Failure)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli.options import FILE, NOTHING_DONE, SOME_FAILED
-from genreclf.cli.telling import complain, detail, note, plural, verbosity_options
-from genreclf.errors import TagError, one_line
+from genreclf.cli.telling import complain, detail, note, plural, say, verbosity_options
+from genreclf.errors import TagError
 
 if TYPE_CHECKING:
     from genreclf.model import Prediction
@@ -66,7 +66,7 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
             continue
         restored, same = restored + changes, same + (not changes)
         if changes:
-            click.echo(one_line(_told(path, change.after, change.before.genres)))
+            say(_told(path, change.after, change.before.genres))
     done = "would be restored" if dry_run else "restored"
     note(f"{plural(restored, 'tag')} {done}, {same} as before already, {failed} failed")
     if failed:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from genreclf.cli.streams import give_up
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:
@@ -45,7 +46,16 @@ def _level() -> str | None:
 def complain(text: str) -> None:
     """Tell what went wrong, in one line that steers no terminal."""
     # To what stands for standard error now: a bar makes room for the line, which err=True evades.
-    click.echo(one_line(text), file=sys.stderr)
+    try:
+        click.echo(one_line(text), file=sys.stderr)
+    except OSError:  # nobody listens, which is no reason to lose the results
+        give_up(sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print one line of a result for people."""
+    # By its name, as click would choose another encoding than that of the stream.
+    click.echo(one_line(text), file=sys.stdout)
 
 
 def note(text: str) -> None:

@@ -20,10 +20,11 @@ from genreclf.cli.options import (
     summarised,
     table_options,
     target_precision_option,
+    tell_written,
     warn_of_leaks,
     write_html,
 )
-from genreclf.cli.telling import complain, note, plural, verbosity_options
+from genreclf.cli.telling import complain, plural, verbosity_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,7 +130,7 @@ def _tell(model: "Model", output: Path, console: "Console", unreached: str | Non
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, console)
-    note(f"model written to {output}")
+    tell_written("model", output)
     if unreached is not None:
         complain(f"genreclf: {unreached}; the model has no threshold and answers every file")
         raise click.exceptions.Exit(SOME_FAILED)
