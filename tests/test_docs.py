@@ -184,7 +184,7 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     broken.write_text("no music")
     files = ["demo/unheard/folk-00.mp3", str(broken), "--model", str(model)]
     records = list(map(json.loads, run_cli("predict", *files, "--format", "jsonl").splitlines()))
-    assert {key for record in records for key in record} | {"novel", "notes"} == set(
+    assert {key for record in records for key in record} | {"novel"} == set(
         documented("Predictions")
     )
     header = next(csv.reader(run_cli("predict", *files, "--format", "csv").splitlines()))
