@@ -201,7 +201,7 @@ def _ogg(file: BinaryIO) -> Iterator[_Part]:
     first, *others = _ogg_headers(pages)
     if first.startswith(_OGG_FLAC):
         yield first[9:]  # behind the number of headers
-        yield from (packet for packet in others if packet[0] & 0x7F not in _FLAC_TAGS)
+        yield from (block for block in others if not block or block[0] & 0x7F not in _FLAC_TAGS)
     else:
         yield first
         yield from others[1:]

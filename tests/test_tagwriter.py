@@ -21,7 +21,7 @@ from genreclf.tags import read_tags
 from genreclf.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre
 
 ENCODED = {".m4a": ("aac", "ipod"), ".aac": ("aac", "adts"), ".wma": ("wmav2", "asf"),
-           ".wv": ("wavpack", "wv")}  # fmt: skip
+           ".wv": ("wavpack", "wv"), ".oga": ("flac", "ogg")}  # fmt: skip
 NAMES = ("a.mp3", "a.flac", "a.ogg", "a.opus", "a.wav", "a.aiff", "a.m4a", "a.wma")
 
 
