@@ -126,6 +126,8 @@ def run(command: str) -> None:
     words = shlex.split(parts["words"])
     if words[:2] == ["config", "init"]:  # which replaces nothing
         Path([*words, "genreclf.toml"][2]).unlink(missing_ok=True)
+    if "--rows-per-file" in words:  # of which an example before made a file
+        Path("features.parquet").unlink(missing_ok=True)
     words += [word for part, more in QUICKER.items() if part in words for word in more]
     stdin = Path(parts["source"]).read_text() if parts["source"] else None
     if parts["feed"]:
