@@ -581,6 +581,26 @@ def test_names_that_are_no_text_are_decoded(
         assert done.exit_code == 0, done.output
 
 
+def test_outputs_that_replace_an_older_file_say_so(trained: Path, tmp_path: Path) -> None:
+    table, lda = trained / "features.csv", ["--classifier", "lda"]
+    picture, model, result = (tmp_path / name for name in ("p.png", "m.joblib", "r.json"))
+    lists, files = tmp_path / "lists", sorted({Path(p) for p in load_table(table).paths})[:2]
+    for again in ("", " (replaced)"):
+        told = [
+            run("evaluate", table, *lda, "--json", result, "--html", tmp_path / "r.html").stderr,
+            run("train", table, *lda, "-o", model, "--no-evaluate").stderr,
+            run("plot", "features", table, "-o", picture).stderr,
+            run("audit", table, *lda, "--csv", tmp_path / "a.csv").stderr,
+            run("predict", *files, "--model", model, "--m3u", lists).stderr,
+        ]
+        assert f"result written to {result}{again}\n" in told[0]
+        assert f"report written to {tmp_path / 'r.html'}{again}\n" in told[0]
+        assert told[1] == f"model written to {model}{again}\n"
+        assert told[2] == f"picture written to {picture}{again}\n"
+        assert f"findings written to {tmp_path / 'a.csv'}{again}\n" in told[3]
+        assert f" written to {lists}{' (1 replaced)' if again else ''}\n" in told[4]
+
+
 def test_silence_is_no_genre(
     tmp_path: Path, trained: Path, write_audio: Callable[..., Path]
 ) -> None:

@@ -61,9 +61,7 @@ def unescaped(text: str) -> str:
 
 LOCALES = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0"},
-    "cp1252": {"PYTHONIOENCODING": "cp1252"},
     "cp949": {"PYTHONIOENCODING": "cp949"},
-    "utf-8": {"PYTHONIOENCODING": "utf-8"},
 }
 
 
@@ -103,16 +101,15 @@ def test_text_for_people_escapes_what_the_encoding_lacks(encoding: str, work: Pa
 def test_a_table_on_standard_output_is_the_same_in_any_locale(work: Path, tmp_path: Path) -> None:
     quick = ["--set", "separation=none", "--labels", "none"]
     names = {os.fsencode(f"songs/{name}.ogg") for name in (CYRILLIC, LATIN, BROKEN)}
-    for encoding in ("ascii", "cp1252"):
-        done = command(work, ["extract", "songs", *quick], **LOCALES[encoding])
-        assert done.returncode == 0, done.stderr
-        (tmp_path / "t.csv").write_bytes(done.stdout)
-        paths = list(load_table(tmp_path / "t.csv").paths)
-        assert {os.fsencode(path) for path in paths} == names
-        assert all((work / path).is_file() for path in paths)
+    done = command(work, ["extract", "songs", *quick], **LOCALES["ascii"])
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "t.csv").write_bytes(done.stdout)
+    paths = list(load_table(tmp_path / "t.csv").paths)
+    assert {os.fsencode(path) for path in paths} == names
+    assert all((work / path).is_file() for path in paths)
 
 
-CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+CLOSED = [">&-", "<&- >&- 2>&-"]
 
 
 @pytest.mark.parametrize("closed", CLOSED)
@@ -122,10 +119,12 @@ def test_closed_streams_are_like_the_null_device(closed: str, work: Path, tmp_pa
     done = command(work, ["extract", "songs", *quick, "-o", str(output)], closed)
     assert done.returncode == 0, done.stderr
     assert len(load_table(output)) == 3
+
+
+def test_answers_come_where_standard_error_is_closed(work: Path) -> None:
     asked = ["predict", "--table", "table.csv", "--model", "model.joblib", "--format", "csv"]
-    done = command(work, asked, closed)
-    assert done.returncode == 0
-    assert len(done.stdout.splitlines()) == (0 if ">&-" in closed.split() else 17)
+    done = command(work, asked, "2>&-")
+    assert (done.returncode, len(done.stdout.splitlines())) == (0, 17)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
@@ -133,7 +132,6 @@ def test_closed_streams_are_like_the_null_device(closed: str, work: Path, tmp_pa
     "arguments",
     [
         ["predict", "--table", "table.csv", "--model", "model.joblib"],
-        ["predict", "--table", "table.csv", "--model", "model.joblib", "--format", "csv"],
         ["config", "show"],
         ["--help"],
     ],
@@ -152,7 +150,7 @@ def test_notes_that_cannot_be_told_cost_no_results(work: Path) -> None:
     assert command(work, ["predict", "--no-such-option"], "2> /dev/full").returncode == 2
 
 
-@pytest.mark.parametrize("form", ["table", "csv", "jsonl"])
+@pytest.mark.parametrize("form", ["table", "csv"])
 def test_a_reader_who_has_seen_enough_is_no_error(form: str, work: Path) -> None:
     asked = ["predict", "--table", "table.csv", "--model", "model.joblib", "--format", form]
     line = [sys.executable, "-m", "genreclf", *asked]
@@ -169,7 +167,7 @@ def test_a_group_of_commands_by_itself_shows_its_help(work: Path) -> None:
     assert b"\n  Put genre tags back as they were" in done.stderr
 
 
-@pytest.mark.parametrize("width", [30, 40, 60, 100])
+@pytest.mark.parametrize("width", [40, 100])
 def test_tables_keep_genre_confidence_and_ends_of_paths(width: int, work: Path) -> None:
     folder = "a folder/whose name/is much longer/than it needs to be/to make room scarce"
     table = load_table(work / "table.csv")

@@ -52,6 +52,22 @@ def test_a_slow_item_does_not_change_the_order() -> None:
     assert [result for _, result in map_in_workers(later_if_even, range(6), 2)] == list(range(6))
 
 
+def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from worker_functions import square\n"
+        "from genreclf import Workers\n"
+        "with Workers(2) as workers:\n"
+        "    print(list(workers.map(square, range(20))))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1  # the script's own, and none of its workers'
+    assert 'under if __name__ == "__main__":' in done.stderr.splitlines()[-1]
+
+
 def test_no_items_need_no_worker() -> None:
     assert list(map_in_workers(square, [], 2)) == []
 
