@@ -23,6 +23,7 @@ from genreclf.kept import Layout
 from genreclf.modelfile import bundled_model, read_card, read_model, write_model
 from genreclf.novelty import NoveltyDetector
 from genreclf.pooling import feature_names
+from genreclf.scaling import measures_spread
 from genreclf.sources import Track
 from genreclf.table import FeatureTable, Texts
 from genreclf.versions import versions
@@ -133,9 +134,10 @@ class Model(Card):
             config = tune(table, config)
         pipeline = fit_pipeline(table, config)
         groups = table.groups if table.has_groups else None
+        novelty = NoveltyDetector(measures_spread(table.names), random_state=config.seed)
         model = cls(
             pipeline=pipeline,
-            novelty=NoveltyDetector(random_state=config.seed).fit(table.values, groups=groups),
+            novelty=novelty.fit(table.values, groups=groups),
             genres=[str(genre) for genre in pipeline.classes_],
             feature_names=table.names,
             config=config,
