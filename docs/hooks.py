@@ -31,7 +31,11 @@ DOCUMENTS = (
 )
 INCLUDE = re.compile(r"^\{\{ ([\w./-]+)(?:: (.+))? \}\}$", re.MULTILINE)
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
-LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=\"?(?:https?:)?//")
+# "mkdocs serve" gives each page a canonical link, which says where the page is and loads nothing.
+LOADED = re.compile(
+    r"<(?:script|link(?![^>]*\brel=\"?canonical)|img|iframe|source)\b[^>]*?"
+    r"\b(?:src|href)=\"?(?:https?:)?//"
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -29,7 +29,7 @@ def _leave_at_once(status: int) -> None:
     Workers are gone and files closed by now; only what was printed may still wait.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             stream.flush()
     os._exit(status)
 

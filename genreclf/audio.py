@@ -1,23 +1,30 @@
 """Decoding: only the seconds asked for, any format that libsndfile or FFmpeg know."""
 
-import io
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, TypeAlias
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from genreclf.errors import AudioError
-from genreclf.libav import LibavError, LibavFile, is_for_libav, libav_version
-from genreclf.mpeg import with_true_length, without_what_precedes
+from genreclf.libav import NEEDS_EXTRA, LibavError, LibavFile, is_for_libav, libav_version
+from genreclf.mpeg import MISSING_SECONDS_ALLOWED
+from genreclf.streams import (
+    MOST_LINKS,
+    AudioFile,
+    Chain,
+    SndFile,
+    open_with_libsndfile,
+    read,
+    read_blocks,
+)
 
 __all__ = [
     "AudioInfo",
@@ -30,15 +37,21 @@ __all__ = [
 ]
 
 Samples = NDArray[np.float32]
-_File: TypeAlias = soundfile.SoundFile | LibavFile
-
-# A stream may end a little before its header says without being damaged: encoders pad, and
-# the lengths of some variable-rate files are estimates.
-MISSING_SECONDS_ALLOWED = 0.1
 
 # Full scale is 1; float files and decoders may go somewhat beyond. What is a hundred times as loud
 # comes from damage.
 LOUDEST_PEAK = 100.0
+
+# Unrelated channels add up to the sum of their powers, and one and the same piece in both to twice
+# that. Where less than a quarter of that sum is left, they cancel each other: of 230 stereo tracks
+# of 80 artists the least has 0.64. Then the mean is not the music but what rounding or coding has
+# made of it: Vorbis leaves a tenth, since it knows no phases of high frequencies.
+CANCELLED = 0.25
+CANCELS = (
+    "its channels cancel each other out; those of opposite polarity are inverted before the mixing"
+)
+# Raised when a file gives other samples than before, so that no cache keeps what they gave.
+_DECODING = 2
 
 # From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
@@ -79,7 +92,7 @@ def describe(path: Path) -> AudioInfo:
     AudioError
         If it is no audio file that can be decoded.
     """
-    with _open(path) as (file, _):
+    with _open(path) as file:
         return _info(path, file)
 
 
@@ -98,7 +111,8 @@ def decode(
     Returns
     -------
     samples : (n,) float32
-        Mean over the channels.
+        Mean over the channels. Where they cancel each other, as in a stereo file of which one
+        channel was inverted, those of opposite polarity are inverted before.
     info : AudioInfo
     start : int
         The frame that ``samples`` begin at.
@@ -116,24 +130,35 @@ def decode(
         starts.append(wanted[0])
         return [wanted]
 
-    [samples], info = decode_spans(path, only)
+    [samples], info, _ = decode_spans(path, only)
     return samples, info, starts[0]
 
 
 def decode_spans(
     path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
-) -> tuple[list[Samples], AudioInfo]:
-    """As ``decode``, for several parts of a file that is opened once."""
-    with _open(path) as (file, told):
+) -> tuple[list[Samples], AudioInfo, tuple[str, ...]]:
+    """As ``decode``, for several parts of a file that is opened once.
+
+    Returns
+    -------
+    parts : list of (n,) float32
+    info : AudioInfo
+    notes : tuple of str
+        What the user should know of how the file was decoded, without its name.
+    """
+    notes: list[str] = []
+    with _open(path) as file:
         info = _info(path, file)
         parts = []
-        with io.BytesIO(told) if told else path.open("rb") as content:
-            for start, stop in spans(info):
-                early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
-                channels = _read_at(file, content, start - early, early + stop - start)[early:]
-                _require(path, info, start, stop, len(channels))
-                parts.append(_mixed_down(path, channels))
-    return parts, info
+        for start, stop in spans(info):
+            early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
+            channels = read(file, start - early, early + stop - start)[early:]
+            _require(path, info, start, stop, len(channels))
+            mixed, cancels = _mixed_down(path, channels)
+            parts.append(mixed)
+            notes += [CANCELS] * cancels
+        notes += _not_heard(file)
+    return parts, info, tuple(dict.fromkeys(notes))
 
 
 def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
@@ -145,38 +170,24 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
         The same each time.
     samples : (n,) float32
         Mean over the channels; what follows the block before. Together they are what ``decode``
-        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held.
+        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held. Whether
+        channels cancel each other is judged block by block.
 
     Raises
     ------
     AudioError
         As ``decode`` of the whole.
     """
-    with _open(path) as (file, _):
+    with _open(path) as file:
         info = _info(path, file)
         size = max(1, BLOCK_SAMPLES // info.channels)
         at = 0
-        for channels in _blocks(file, size, info.n_frames):
-            yield info, _mixed_down(path, channels)
+        for channels in file.blocks(size, info.n_frames):
+            yield info, _mixed_down(path, channels)[0]
             at += len(channels)
         _require(path, info, 0, info.n_frames, at)
         if not at:
             raise AudioError(f"{path}: no audio could be decoded")
-
-
-def _blocks(file: _File, size: int, n_frames: int) -> Iterator[Samples]:
-    """Read on from the beginning, until the end or where the stream breaks off."""
-    if isinstance(file, LibavFile):
-        yield from file.blocks(size, n_frames)
-        return
-    at = 0
-    while at < n_frames:
-        channels = _read(file, at, min(size, n_frames - at))
-        if len(channels):
-            yield channels
-        at += len(channels)
-        if len(channels) < size:
-            return
 
 
 def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) -> None:
@@ -190,7 +201,8 @@ def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) ->
     )
 
 
-def _mixed_down(path: Path, channels: Samples) -> Samples:
+def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
+    """Return the mean of channels, put right where they cancel, and whether they do."""
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     peak = float(np.abs(channels).max(initial=0))
@@ -200,87 +212,133 @@ def _mixed_down(path: Path, channels: Samples) -> Samples:
         )
     # numpy's mean over so short an axis takes longer than the decoding.
     mixed: Samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(channels.shape[1])
+    if not len(channels) or channels.shape[1] == 1:
+        return mixed, False
+    # Variances, since an offset that all channels have does not cancel.
+    powers = [float(channel.var()) for channel in channels.T]
+    if float(mixed.var()) * len(powers) ** 2 >= CANCELLED * sum(powers):
+        return mixed, False
+    return _put_right(channels, int(np.argmax(powers))), True
+
+
+def _put_right(channels: Samples, loudest: int) -> Samples:
+    """Return the mean of channels, inverting those whose polarity is opposite to the loudest's."""
+    reference = channels[:, loudest] - channels[:, loudest].mean()
+    aligned = [-channel if np.dot(channel, reference) < 0 else channel for channel in channels.T]
+    mixed: Samples = sum(aligned[1:], start=aligned[0]) / np.float32(len(aligned))
     return mixed
 
 
 def decoder_versions() -> str:
     """Name the libraries on which the last digits of samples depend."""
-    return f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
-
-
-def _read_at(file: _File, content: BinaryIO, start: int, n_frames: int) -> Samples:
-    """As ``_read``, by a shorter way to the middle of a long mp3."""
-    part = without_what_precedes(content, start, start + n_frames) if file.format == "MP3" else None
-    if part is not None:
-        stream, n_dropped = part
-        with suppress(soundfile.LibsndfileError), soundfile.SoundFile(io.BytesIO(stream)) as mp3:
-            samples = _read(mp3, start - n_dropped, n_frames)
-            if len(samples) == n_frames:
-                return samples
-    return _read(file, start, n_frames)
-
-
-def _read(file: _File, start: int, n_frames: int) -> Samples:
-    """Read (n, channels) samples, fewer where the stream breaks off."""
-    try:
-        file.seek(start)
-        return np.asarray(file.read(n_frames, dtype="float32", always_2d=True))
-    except (soundfile.LibsndfileError, RuntimeError, ValueError):
-        return np.empty((0, file.channels), dtype=np.float32)
+    versions = f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
+    return f"{versions}, decoding {_DECODING}"
 
 
 def _count_frames(path: Path, at_most: int) -> int:
     """Count what can be decoded of a stream; ten minutes of it will do."""
-    with _open(path) as (file, _):
+    with _decoder(path) as file:
         # In one read, since an mp3 decoder that is made to seek beyond the end invents silence.
         at_most = min(at_most, 600 * file.samplerate)
-        held = len(_read(file, 0, at_most))
+        held = len(read(file, 0, at_most))
     if held == 0:
-        with _open(path) as (file, _):  # others give nothing of a read that fails in the end
-            while held < at_most and (block := len(_read(file, held, 4096))):
+        with _decoder(path) as file:  # others give nothing of a read that fails in the end
+            while held < at_most and (block := len(read(file, held, 4096))):
                 held += block
     return held
 
 
+def _count_all(path: Path) -> int:
+    """Count what can be decoded of a stream that has no length."""
+    held = 0
+    for size in (BLOCK_SAMPLES, 4096):  # some give nothing of a read that fails in the end
+        with _decoder(path) as file:
+            held += sum(len(block) for block in read_blocks(file, size, UNKNOWN_LENGTH, held))
+    return held
+
+
+def _about_folder(path: Path) -> str:
+    """Say why a folder is no track: it was named as one, or the search could not look into it."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        return f"a folder that cannot be searched; {(error.strerror or str(error)).lower()}"
+    return "a folder, not an audio file"
+
+
 @contextmanager
-def _open(path: Path) -> Iterator[tuple[_File, bytes | None]]:
-    """Open a file, or what ``with_true_length`` makes of it, which is given too."""
+def _open(path: Path) -> Iterator[AudioFile]:
+    """Open a file by whatever decodes it, and tell what of it is not heard."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "cannot be opened"
         raise AudioError(f"{path}: {reason.lower()}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise AudioError(f"{path}: a folder that cannot be searched; permission denied")
+        raise AudioError(f"{path}: {_about_folder(path)}")
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path}: not a regular file")
     if not os.access(path, os.R_OK):
         raise AudioError(f"{path}: cannot be read; permission denied")
     if status.st_size == 0:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
-    with _CODECS_MUTED:
-        file, told = _decoder(path)
-        with file:
-            yield file, told
+    with _CODECS_MUTED, _decoder(path) as file:
+        yield file
 
 
-def _decoder(path: Path) -> tuple[_File, bytes | None]:
+def _not_heard(file: AudioFile) -> list[str]:
+    """Tell of links of a chain that have another sample rate, or cannot be decoded."""
+    if not isinstance(file, Chain):
+        return []
+    notes = []
+    if file.unheard_seconds:
+        seconds = file.frames / file.samplerate + file.unheard_seconds
+        notes.append(
+            f"{file.unheard_seconds:.1f} s of {seconds:.1f} s are not heard; they have another "
+            f"sample rate than the {file.samplerate} Hz of the rest"
+        )
+    if file.n_failed:
+        notes.append(
+            f"{file.n_failed} of the files that are joined in it are not heard; they cannot be "
+            f"decoded, or come after {MOST_LINKS} others"
+        )
+    return notes
+
+
+def _decoder(path: Path) -> AudioFile:
+    """Open with libsndfile, or else with FFmpeg if that is there."""
+    decodable = False
     try:
-        told = with_true_length(path)
-        return soundfile.SoundFile(io.BytesIO(told) if told else _native_name(path)), told
-    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
-        reason = _reason(error)
-    if not is_for_libav(path):
-        raise AudioError(f"{path}: no audio could be decoded ({reason})")
-    try:
-        return LibavFile(path), None
+        file = open_with_libsndfile(path)
+        decodable = file.frames > 0
+        if decodable and not _is_misread(path, file):
+            return file
+        file.__exit__()
+        reason = "it holds 0 samples"
     except LibavError as error:
         raise AudioError(f"{path}: {error}") from None
+    except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
+        reason = _reason(error)
+    try:
+        return LibavFile(path)
+    except LibavError as error:
+        if decodable or is_for_libav(path):
+            raise AudioError(f"{path}: {error}") from None
+        remedy = ""
+        if str(error) == NEEDS_EXTRA and _UNKNOWN_CODEC.search(reason):
+            remedy = f"; perhaps it {NEEDS_EXTRA}"
+    raise AudioError(f"{path}: no audio could be decoded ({reason}){remedy}")
 
 
-def _native_name(path: Path) -> str | bytes:
-    """Return the name as soundfile has to have it: on POSIX it may be no text at all."""
-    return os.fsencode(path) if os.name == "posix" else str(path)
+# How libsndfile refuses a container that it knows, for what is in it.
+_UNKNOWN_CODEC = re.compile("unsupported|unimplemented|incompatible|alformed|holds 0 samples")
+
+
+def _is_misread(path: Path, file: AudioFile) -> bool:
+    """Tell what libsndfile opens, but cannot seek in (GSM), or takes for an mp3 (AAC)."""
+    if not isinstance(file, SndFile):
+        return False
+    return not file.seekable() or (file.format == "MP3" and is_for_libav(path))
 
 
 class _CodecsMuted:
@@ -324,9 +382,7 @@ def _redirect_standard_error() -> int:
 _CODECS_MUTED = _CodecsMuted()
 
 
-def _info(path: Path, file: _File) -> AudioInfo:
-    if file.frames <= 0:
-        raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
+def _info(path: Path, file: AudioFile) -> AudioInfo:
     low, high = SAMPLE_RATES_HZ
     if not low <= file.samplerate <= high:
         raise AudioError(
@@ -334,7 +390,9 @@ def _info(path: Path, file: _File) -> AudioInfo:
         )
     n_frames = _declared_frames(file)
     if n_frames >= UNKNOWN_LENGTH:
-        n_frames = _count_frames(path, n_frames)
+        n_frames = _count_all(path)
+    if n_frames <= 0:
+        raise AudioError(f"{path}: no audio could be decoded (it holds 0 samples)")
     return AudioInfo(n_frames, file.samplerate, file.channels, file.format, file.subtype)
 
 
@@ -342,7 +400,7 @@ def _info(path: Path, file: _File) -> AudioInfo:
 _SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
 
 
-def _declared_frames(file: _File) -> int:
+def _declared_frames(file: AudioFile) -> int:
     """Return the length that the header declares, also where the file ends before it.
 
     libsndfile shortens the length of uncompressed audio to what is there, and tells of it in its

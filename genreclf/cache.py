@@ -1,19 +1,20 @@
-"""Features that were computed before, found again by what a file holds, not by what it is called.
+"""Features that were computed before, found again by the audio of a file, not by what it is called.
 
 One SQLite file in the platform's cache folder (``GENRECLF_CACHE`` names another). SQLite comes
 with Python, is kept with unusual care, lets processes share a file, and survives being killed.
 joblib.Memory and diskcache keep pickles, which run code when they are read; what is kept here is
 raw numbers with a checksum.
 
-It holds pairs of two kinds. Features are found by a digest of the file's content, its suffix
-(which decides how formats without a header are decoded), the configuration's fingerprint and the
-versions of the libraries that decide the last digits: nothing else is ever served. The digest of
-the content is found by path, inode, size and times of change, so that files seen before need not
-be read. Git trusts the same signs, and like git this does not trust them for files that changed
-so lately that another change might not show.
+It holds pairs of two kinds. Features are found by a digest of the file's audio (so that they stay
+when tags change), its suffix (which decides how formats without a header are decoded), the
+configuration's fingerprint and the versions of the libraries that decide the last digits: nothing
+else is ever served. The digest is found by path, inode, size and times of change, so that files
+seen before need not be read. Git trusts the same signs, and like git this does not trust them for
+files that changed so lately that another change might not show.
 """
 
 import hashlib
+import json
 import os
 import platform
 import sqlite3
@@ -30,10 +31,10 @@ import scipy
 import soxr
 
 from genreclf.audio import decoder_versions
+from genreclf.audiodigest import audio_digest
 from genreclf.config import ExtractionConfig
 from genreclf.errors import GenreclfError
-from genreclf.kept import Layout
-from genreclf.spectra import Array
+from genreclf.kept import Layout, Measured
 
 __all__ = [
     "Cache",
@@ -51,7 +52,7 @@ SETTLED_SECONDS = 2  # the coarsest time stamps that there are, those of FAT
 USED_STEP_SECONDS = 3600  # how exactly last use is kept, so that most hits write nothing
 BUSY_SECONDS = 10  # how long to wait for other processes that write
 
-_LAYOUT = 1
+_LAYOUT = 2
 _SCHEMA = (
     "CREATE TABLE pairs "
     "(key BLOB PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
@@ -62,6 +63,7 @@ _EVICTION = (
 )
 _DIGEST_BYTES = 32
 _CHECKSUM_BYTES = 8
+_LENGTH_BYTES = 4  # of the notes before the features
 
 
 class CacheInfo(NamedTuple):
@@ -102,7 +104,7 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def through(self, path: Path, compute: Callable[[Path], Array]) -> tuple[Array, bool]:
+    def through(self, path: Path, compute: Callable[[Path], Measured]) -> tuple[Measured, bool]:
         """Return the features of a file from the cache, or compute and keep them.
 
         Parameters
@@ -113,8 +115,8 @@ class Cache:
 
         Returns
         -------
-        values : (n_features,) or (n_excerpts, n_features) float32
-            The same bits either way, and behind them the frames that are kept.
+        measured : Measured
+            The same bits and the same notes either way.
         cached : bool
             Whether they come from the cache.
         """
@@ -124,12 +126,14 @@ class Cache:
                 key = self._key(path, before)
                 if key is not None and (kept := self._find(key)) is not None:
                     return kept, True
-        values = compute(path)
+        measured = compute(path)
         # What changed in between may have been hashed in one state and decoded in another.
-        if key is not None and np.isfinite(values).all() and _Status.of(path) == before:
+        if key is not None and np.isfinite(measured.values).all() and _Status.of(path) == before:
             with self._trouble_told():
-                self._put(key, self._layout.pack(values))
-        return values, False
+                notes = json.dumps(measured.notes).encode()
+                vectors = self._layout.pack(measured.values)
+                self._put(key, len(notes).to_bytes(_LENGTH_BYTES) + notes + vectors)
+        return measured, False
 
     def _key(self, path: Path, status: "_Status") -> bytes | None:
         """Return what the features are found by; None for a file that is left to the decoder."""
@@ -143,11 +147,14 @@ class Cache:
                 self._put(status.digest, content)
         return _digest(b"features", content, os.fsencode(path.suffix.lower()), self._made_with)
 
-    def _find(self, key: bytes) -> Array | None:
+    def _find(self, key: bytes) -> Measured | None:
         kept = self._get(key)
         if kept is None:
             return None
-        return self._layout.unpack_each(kept) if self._each_excerpt else self._layout.unpack(kept)
+        stop = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES])
+        unpack = self._layout.unpack_each if self._each_excerpt else self._layout.unpack
+        values = unpack(kept[stop:])
+        return None if values is None else Measured(values, _notes(kept[_LENGTH_BYTES:stop]))
 
     def _get(self, key: bytes) -> bytes | None:
         if self._connection is None:
@@ -373,12 +380,15 @@ def _made_with(config: ExtractionConfig) -> bytes:
 
 
 def _content(path: Path) -> bytes | None:
-    """Digest what a file holds. Of the safe digests, most processors have SHA-256 built in."""
+    """Digest the audio of a file, None if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
+        return audio_digest(path)
     except OSError:
         return None
+
+
+def _notes(content: bytes) -> tuple[str, ...]:
+    return tuple(json.loads(content))
 
 
 def _digest(*parts: bytes) -> bytes:

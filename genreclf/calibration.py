@@ -39,6 +39,11 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     scores most likely. One parameter, so that it works with few tracks; and dividing by it never
     changes which class comes first, so that calibration costs no accuracy.
 
+    Where all n out-of-fold answers are right, the most likely T is 0 and every answer certain. So
+    the classes are smoothed as in Platt 1999: one answer more, of n + 2, counts as wrong, and the
+    mean confidence of n right answers is at most (n + 1) / (n + 2), Laplace's rule of succession.
+    Of samples in groups, n is the number of groups.
+
     Parameters
     ----------
     estimator : classifier
@@ -78,10 +83,12 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         base = self.estimator if self.estimator is not None else GaussianNB()
         self.estimator_ = clone(base).fit(values, labels)
-        scores, truth = self._out_of_fold(base, values, codes, groups)
-        if not len(truth) and groups is not None:  # every class lives in one group
-            scores, truth = self._out_of_fold(base, values, codes, None)
-        self.temperature_ = _best_temperature(scores, truth) if len(truth) else 1.0
+        scores, rows = self._out_of_fold(base, values, codes, groups)
+        if not len(rows) and groups is not None:  # every class lives in one group
+            groups = None
+            scores, rows = self._out_of_fold(base, values, codes, None)
+        n_units = len(rows) if groups is None else len(set(_own_groups(groups)[rows]))
+        self.temperature_ = _best_temperature(scores, codes[rows], n_units) if len(rows) else 1.0
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -98,13 +105,13 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _out_of_fold(
         self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
     ) -> tuple[Doubles, Indices]:
-        """Score held-out samples of classes that were trained on, and tell their classes.
+        """Score held-out samples of classes that were trained on, and tell which these are.
 
         A class that was not trained on scores minus infinity: its probability is zero.
         """
         from genreclf.splits import cross_validation, known_genres_only  # only fitting needs it
 
-        scores, truth = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
+        scores, rows = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
         try:
             folds = cross_validation(codes, groups, self.n_folds, self.random_state).folds
         except TableError:  # one class, or as many classes as samples
@@ -117,10 +124,16 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             except ValueError:  # too few for this estimator
                 continue
             scores.append(part)
-            truth.append(codes[test])
-            if sum(map(len, truth)) >= ENOUGH_SCORES:
+            rows.append(test)
+            if sum(map(len, rows)) >= ENOUGH_SCORES:
                 break
-        return np.concatenate(scores), np.concatenate(truth)
+        return np.concatenate(scores), np.concatenate(rows)
+
+
+def _own_groups(groups: Texts) -> Texts:
+    from genreclf.splits import own_groups  # only fitting needs it
+
+    return own_groups(groups)
 
 
 def _scores(estimator: Any, values: Doubles) -> Doubles:
@@ -159,11 +172,31 @@ def _softmax(scores: Doubles) -> Doubles:
     return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
 
 
-def _best_temperature(scores: Doubles, codes: Indices) -> float:
-    def surprise(log_temperature: float) -> float:
-        scaled = scores * np.exp(-log_temperature)
-        chosen = scaled[np.arange(len(codes)), codes]
-        return float(np.mean(logsumexp(scaled, axis=1) - chosen))
+def _best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:
+    """Return the temperature that makes the classes most likely, smoothed by one wrong answer.
 
-    found = minimize_scalar(surprise, bounds=(np.log(0.01), np.log(100)), method="bounded")
+    Parameters
+    ----------
+    scores : (n, n_classes) array
+        Minus infinity for a class that was not trained on.
+    codes : (n,) array of int
+        The columns of the true classes.
+    n_units : int
+        How many of the n answers are independent.
+    """
+    # How far each class is behind the true one; of a class that was not trained on, infinitely.
+    behind = scores[np.arange(len(codes)), codes][:, None] - scores
+    rival = np.isfinite(behind)
+    rival[np.arange(len(codes)), codes] = False
+    gaps = np.where(rival, behind, 0.0)
+    # The smoothed class of a sample is wrong with this probability, whichever of its rivals it is.
+    lost = gaps.sum(axis=1) / np.maximum(rival.sum(axis=1), 1) / (n_units + 2)
+
+    def surprise(log_temperature: float) -> float:
+        sharpness = np.exp(-log_temperature)
+        return float(np.mean(logsumexp(-behind * sharpness, axis=1) + lost * sharpness))
+
+    widest = 10 * float(np.abs(gaps).max(initial=0.0))
+    bounds = (np.log(0.01), np.log(max(100.0, widest)))
+    found = minimize_scalar(surprise, bounds=bounds, method="bounded")
     return float(np.exp(found.x))

@@ -1,6 +1,7 @@
 """Several tables or ways of learning held against each other on the same folds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import reduce
 from itertools import combinations
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from genreclf.codebook import settle
 from genreclf.config import Config, ExtractionConfig
 from genreclf.duplicates import Copies, find_copies
-from genreclf.errors import TableError, shortened
+from genreclf.errors import GenreclfError, TableError, shortened
 from genreclf.evaluation import (
     NO_GROUPS,
     HeldOut,
@@ -21,10 +22,12 @@ from genreclf.evaluation import (
     choose_splits,
     predict_held_out,
     share_interval,
+    unknown_genre_notes,
     unscored_notes,
 )
+from genreclf.leaks import leak_notes
 from genreclf.significance import SignFlipTest, TTest, corrected_t_test, holm, sign_flip_test
-from genreclf.splits import SHUFFLES_TRIED, Splits, known_genres_only, own_groups
+from genreclf.splits import SHUFFLES_TRIED, Splits, own_groups
 from genreclf.table import FeatureTable, Texts
 from genreclf.uncertainty import bootstrap_interval
 from genreclf.versions import versions
@@ -339,7 +342,7 @@ def compare(
     held_out = [_predict(variant, groups, rounds, search, on_fold) for variant in variants]
     splits = _facts(rounds, table.labels, config)
     measured = [
-        _measure(variant, table, of_rounds, splits)
+        _measure(variant, copies, of_rounds, splits)
         for variant, of_rounds in zip(variants, held_out, strict=True)
     ]
     rows = np.unique(np.concatenate([part.rows for part in held_out[0]]))
@@ -350,8 +353,11 @@ def compare(
     differences = [_difference(measured[b], measured[a], units, splits, config) for a, b in pairs]
     corrected = holm([difference.p_value for difference in differences])
     differences = [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
-    notes = [note for splits_ in rounds for note in splits_.notes]
+    distinct = {id(variant.table.values): variant.table for variant in variants}.values()
+    notes = [note for each in distinct for note in leak_notes(each)]
+    notes += [note for splits_ in rounds for note in splits_.notes]
     notes += unscored_notes(table, rounds[0], held_out[0][0])
+    notes += unknown_genre_notes(held_out[0][0], "the training part")
     if not table.has_groups and rounds[0].kind == "stratified":
         notes.append(NO_GROUPS)
     return Comparison(
@@ -383,16 +389,26 @@ def _predict(
     on_fold: Callable[[], object],
 ) -> list[HeldOut]:  # fmt: skip
     table = replace(variant.table, groups=groups)
-    config = settle(variant.config, table)
-    return [
-        predict_held_out(table, _reseeded(config, i), splits, search, lambda *_: on_fold())
-        for i, splits in enumerate(rounds)
-    ]
+    with _named(variant):
+        config = settle(variant.config, table)
+        return [
+            predict_held_out(table, _reseeded(config, i), splits, search, lambda *_: on_fold())
+            for i, splits in enumerate(rounds)
+        ]
+
+
+@contextmanager
+def _named(variant: Variant) -> Iterator[None]:
+    """Say which variant it is that cannot be trained."""
+    try:
+        yield
+    except GenreclfError as error:
+        raise type(error)(f"{variant.name}: {error}") from None
 
 
 def _facts(rounds: Sequence[Splits], labels: Texts, config: Config) -> dict[str, Any]:
     """Say how the tracks are split, with the sizes of the folds that can be scored."""
-    known = [fold for splits in rounds for fold in known_genres_only(splits.folds, labels)]
+    known = [fold for splits in rounds for fold in splits.tested(labels)]
     return {
         "kind": rounds[0].kind,
         "n_folds": len(rounds[0].folds),
@@ -404,22 +420,22 @@ def _facts(rounds: Sequence[Splits], labels: Texts, config: Config) -> dict[str,
 
 
 def _measure(
-    variant: Variant, table: FeatureTable, rounds: Sequence[HeldOut], splits: Mapping[str, Any]
+    variant: Variant, copies: Copies, rounds: Sequence[HeldOut], splits: Mapping[str, Any]
 ) -> Measured:
     rows = np.concatenate([held_out.rows for held_out in rounds])
     correct = np.concatenate([held_out.correct for held_out in rounds])
-    scored, which = np.unique(rows, return_inverse=True)
+    scored, first, which = np.unique(rows, return_index=True, return_inverse=True)
     right = np.bincount(which, weights=correct) / np.bincount(which)
     ends = np.cumsum(splits["n_test"])[:-1]
-    groups = np.concatenate([held_out.groups for held_out in rounds])
-    group_of = np.full(len(table), "", dtype=object)
-    group_of[rows] = groups
+    groups = np.concatenate([held_out.groups for held_out in rounds])[first]
+    n_recordings = copies.weights(scored).sum()
+    tied = variant.table.has_groups or n_recordings < len(scored)
     return Measured(
         variant,
         right,
         np.concatenate([held_out.predicted for held_out in rounds]),
         np.array([part.mean() for part in np.split(correct, ends)]),
-        share_interval(right, group_of[scored] if table.has_groups else None, variant.config),
+        share_interval(right, groups if tied else None, variant.config, n_recordings),
     )
 
 

@@ -491,7 +491,7 @@ class GradientBoosting(_Classifier, frozen=True, tag="gradient-boosting"):
 class Ensemble(_Classifier, frozen=True, tag="ensemble"):
     """Vote of a support vector machine, discriminant analysis and extremely random trees."""
 
-    C: Positive = 1.0
+    C: Positive = 3.0
     n_estimators: Annotated[int, Meta(ge=1, le=10_000)] = 300
     max_features: Annotated[float, Meta(gt=0, le=1)] = 0.2
     min_samples_leaf: Count = 1
@@ -641,6 +641,31 @@ def override(config: Config, overrides: Iterable[str]) -> Config:
         for branch in tree["views"] if of_each_view else [tree]:
             _assign(branch, key, value, text)
     return config_from_dict(tree, "--set")
+
+
+def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[str]) -> list[str]:
+    """Return the overrides that would change features which are there already.
+
+    Parameters
+    ----------
+    made_with : ExtractionConfig or None
+        What the features were made with; None if that is not known.
+    overrides : iterable of str
+        ``key=value`` pairs.
+    """
+    found = []
+    for text in overrides:
+        if _parse_override(text)[0][0] not in ExtractionConfig.__struct_fields__:
+            continue
+        try:
+            same = made_with is not None and made_with == (
+                override(Config().with_extraction(made_with), [text]).extraction
+            )
+        except ConfigError:  # a value that only goes with other changes
+            same = False
+        if not same:
+            found.append(text)
+    return found
 
 
 def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:

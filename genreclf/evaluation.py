@@ -1,7 +1,9 @@
 """How good a classifier is, measured so that it can be believed."""
 
+import csv
+import io
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,11 +15,11 @@ from genreclf.classifiers import fit_pipeline, tune
 from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
-from genreclf.errors import TableError
+from genreclf.errors import TableError, escaped, shortened
+from genreclf.leaks import leak_notes
 from genreclf.splits import (
     Splits,
     cross_validation,
-    known_genres_only,
     own_groups,
     published_folds,
     published_split,
@@ -28,6 +30,7 @@ from genreclf.uncertainty import (
     Threshold,
     expected_calibration_error,
     group_bootstrap,
+    nearest_to_precision,
     permutation_p_value,
     reliability,
     sensible_threshold,
@@ -38,8 +41,10 @@ from genreclf.versions import versions
 
 __all__ = [
     "NO_GROUPS",
+    "Answer",
     "Evaluation",
     "HeldOut",
+    "TestSet",
     "accuracy_interval",
     "choose_splits",
     "count_trainings",
@@ -47,16 +52,19 @@ __all__ = [
     "evaluate_model",
     "predict_held_out",
     "share_interval",
+    "unknown_genre_notes",
     "unscored_notes",
 ]
 
 Interval = tuple[float, float]
 
 NO_GROUPS = (
-    "no groups: tracks of one artist or album may be on both sides of a fold, which makes "
-    "the accuracy look better than it is; give groups in the group column of a manifest, "
-    "or name one with --group COLUMN"
+    "no groups: tracks of one artist may be in both training and test, so expect less on artists "
+    "not heard before; --group COLUMN or --group-regex names the artists"
 )
+# Copies that differ a little are looked for among so many tracks that a model predicts at once.
+MOST_COMPARED = 10_000
+MODEL_KNOWS = "tracks that the model was trained on, if any, make this accuracy too high"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +77,9 @@ class HeldOut:
         Where in the table they stand.
     labels, predicted, groups : (n,) array of str
     probabilities : (n, n_genres) array
+        0 for a genre that the classifier was not trained on.
+    known : (n,) array of bool
+        Whether the classifier was trained on the track's genre.
     """
 
     rows: NDArray[np.intp]
@@ -76,6 +87,7 @@ class HeldOut:
     predicted: Texts
     groups: Texts
     probabilities: NDArray[np.float64]
+    known: NDArray[np.bool_]
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
@@ -96,6 +108,53 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
+class TestSet:
+    """Tracks that were to be tested.
+
+    Attributes
+    ----------
+    rows : (n,) array of int
+        Where in the table they stand.
+    paths, folds, labels : (n,) array of str
+        The fold is a number from 1, the name of a published fold, ``test`` for a split, and
+        empty where there are no folds.
+    """
+
+    rows: NDArray[np.intp]
+    paths: Texts
+    folds: Texts
+    labels: Texts
+
+    @classmethod
+    def of(cls, table: FeatureTable, splits: Splits) -> "TestSet":
+        """Take the test tracks of all folds."""
+        rows = np.concatenate([test for _, test in splits.folds])
+        sizes = [len(test) for _, test in splits.folds]
+        folds = np.repeat(np.array(splits.names, dtype=object), sizes)
+        return cls(rows, table.paths[rows], folds, table.labels[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was predicted for a track by a classifier that had not seen it.
+
+    Attributes
+    ----------
+    path, fold, label : str
+    genre : str
+        What was predicted; empty for a track that could not be tested.
+    confidence : float or None
+        Its probability.
+    """
+
+    path: str
+    fold: str
+    label: str
+    genre: str
+    confidence: float | None
+
+
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """A classifier's accuracy on tracks that it has not seen, and what to know about it.
 
@@ -108,10 +167,16 @@ class Evaluation:
     config : Config
     interval : (float, float)
         95 % confidence interval of the accuracy.
+    test_set : TestSet
+        All tracks that were to be tested, also those that could not be.
+    weights : (n,) array
+        What each track of ``held_out`` counts in thresholds: copies of a recording count once.
     ungrouped_accuracy : float or None
         Where groups were kept together: what ignoring them would have claimed.
     notes : list of str
         What a person should know of how this was measured.
+    warnings : list of str
+        Those of the notes that are told beside the accuracy.
     """
 
     held_out: HeldOut
@@ -119,8 +184,11 @@ class Evaluation:
     splits: dict[str, Any]
     config: Config
     interval: Interval
+    test_set: TestSet
+    weights: NDArray[np.float64]
     ungrouped_accuracy: float | None = None
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def accuracy(self) -> float:
@@ -143,8 +211,8 @@ class Evaluation:
     def top_accuracy(self, k: int) -> float:
         """Share of tracks whose genre is among the ``k`` most probable ones."""
         best = np.argsort(-self.held_out.probabilities, axis=1, kind="stable")[:, :k]
-        named = np.array(self.genres, dtype=object)[best]
-        return float((named == self.held_out.labels[:, None]).any(axis=1).mean())
+        named = np.array(self.genres, dtype=object)[best] == self.held_out.labels[:, None]
+        return float((named.any(axis=1) & self.held_out.known).mean())
 
     @cached_property
     def reliability(self) -> list[ConfidenceBin]:
@@ -159,16 +227,44 @@ class Evaluation:
         TableError
             If not even the most confident predictions are right often enough.
         """
-        confidence, correct = self.held_out.confidence, self.held_out.correct
-        found = threshold_for_precision(confidence, correct, target_precision)
-        if found is None:
-            surest = correct[confidence >= np.quantile(confidence, 0.9)].mean()
-            raise TableError(
-                f"no threshold makes {target_precision:.0%} of the answers right: of the surest "
-                f"tenth of these {len(correct)} tracks {surest:.0%} are; take a lower "
-                "--target-precision or more tracks"
-            )
-        return found
+        answers = self.held_out.confidence, self.held_out.correct
+        found = threshold_for_precision(*answers, target_precision, self.weights)
+        if found is not None:
+            return found
+        n, precision = nearest_to_precision(*answers, target_precision, self.weights)
+        target = f"{100 * target_precision:.6g}%"
+        missing = "; take a lower --target-precision or more tracks"
+        if precision >= target_precision:  # one standard error below n of n right is n / (n + 1)
+            needed = np.ceil(target_precision / (1 - target_precision) - 1e-9)
+            missing = f", but so few do not show {target}: it takes {needed:.0f} right in a row"
+        raise TableError(
+            f"no threshold makes {target} of the answers right: the {n:.0f} most confident answers "
+            f"are right {precision:.1%} of the time{missing}"
+        )
+
+    def answers(self) -> list[Answer]:
+        """Return what was predicted for each track that was to be tested, in the table's order."""
+        tested, held_out = self.test_set, self.held_out
+        place = {row: i for i, row in enumerate(held_out.rows)}
+        confidences = held_out.confidence
+        answers = []
+        for i in np.argsort(tested.rows, kind="stable"):
+            track = str(tested.paths[i]), str(tested.folds[i]), str(tested.labels[i])
+            if (j := place.get(tested.rows[i])) is None:
+                answers.append(Answer(*track, "", None))
+            else:
+                answers.append(Answer(*track, str(held_out.predicted[j]), float(confidences[j])))
+        return answers
+
+    def answers_csv(self) -> str:
+        """Return ``answers`` as CSV, a track a line whatever names hold."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([column.name for column in fields(Answer)])
+        for answer in self.answers():
+            *texts, confidence = astuple(answer)
+            writer.writerow([*map(escaped, texts), confidence])
+        return text.getvalue()
 
     def p_value(self, n_permutations: int) -> float:
         """Chance of so high an accuracy if the predictions had nothing to do with the genres."""
@@ -227,7 +323,12 @@ class Evaluation:
             Adds ``threshold`` and ``permutation_p_value``.
         suggest : bool
             Adds ``suggested_threshold``, below which answers are more often wrong than right, if
-            there is such a confidence: for the card of a model.
+            enough answers are wrong to tell: for the card of a model.
+
+        Raises
+        ------
+        TableError
+            If no threshold reaches the target precision.
         """
         result: dict[str, Any] = {
             "accuracy": self.accuracy,
@@ -248,10 +349,13 @@ class Evaluation:
             "config": self.config.to_dict(),
             "versions": versions(),
             "notes": self.notes,
+            "warnings": self.warnings,
         }
-        held_out = self.held_out
-        if suggest and (suggested := sensible_threshold(held_out.confidence, held_out.correct)):
-            result["suggested_threshold"] = suggested.to_dict()
+        if suggest:
+            answers = self.held_out.confidence, self.held_out.correct
+            suggested = sensible_threshold(*answers, self.weights)
+            if suggested is not None and suggested.confidence > 0:
+                result["suggested_threshold"] = suggested.to_dict()
         if self.ungrouped_accuracy is not None:
             result["ungrouped_accuracy"] = self.ungrouped_accuracy
         if target_precision is not None:
@@ -339,8 +443,9 @@ def cross_validate(
     Returns
     -------
     Evaluation
-        A track whose genre does not occur in its training part cannot be predicted rightly by
-        anyone; such tracks are left out of the figures, and a note says so.
+        A test track of a published split or fold whose genre the training part lacks counts as
+        wrong. In folds of our own such a track is left out, as the classifier that is trained on
+        the whole table knows its genre. A warning tells either.
 
     Raises
     ------
@@ -358,22 +463,29 @@ def cross_validate(
         on_fold()
 
     held_out = predict_held_out(together, config, splits, search, fitted)
-    notes = [*table.notes, *splits.notes, *unscored_notes(table, splits, held_out)]
+    warnings = leak_notes(table)
+    warnings += _unknown_genre_warnings(held_out, "the training part")
+    warnings += unscored_notes(table, splits, held_out)
     ungrouped = None
     if splits.kind == "grouped":
         ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)
-    elif not table.has_groups and splits.kind == "stratified":
-        notes.append(NO_GROUPS)
+    elif splits.kind == "stratified":
+        warnings.insert(0, NO_GROUPS)
+    weights = copies.weights(held_out.rows)
     return Evaluation(
         held_out,
         table.genres,
         {"kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed,
          "search": search, "n_unscored": _n_tested(splits) - len(held_out.rows),
+         "n_unknown_genre": int((~held_out.known).sum()),
          "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
-        accuracy_interval(held_out, table.has_groups, config),
+        accuracy_interval(held_out, table.has_groups, config, weights.sum()),
+        TestSet.of(table, splits),
+        weights,
         ungrouped,
-        notes,
+        [*table.notes, *splits.notes, *warnings],
+        warnings,
     )  # fmt: skip
 
 
@@ -383,29 +495,43 @@ def evaluate_model(
 ) -> Evaluation:  # fmt: skip
     """Compare a fitted pipeline's predictions with the labels of a table.
 
+    A track whose genre the model does not know counts as wrong, and a warning tells so.
+
     Raises
     ------
     TableError
         If no track has a label that the model knows.
     """
-    known = np.isin(table.labels, genres)
-    rows = np.flatnonzero(known)
-    if not len(rows):
+    rows = np.flatnonzero(table.labels != "")
+    part = table.take(rows)
+    if not np.isin(part.labels, genres).any():
         raise TableError(
-            f"none of the table's genres ({', '.join(table.genres) or 'no labels'}) is one of "
-            f"the model's ({', '.join(genres)})"
+            f"none of the table's genres ({shortened(', '.join(table.genres)) or 'no labels'}) is "
+            f"one of the model's ({shortened(', '.join(genres), 300)})"
         )
     notes = list(table.notes)
     if len(rows) < len(table):
         notes.append(
-            f"{len(table) - len(rows)} of {len(table)} tracks have no label or one that the model "
-            "does not know, and are left out"
+            f"{len(table) - len(rows)} of {len(table)} tracks have no label and are left out"
         )
-    part = table.take(rows)
+    copies = find_copies(part.values, near=len(part) <= MOST_COMPARED).with_paths(part.paths)
+    part = replace(part, groups=copies.joined(part.groups))
+    genres = sorted({*genres, *table.genres})
     held_out = _held_out(pipeline, genres, part, values[rows], rows)
-    notes.append("tracks that the model was trained on make this figure look better than it is")
-    interval = accuracy_interval(held_out, table.has_groups, config)
-    return Evaluation(held_out, genres, {"kind": "model"}, config, interval, None, notes)
+    warnings = [MODEL_KNOWS, *_unknown_genre_warnings(held_out, "the model")]
+    weights = copies.weights(np.arange(len(rows)))
+    no_folds = np.full(len(rows), "", dtype=object)
+    return Evaluation(
+        held_out,
+        genres,
+        {"kind": "model", "n_unknown_genre": int((~held_out.known).sum())},
+        config,
+        accuracy_interval(held_out, table.has_groups, config, weights.sum()),
+        TestSet(rows, part.paths, no_folds, part.labels),
+        weights,
+        notes=[*notes, *warnings],
+        warnings=warnings,
+    )
 
 
 def predict_held_out(
@@ -420,7 +546,7 @@ def predict_held_out(
     Returns
     -------
     HeldOut
-        The test tracks of ``known_genres_only(splits.folds, table.labels)``, fold by fold.
+        The test tracks of ``splits.tested(table.labels)``, fold by fold.
 
     Raises
     ------
@@ -428,7 +554,7 @@ def predict_held_out(
         If no genre can be tested.
     """
     parts = []
-    for train_rows, rows in known_genres_only(splits.folds, table.labels):
+    for train_rows, rows in splits.tested(table.labels):
         train, part = table.take(train_rows), table.take(rows)
         pipeline = fit_pipeline(train, tune(train, config) if search else config)
         columns = inputs(part.values, part.frames, config)
@@ -438,10 +564,13 @@ def predict_held_out(
         raise TableError(
             "every genre lives in one group, so that none can be tested on groups that were not "
             "trained on; more groups a genre are needed"
-        )
+            if splits.kind == "grouped" else
+            "the tracks of every genre are copies of one recording, so that none can be tested on "
+            "recordings that were not trained on; more recordings a genre are needed"
+        )  # fmt: skip
     return HeldOut(
-        *(np.concatenate([getattr(part, name) for part in parts])
-          for name in ("rows", "labels", "predicted", "groups", "probabilities"))
+        *(np.concatenate([getattr(part, column.name) for part in parts])
+          for column in fields(HeldOut))
     )  # fmt: skip
 
 
@@ -458,6 +587,7 @@ def _held_out(
         predicted=np.array(genres, dtype=object)[probabilities.argmax(axis=1)],
         groups=part.groups,
         probabilities=probabilities,
+        known=np.isin(part.labels, pipeline.classes_),
     )
 
 
@@ -479,49 +609,85 @@ def _n_tested(splits: Splits) -> int:
     return sum(len(test) for _, test in splits.folds)
 
 
-def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:
-    """Tell which test tracks could not be predicted rightly by anyone, and are left out."""
-    tested = np.concatenate([test for _, test in splits.folds])
-    unscored = np.setdiff1d(tested, held_out.rows)
-    if not len(unscored):
+def unknown_genre_notes(held_out: HeldOut, who: str) -> list[str]:
+    """Tell which tracks count as wrong because the classifier does not know their genre."""
+    unknown = ~held_out.known
+    if not unknown.any():
         return []
-    genres = sorted(set(table.labels[unscored]) - set(held_out.labels))
+    genres = shortened(", ".join(sorted(set(held_out.labels[unknown]))))
+    return [
+        f"{unknown.sum()} of the {len(unknown)} tracks count as wrong because {who} has no tracks "
+        f"of their genre ({genres})"
+    ]
+
+
+def _unknown_genre_warnings(held_out: HeldOut, who: str) -> list[str]:
+    """Tell also how good the classifier is on the genres that it knows."""
+    known = held_out.known
+    rest = f"; of the others {held_out.correct[known].mean():.1%} are right" if known.any() else ""
+    return [f"{text}{rest}" for text in unknown_genre_notes(held_out, who)]
+
+
+def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:
+    """Tell which tracks our own folds cannot test, and why."""
+    unscored = np.setdiff1d(np.concatenate([test for _, test in splits.folds]), held_out.rows)
+    labels, groups = table.labels[unscored], own_groups(table.groups)[unscored]
+    tested = set(held_out.labels)
+    missing = []
+    for genre in sorted(set(labels) - tested):
+        of_genre = labels == genre
+        n = int(of_genre.sum())
+        one = "group" if table.has_groups and len(set(groups[of_genre])) == 1 else "fold"
+        missing.append(f"{genre} ({f'{n} tracks, all in one {one}' if n > 1 else 'one track'})")
     notes = []
-    if genres:
+    if missing:
         notes.append(
-            f"not tested: {', '.join(genres)}; all tracks of such a genre are in one group (or "
-            "fold), so no accuracy on unheard ones can be known; they take part in training only"
+            f"not tested: {shortened(', '.join(missing), 300)}; a genre is tested only if it has "
+            "tracks to train on in other folds, so these tracks are not in the accuracy"
         )
-    others = int((~np.isin(table.labels[unscored], genres)).sum())
-    if others:
-        notes.append(f"{others} tracks more are left out: their genre is not in the training part")
+    if others := int(np.isin(labels, list(tested)).sum()):
+        notes.append(
+            f"not tested: {others} tracks whose fold leaves only one genre to train on; they are "
+            "not in the accuracy"
+        )
     return notes
 
 
-def accuracy_interval(held_out: HeldOut, has_groups: bool, config: Config) -> Interval:
+def accuracy_interval(
+    held_out: HeldOut, has_groups: bool, config: Config, n_recordings: float | None = None
+) -> Interval:
     """95 % confidence interval of the accuracy; see ``share_interval``."""
-    return share_interval(held_out.correct, held_out.groups if has_groups else None, config)
+    right = held_out.correct
+    n_recordings = n_recordings or len(right)
+    tied = has_groups or n_recordings < len(right)
+    return share_interval(right, held_out.groups if tied else None, config, n_recordings)
 
 
-def share_interval(right: NDArray[Any], groups: Texts | None, config: Config) -> Interval:
+def share_interval(
+    right: NDArray[Any], groups: Texts | None, config: Config, n_recordings: float
+) -> Interval:
     """95 % confidence interval of a share of right answers.
 
     Wilson's where tracks are independent; where they come in groups, the percentiles of a
     bootstrap over groups, since tracks of one artist stand or fall together, but no less than
-    Wilson's.
+    Wilson's of as many tracks as there are recordings.
 
     Parameters
     ----------
     right : (n_tracks,) array
         True or 1 where the answer is right; in between for a mean over several answers.
     groups : (n_tracks,) array of str, or None
+        Copies of one recording are in one group.
     config : Config
+    n_recordings : float
+        How many of the tracks are no copies of another.
     """
-    independent = wilson_interval(float(right.sum()), len(right))
+    share = float(right.mean())
+    independent = wilson_interval(share * n_recordings, n_recordings)
     if groups is None:
         return independent
     low, high = group_bootstrap(right, groups, config.evaluation.bootstrap_samples, config.seed)
     if low == high:  # all right or all wrong: what so many groups can tell
         n_groups = len(set(own_groups(groups)))
-        return wilson_interval(float(right.mean()) * n_groups, n_groups)
+        return wilson_interval(share * n_groups, n_groups)
     return min(low, independent[0]), max(high, independent[1])

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.audio import AudioInfo, Samples, decode_spans
 from genreclf.config import LONGEST_SECONDS, Audio, View
@@ -16,6 +18,7 @@ from genreclf.errors import AudioError, SilenceError
 from genreclf.resampling import resample
 
 __all__ = [
+    "ONLY_SILENCE",
     "Chooser",
     "Excerpt",
     "Span",
@@ -31,8 +34,22 @@ __all__ = [
 Span: TypeAlias = tuple[int, int]
 Chooser: TypeAlias = Callable[[AudioInfo, ExcerptSettings], list[Span]]
 
-# Less than half a step of 20-bit audio between the lowest and the highest sample.
-SILENCE = 1e-6
+ONLY_SILENCE = (
+    "holds only silence (nothing above the noise of 16 bits); there is nothing to classify"
+)
+
+# Root mean square of what 16 bits leave of silence: dither of one step up or down has 0.5 to 1
+# step, and coding does not add to it. Music at -60 dB has some 3 steps.
+SILENCE = 1.5 / 2**15
+# Dither may be shaped such that most of it, up to 15 steps, is above what ears hear best. What is
+# not louder than this is judged by what is below AUDIBLE_HZ, where half a step is left of it.
+SHAPED_DITHER = 32 / 2**15
+AUDIBLE_HZ = 8000
+PIECE_SECONDS = 0.1  # silent or not, each
+PAUSE_SECONDS = 2.0  # what is silent for longer is no pause in the music
+
+# An excerpt of which less than this share sounds is left for the loudest one, if more of that does.
+ENOUGH_SOUND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,8 @@ class Excerpt:
         Where in the track the audio begins.
     info : AudioInfo
         What the file is.
+    notes : tuple of str
+        What the user should know of how the track was heard, without its name.
     """
 
     samples: Samples
@@ -57,6 +76,7 @@ class Excerpt:
     sample_rate_hz: int
     start_seconds: float
     info: AudioInfo
+    notes: tuple[str, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -129,7 +149,10 @@ def load_excerpt(path: Path, config: View) -> Excerpt:
 
 
 def load_excerpts(
-    path: Path, views: Sequence[View], choose: Chooser = placed_spans
+    path: Path,
+    views: Sequence[View],
+    choose: Chooser = placed_spans,
+    instead: Chooser | None = None,
 ) -> list[list[Excerpt]]:
     """Decode what is listened to of a track, mono, at the configured sample rate.
 
@@ -140,11 +163,14 @@ def load_excerpts(
         What they have in common is decoded once.
     choose : callable
         Which spans each view listens to.
+    instead : callable, optional
+        Which one it listens to where those are silent.
 
     Returns
     -------
     list of list of Excerpt
-        For each view, those that hold more than silence (a constant).
+        For each view, those that hold more than silence: more than a constant and the dither of 16
+        bits. All have the same notes.
 
     Raises
     ------
@@ -158,16 +184,26 @@ def load_excerpts(
         chosen.extend(choose(info, view.excerpt) for view in views)
         return _joined([span for spans in chosen for span in spans])
 
-    decoded, info = decode_spans(path, needed)
+    decoded, info, told = decode_spans(path, needed)
     parts = list(zip(_joined([span for spans in chosen for span in spans]), decoded, strict=True))
-    excerpts = []
+    excerpts, notes = [], list(told)
+    moved: list[tuple[_Heard, View]] = []
     for view, spans in zip(views, chosen, strict=True):
-        heard = [(start, _part(parts, start, stop)) for start, stop in spans]
-        heard = [(start, native) for start, native in heard if _is_heard(native, path, info, view)]
-        if not heard:
-            raise SilenceError(f"{path}: holds only silence; there is nothing to classify")
-        excerpts.append([_excerpt(native, start, info, view) for start, native in heard])
-    return excerpts
+        found = [_heard(_part(parts, start, stop), start, info) for start, stop in spans]
+        _require_enough(found, path, info, view)
+        if instead is not None and (louder := _louder(path, info, view, found, instead)):
+            other, more = louder
+            found = [other]
+            moved.append((other, view))
+            notes += more
+        found = _with_sound(found)
+        if not found:
+            raise SilenceError(f"{path}: {ONLY_SILENCE}")
+        excerpts.append([_excerpt(heard.native, heard.start, info, view) for heard in found])
+    if moved:  # of several views, which hear about the same, the longest
+        notes.insert(0, _moved(info, *max(moved, key=lambda pair: len(pair[0].native))))
+    all_notes = tuple(dict.fromkeys(notes))
+    return [[replace(excerpt, notes=all_notes) for excerpt in several] for several in excerpts]
 
 
 def _joined(spans: Sequence[Span]) -> list[Span]:
@@ -211,15 +247,108 @@ def with_level(samples: Samples, audio: Audio) -> Samples:
     return samples * np.float32(10 ** (audio.rms_dbfs / 20) / math.sqrt(mean_square))
 
 
-def _is_heard(native: Samples, path: Path, info: AudioInfo, view: View) -> bool:
-    """Tell whether there is more than silence; refuse what is too short."""
-    held, needed = len(native) / info.sample_rate_hz, view.excerpt.min_seconds
+class _Heard(NamedTuple):
+    """A span as it was decoded, where it begins in the track, and which parts of it sound."""
+
+    native: Samples
+    start: int
+    sounding: list[Span]
+
+    @property
+    def n_sounding(self) -> int:
+        """Samples that are no silence."""
+        return sum(stop - start for start, stop in self.sounding)
+
+    @property
+    def is_mostly_silent(self) -> bool:
+        return self.n_sounding < ENOUGH_SOUND * len(self.native)
+
+
+def _heard(native: Samples, start: int, info: AudioInfo) -> _Heard:
+    return _Heard(native, start, _sounding(native, info.sample_rate_hz))
+
+
+def _sounding(native: Samples, sample_rate_hz: int) -> list[Span]:
+    """Find the parts that are no silence; short pauses between sounds belong to them."""
+    hop = round(PIECE_SECONDS * sample_rate_hz)
+    # A sample longer than the hop, so that no step is between two pieces.
+    pieces = sliding_window_view(native, min(hop + 1, len(native)))[::hop]
+    last = native[None, -hop:]
+    levels = [_levels(some, sample_rate_hz) for some in (pieces, last)]
+    sounds = np.flatnonzero(np.concatenate(levels) > SILENCE)
+    if not len(sounds):
+        return []
+    gaps = np.flatnonzero(np.diff(sounds) * PIECE_SECONDS > PAUSE_SECONDS)
+    starts = hop * sounds[np.concatenate(([0], gaps + 1))]
+    stops = hop * sounds[np.concatenate((gaps, [-1]))] + hop
+    return [
+        (int(start), min(int(stop), len(native))) for start, stop in zip(starts, stops, strict=True)
+    ]
+
+
+def _levels(pieces: Samples, sample_rate_hz: int) -> Samples:
+    """Return root mean squares of (n, size) pieces without their means, (n,)."""
+    levels: Samples = pieces.std(axis=1)
+    doubtful = (levels > SILENCE) & (levels < SHAPED_DITHER)
+    if doubtful.any():
+        size = pieces.shape[1]
+        audible = slice(1, 1 + AUDIBLE_HZ * size // sample_rate_hz)
+        amplitudes = np.abs(scipy.fft.rfft(pieces[doubtful], axis=1)[:, audible]) / size
+        levels[doubtful] = np.sqrt(2 * np.sum(np.square(amplitudes), axis=1))
+    return levels
+
+
+def _louder(
+    path: Path, info: AudioInfo, view: View, found: list[_Heard], instead: Chooser
+) -> tuple[_Heard, tuple[str, ...]] | None:
+    """Hear another part of a track that is silent where a view listens, with notes on decoding.
+
+    Of that part only what sounds: silence would tell the features of no music. None where the view
+    hears enough, or no more sounds elsewhere.
+    """
+    mostly_silent = all(heard.is_mostly_silent for heard in found)
+    if not mostly_silent or any(len(heard.native) >= info.n_frames for heard in found):
+        return None
+    try:
+        [(start, stop)] = instead(info, view.excerpt)
+        [native], _, notes = decode_spans(path, lambda _: [(start, stop)])
+    except AudioError:  # what is damaged elsewhere is no reason to refuse what was heard
+        return None
+    other = _heard(native, start, info)
+    if other.n_sounding <= max(heard.n_sounding for heard in found):
+        return None
+    first, last = max(other.sounding, key=lambda span: span[1] - span[0])
+    if last - first >= view.excerpt.min_seconds * info.sample_rate_hz:
+        other = _heard(native[first:last], start + first, info)
+    return other, notes
+
+
+def _moved(info: AudioInfo, other: _Heard, view: View) -> str:
+    """Tell that the loudest part was heard, and why."""
+    which = {"centre": "its middle", "start": "its beginning"}
+    silent = which.get(view.excerpt.strategy, "the part that excerpt.strategy chooses")
+    rate = info.sample_rate_hz
+    return (
+        f"{silent} is silent; the loudest {len(other.native) / rate:.2f} s are heard instead, "
+        f"from {other.start / rate:.1f} s on"
+    )
+
+
+def _with_sound(found: list[_Heard]) -> list[_Heard]:
+    """Leave out what is silent, for the most part or, if all is, throughout."""
+    enough = [heard for heard in found if not heard.is_mostly_silent]
+    return enough or [heard for heard in found if heard.sounding]
+
+
+def _require_enough(found: list[_Heard], path: Path, info: AudioInfo, view: View) -> None:
+    """Refuse a track that is too short."""
+    held = min(len(heard.native) for heard in found) / info.sample_rate_hz
+    needed = view.excerpt.min_seconds
     if held < needed:
         raise AudioError(
             f"{path}: holds {math.floor(100 * held) / 100:.2f} s of audio; "
             f"at least {needed:g} s are needed (excerpt.min_seconds)"
         )
-    return bool(np.ptp(native) >= SILENCE)
 
 
 def _pad_centre(samples: Samples, size: int) -> tuple[Samples, slice]:

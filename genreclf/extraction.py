@@ -19,13 +19,13 @@ from genreclf.config import Config, ExtractionConfig, View
 from genreclf.errors import AudioError
 from genreclf.excerpt import Chooser, Excerpt, load_excerpts
 from genreclf.features import TRACK_LEVEL, compute_features
-from genreclf.kept import Layout, keep
+from genreclf.kept import Layout, Measured, keep
 from genreclf.labels import Labelling, label_tracks
 from genreclf.pooling import feature_names, pool
 from genreclf.separation import separate
 from genreclf.sources import Track, find_tracks
 from genreclf.spectra import Array, mix_spectrum
-from genreclf.structure import Scan, chooser, scan
+from genreclf.structure import Scan, load_chosen, scan
 from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
@@ -75,26 +75,29 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     return pool(extract_frames(Path(path), config)[1], config)
 
 
-def extract_vector(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Array:
+def extract_vector(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Measured:
     """Compute the features of one audio file, and behind them the frames that are kept.
 
     See ``extract_frames`` for the parameters.
     """
-    return _vector(extract_frames(path, config, choose)[1], config)
+    excerpts, frames = extract_frames(path, config, choose)
+    return Measured(_vector(frames, config), excerpts[0].notes)
 
 
-def extract_each(path: Path, config: ExtractionConfig) -> Array:
+def extract_each(path: Path, config: ExtractionConfig) -> Measured:
     """As ``extract_vector`` for each excerpt of a file, as if it were all there is.
 
     Returns
     -------
-    (n_excerpts, n_features) float32
-        As many as the view with most of them has; one with fewer gives those nearest in time.
+    Measured
+        Of (n_excerpts, n_features) values: as many excerpts as the view with most of them has;
+        one with fewer gives those nearest in time.
     """
     views = _hear(path, config)
     n = max(len(heard.frames) for heard in views)
     of_excerpt = [[heard.frames[i * len(heard.frames) // n] for heard in views] for i in range(n)]
-    return np.array([_vector(_side_by_side(frames), config) for frames in of_excerpt])
+    values = np.array([_vector(_side_by_side(frames), config) for frames in of_excerpt])
+    return Measured(values, views[0].excerpts[0].notes)
 
 
 def _vector(frames: Frames, config: ExtractionConfig) -> Array:
@@ -111,7 +114,7 @@ def extract_frames(
     path : Path
     config : ExtractionConfig
     choose : callable, optional
-        Where to listen, if not where the configuration says.
+        Where to listen, if not where the configuration says; even if it is silent there.
 
     Returns
     -------
@@ -144,7 +147,7 @@ class _Heard(NamedTuple):
 def _hear(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> list[_Heard]:
     views = config.each_view
     with _blas().limit(limits=1, user_api="blas"):
-        excerpts = load_excerpts(path, views, choose or chooser(path, views))
+        excerpts = load_excerpts(path, views, choose) if choose else load_chosen(path, views)
         return [
             _Heard(several, [_frames_of(excerpt, view) for excerpt in several])
             for several, view in zip(excerpts, views, strict=True)
@@ -185,7 +188,8 @@ class Row:
 
     ``values`` are (n_features,), or (n_excerpts, n_features) where each excerpt was asked for.
     ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
-    which took ``seconds``.
+    which took ``seconds``. ``notes`` are what the user should know of how the track was heard,
+    without its name; those of parts of a table that an earlier run wrote are not known any more.
     """
 
     track: Track
@@ -193,6 +197,7 @@ class Row:
     kept: bool = False
     cached: bool = False
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,15 +307,16 @@ def _outcome(
     started = time.perf_counter()
     try:
         if cache is None:
-            values, cached = compute(track.path), False
+            (values, notes), cached = compute(track.path), False
         else:
-            values, cached = cache.through(track.path, compute)
+            (values, notes), cached = cache.through(track.path, compute)
     except Exception as error:  # a bug of ours, too, must not cost the other files
         return failure(track, error)
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, -1])]
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")
-    return Row(track, values, cached=cached, seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return Row(track, values, cached=cached, seconds=seconds, notes=notes)
 
 
 def failure(track: Track, error: Exception) -> Failure:
@@ -328,6 +334,7 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
     rows = sorted(rows, key=lambda row: row.track.path.parts)
     layout = Layout.of(config)
     tracks = [row.track for row in rows]
+    assigned = [dict(track.assignments) for track in tracks]
     vectors = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, sum(layout))
     return FeatureTable(
         paths=np.array([str(track.path) for track in tracks], dtype=object),
@@ -337,6 +344,10 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
         values=np.ascontiguousarray(vectors[:, : layout.n_statistics]),
         config=config.extraction,
         frames=vectors[:, layout.n_statistics :].astype(np.float16) if layout.n_kept else None,
+        assignments={
+            name: np.array([said.get(name, "") for said in assigned], dtype=object)
+            for name in dict.fromkeys(name for said in assigned for name in said)
+        },
     )
 
 
@@ -348,6 +359,7 @@ def extract(
     label_map: str | Path | None = None,
     group: str | None = None,
     group_regex: str | None = None,
+    label_regex: str | None = None,
     jobs: int | None = None,
     on_failure: Callable[[Failure], object] | None = None,
 ) -> "FeatureTable":
@@ -360,13 +372,16 @@ def extract(
     config : ExtractionConfig or Config, optional
         The default configuration if there is none.
     labels : "folder", "tags", "none", or path of a manifest
-        Where genres come from. A manifest is a CSV file with columns ``path,label[,group]``.
+        Where genres come from. ``"folder"`` is the first folder below each of ``paths``, or that
+        path's own name. A manifest is a CSV file with columns ``path,label[,group]``.
     label_map : path, optional
         How labels are to be spelt; see ``read_label_map``.
     group : "artist", "album" or "albumartist", optional
         Tag whose value no test may have on both sides, where a manifest gives no group.
     group_regex : str, optional
         Instead, a regular expression whose first parenthesis finds the group in the path.
+    label_regex : str, optional
+        Likewise for the label, in place of ``labels``.
     jobs : int, optional
         Worker processes; None computes in this process.
     on_failure : callable, optional
@@ -376,7 +391,7 @@ def extract(
     -------
     FeatureTable
         Sorted by path; a track that was given twice is there once. Its notes tell which labels
-        and groups are missing.
+        and groups are missing, and which tracks were not heard as usual.
 
     Raises
     ------
@@ -393,8 +408,8 @@ def extract(
     """
     config = config or Config()
     paths = [paths] if isinstance(paths, str | Path) else paths
-    labelling = Labelling(labels, label_map, group, group_regex)
-    found = find_tracks(paths, labels)
+    labelling = Labelling(labels, label_map, group, group_regex, label_regex)
+    found = find_tracks(paths, labelling.of_paths)
     rows = []
     with Workers(jobs) if jobs else nullcontext() as workers:
         labelled = label_tracks(list(dict.fromkeys(found.tracks)), labelling, workers)
@@ -407,4 +422,6 @@ def extract(
                 on_failure(outcome)
     if not rows:
         raise AudioError("no audio file gave features")
-    return replace(build_table(rows, config), notes=[*found.notes, *labelled.notes])
+    of_tracks = [f"{row.track.path}: {note}" for row in rows for note in row.notes]
+    notes = [*found.notes, *labelled.notes, *of_tracks]
+    return replace(build_table(rows, config), notes=notes)

@@ -374,8 +374,12 @@ def tempo(autocorrelation: Array, frame_rate_hz: float, settings: Features) -> A
     """Global tempo in beats per minute, (1, 1); 0 where nothing ever sounds anew.
 
     The lag whose autocorrelation, weighted by a log-normal prior one octave wide, is largest
-    (Ellis 2007); as ``librosa.feature.tempo``, except that librosa calls silence 117 BPM or so.
+    (Ellis 2007); as ``librosa.feature.tempo``, except that librosa calls silence 117 BPM or so,
+    and that rounding does not matter: onset strength is nowhere negative, so its autocorrelation
+    is not either, and what is computed as a little less than 0 counts as 0. librosa takes the
+    logarithm of it, which may be NaN, and NaN is the maximum of everything.
     """
+    autocorrelation = np.maximum(autocorrelation, 0)
     if not autocorrelation.any():
         return np.zeros((1, 1), dtype=np.float32)
     bpm = _lag_bpm(len(autocorrelation), frame_rate_hz)

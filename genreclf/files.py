@@ -1,6 +1,7 @@
 """Writing files so that they appear whole or not at all, and by one process at a time."""
 
 import errno
+import hashlib
 import os
 import secrets
 import sys
@@ -9,32 +10,59 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["locked", "written_whole"]
+__all__ = ["beside", "locked", "on_disk", "written_whole"]
+
+LONGEST_NAME_BYTES = 255  # of most file systems
+_LONGEST_SUFFIX_BYTES = 100
+
+
+def on_disk(text: str) -> str:
+    """Return what a name that was read from a document is called by the file system.
+
+    Documents are UTF-8. File names are too, but a locale without it (LC_ALL=C) takes them apart
+    into bytes.
+    """
+    return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Give a path to write to, which takes the place of ``path`` once all is on the disk.
 
-    On an exception nothing is left behind and an older file stays as it was. The temporary name
-    keeps the suffix, by which writers choose their format.
+    On an exception nothing is left behind and an older file stays as it was. The temporary name is
+    short, whatever the name is, and keeps the suffix, by which writers choose their format.
     """
-    if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
-        yield path
-        return
-    path = path.resolve()  # a link goes on to point at the file
-    aside = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
+            yield path
+        else:
+            with _aside(path.resolve()) as aside:  # a link goes on to point at the file
+                yield aside
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk names no file
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX_BYTES else ""
+    aside = path.with_name(f".genreclf-{secrets.token_hex(8)}{suffix}")
     try:
         yield aside
         with aside.open("rb") as file:
             os.fsync(file.fileno())
         aside.replace(path)
-    except OSError as error:
-        if error.errno is not None and error.filename is None:  # a full disk names no file
-            error.filename = str(path)
-        raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Name a file that belongs to another: by its whole name and an ending, if that fits."""
+    name = path.name + ending
+    if len(os.fsencode(name)) > LONGEST_NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32] + ending
+    return path.with_name(name)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from genreclf.config import ExtractionConfig
 from genreclf.errors import TableError
-from genreclf.files import written_whole
+from genreclf.files import beside, written_whole
 
 __all__ = ["frames_path", "read_frames", "write_frames"]
 
@@ -26,7 +26,7 @@ _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 
 def frames_path(table: Path) -> Path:
     """Return the file that holds the frames of a table."""
-    return table.with_name(table.name + ".frames")
+    return beside(table, ".frames")
 
 
 def write_frames(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genreclf.errors import one_line, shortened
 from genreclf.evaluation import Evaluation
 from genreclf.importance import ImportanceMeter
-from genreclf.report import config_lines, how_measured
+from genreclf.report import config_lines, how_measured, without_groups
 from genreclf.scaling import LogScaler
 from genreclf.table import FeatureTable
 from genreclf.uncertainty import wilson_interval
@@ -77,6 +77,7 @@ def html_report(
         css=css,
         css_hash=base64.b64encode(digest).decode("ascii"),
         how=how_measured(result["splits"]),
+        ungrouped=without_groups(result["splits"]),
         accuracies=_accuracies(result),
         genres=_most_frequent(evaluation)[:MOST_GENRES],
         confusion=_confusion(evaluation),
@@ -177,8 +178,10 @@ def _largest_genres(evaluation: Evaluation) -> tuple[list[str], NDArray[np.int64
 
 
 def _confidence(evaluation: Evaluation) -> dict[str, Any]:
+    once = float(evaluation.weights.mean())  # copies of a recording count once in intervals
     bins = [
-        {**part.to_dict(), "interval": wilson_interval(part.accuracy * part.n, part.n),
+        {**part.to_dict(),
+         "interval": wilson_interval(part.accuracy * part.n * once, part.n * once),
          "share": part.n / len(evaluation.held_out.rows)}
         for part in evaluation.reliability
     ]  # fmt: skip

@@ -6,12 +6,12 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from genreclf.config import ExtractionConfig
 from genreclf.errors import TableError
 from genreclf.extraction import Outcome, Row, extract_tracks
-from genreclf.files import locked
+from genreclf.files import beside, locked
 from genreclf.kept import Layout
 from genreclf.sources import Track
 from genreclf.workers import Workers
@@ -24,7 +24,7 @@ __all__ = ["extract_resumably", "finish", "identity", "journal_path", "only_run"
 
 def journal_path(output: Path) -> Path:
     """Return the file that keeps the finished rows of a table under way."""
-    return output.with_name(output.name + ".partial")
+    return beside(output, ".partial")
 
 
 @contextmanager
@@ -73,21 +73,21 @@ def extract_resumably(
     fingerprint, layout = config.fingerprint, Layout.of(config)
     kept = _read(journal_path(output))
     finished = {
-        track: values
+        track: (values, found.notes)
         for track in tracks
-        if (packed := kept.get(identity(track, fingerprint))) is not None
-        and (values := layout.unpack(packed)) is not None
+        if (found := kept.get(identity(track, fingerprint))) is not None
+        and (values := layout.unpack(found.packed)) is not None
     }
-    for track, values in finished.items():
-        yield Row(track, values, kept=True)
+    for track, (values, notes) in finished.items():
+        yield Row(track, values, kept=True, notes=notes)
     missing = [track for track in tracks if track not in finished]
     if not missing:
         return
     with journal_path(output).open("a", encoding="ascii") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                packed = layout.pack(outcome.values)
-                _append(journal, identity(outcome.track, fingerprint), packed)
+                row = _Kept(layout.pack(outcome.values), outcome.notes)
+                _append(journal, identity(outcome.track, fingerprint), row)
             yield outcome
 
 
@@ -100,23 +100,30 @@ def identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-def _append(journal: TextIO, known: str, packed: bytes) -> None:
-    encoded = base64.b64encode(packed).decode("ascii")
+class _Kept(NamedTuple):
+    """The packed features of a track, and its notes."""
+
+    packed: bytes
+    notes: tuple[str, ...]
+
+
+def _append(journal: TextIO, known: str, row: _Kept) -> None:
+    encoded = base64.b64encode(row.packed).decode("ascii")
     # The line feed comes first, so that a line cut off earlier spoils no other.
-    journal.write("\n" + json.dumps([known, encoded]))
+    journal.write("\n" + json.dumps([known, encoded, row.notes]))
     journal.flush()
     os.fsync(journal.fileno())
 
 
-def _read(path: Path) -> Mapping[str, bytes]:
+def _read(path: Path) -> Mapping[str, _Kept]:
     if not path.exists():
         return {}
     rows = {}
     with path.open(encoding="ascii", errors="replace") as journal:
         for line in journal:
             try:
-                known, encoded = json.loads(line)
-                rows[str(known)] = base64.b64decode(encoded)
+                known, encoded, notes = json.loads(line)
+                rows[str(known)] = _Kept(base64.b64decode(encoded), tuple(map(str, notes)))
             except (ValueError, TypeError):
                 continue  # cut off, or the empty first line
     return rows

@@ -10,7 +10,7 @@ from genreclf.features import feature_rows
 from genreclf.pooling import feature_names
 from genreclf.spectra import Array
 
-__all__ = ["Layout", "keep", "kept_shapes"]
+__all__ = ["Layout", "Measured", "keep", "kept_shapes"]
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 
@@ -47,6 +47,21 @@ def kept_shapes(config: ExtractionConfig) -> dict[str, tuple[int, int]]:
         for view in config.each_view
         for name in view.pooling.keep_frames
     }
+
+
+class Measured(NamedTuple):
+    """What was computed of a track.
+
+    Attributes
+    ----------
+    values : (n_features,) or (n_excerpts, n_features) float32
+        Statistics, then the frames that are kept.
+    notes : tuple of str
+        What the user should know of how the track was heard, without its name.
+    """
+
+    values: Array
+    notes: tuple[str, ...] = ()
 
 
 class Layout(NamedTuple):

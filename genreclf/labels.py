@@ -10,16 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from genreclf.csvtext import read_rows
 from genreclf.errors import AudioError, TableError, shortened
-from genreclf.sources import Sources, Track, groups_of
+from genreclf.sources import Sources, Track, found_in_paths
 from genreclf.tags import GROUPS, Tags, clean, read_tags
 from genreclf.workers import WorkerError, Workers
 
 if TYPE_CHECKING:
     from genreclf.cluster import DaskWorkers
 
-__all__ = ["Labelling", "label_tracks", "read_label_map", "spelling"]
+__all__ = ["Labelling", "describe_labels", "label_tracks", "read_label_map", "spelling"]
 
+LEAST_TOLD_TRACKS = 5  # fewer may well have a genre each
 _GUESTS = re.compile(r"\s[(\[]?(feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _SILENT = re.compile("[.'\u2019`!?]")  # R.E.M. is REM, Guns N' Roses have two kinds of apostrophe
@@ -39,14 +41,25 @@ class Labelling:
     label_map: str | Path | None = None
     group: str | None = None
     group_regex: str | None = None
+    label_regex: str | None = None
 
     def __post_init__(self) -> None:
         if self.group is not None and self.group not in GROUPS:
             raise TableError(f"group = {shortened(self.group)}: can be {', '.join(GROUPS)}")
         if self.group is not None and self.group_regex is not None:
             raise TableError("groups come from tags or from a regular expression, not from both")
+        if self.labels != "folder" and self.label_regex is not None:
+            raise TableError(
+                "labels come from a regular expression or from tags, a manifest or nowhere, not "
+                "from both"
+            )
         if self.labels == "none" and self.label_map is not None:
             raise TableError("a label map has no meaning without labels")
+
+    @property
+    def of_paths(self) -> "str | Path":
+        """What ``find_tracks`` is to take labels from."""
+        return self.labels if self.label_regex is None else "none"
 
     @property
     def needs_tags(self) -> bool:
@@ -90,14 +103,44 @@ def label_tracks(
             _with_tags(track, held, labelling, seen)
             for track, held in zip(tracks, tags, strict=True)
         ]
+    paths = [str(track.path) for track in tracks]
+    if labelling.label_regex is not None and tracks:
+        found = found_in_paths(paths, labelling.label_regex, "label")
+        tracks = [_with_label(*pair, seen) for pair in zip(tracks, found, strict=True)]
     if labelling.group_regex is not None and tracks:
-        found = groups_of([str(track.path) for track in tracks], labelling.group_regex)
+        found = found_in_paths(paths, labelling.group_regex, "group")
         tracks = [_with_group(*pair, seen) for pair in zip(tracks, found, strict=True)]
     if spellings is not None:
         tracks = [_with_spelling(track, spellings, labelling, seen) for track in tracks]
     elif labelling.labels == "tags":
         seen.tell_spellings(tracks)
     return Sources(list(tracks), notes=seen.notes(), details=seen.details)
+
+
+def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
+    """Say which labels tracks have, and whether they look like genres.
+
+    Returns
+    -------
+    list of str
+        Lines: the most frequent labels with their numbers of tracks, and a warning where there are
+        nearly as many labels as tracks. Nothing of a single track, or where none has a label.
+    """
+    counts = Counter(track.label for track in tracks if track.label)
+    if not counts or len(tracks) < 2:
+        return []
+    listed = [f"{label} {n}" for label, n in sorted(counts.most_common(most))]
+    more = [f"{len(counts) - most} more"] if len(counts) > most else []
+    n_labelled = counts.total()
+    without = [f"{len(tracks) - n_labelled} without"] if len(tracks) > n_labelled else []
+    found = "1 genre" if len(counts) == 1 else f"{len(counts)} genres"
+    lines = [f"{found}: {_listed([*listed, *more, *without], most + 2)}"]
+    if n_labelled >= LEAST_TOLD_TRACKS and len(counts) > n_labelled / 2:
+        lines.append(
+            f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
+            "artists or titles? --labels and --label-regex take them from somewhere else"
+        )
+    return lines
 
 
 class _Seen:
@@ -177,6 +220,12 @@ def _with_tags(track: Track, tags: Tags | str, labelling: Labelling, seen: _Seen
             seen.tell(f"no {labelling.group} tag, and so no group", track.path)
         track = replace(track, group=group)
     return track
+
+
+def _with_label(track: Track, found: str, seen: _Seen) -> Track:
+    if not found:
+        seen.tell("no label found in the path", track.path)
+    return replace(track, label=found or None)
 
 
 def _with_group(track: Track, found: str, seen: _Seen) -> Track:
@@ -265,14 +314,13 @@ def read_label_map(path: Path) -> Mapping[str, str]:
 
 
 def _csv_pairs(path: Path) -> list[tuple[str, str]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := {"from", "to"} - set(reader.fieldnames or []):
-            raise TableError(
-                f"{path}: no column {' and no column '.join(sorted(missing))}; a label map has "
-                "the columns from,to"
-            )
-        return [(row["from"], row["to"] or "") for row in reader if (row["from"] or "").strip()]
+    names, rows = read_rows(path)
+    if missing := {"from", "to"} - set(names):
+        raise TableError(
+            f"{path}: no column {' and no column '.join(sorted(missing))}; a label map has "
+            "the columns from,to"
+        )
+    return [(row["from"], row.get("to", "")) for _, row in rows if row.get("from", "").strip()]
 
 
 def _toml_pairs(path: Path) -> list[tuple[str, str]]:

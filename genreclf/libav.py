@@ -1,9 +1,9 @@
-"""Formats beyond libsndfile's, by way of PyAV (the extra ``codecs``): AAC, ALAC, WMA and others.
+"""What libsndfile does not decode, by PyAV (the extra ``codecs``): AAC, ALAC, WMA and others.
 
 Only where libsndfile cannot, since FFmpeg lands some 25 ms off after a seek into an mp3.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
@@ -15,30 +15,44 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genreclf.parts import Part, open_parts
 from genreclf.sources import CODEC_SUFFIXES
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
     from av.container import InputContainer
 
-__all__ = ["LibavError", "LibavFile", "is_for_libav", "libav_version"]
+__all__ = ["NEEDS_EXTRA", "LibavError", "LibavFile", "is_for_libav", "libav_version"]
 
 Samples = NDArray[np.float32]
 
+NEEDS_EXTRA = "needs the extra for more formats: pip install 'genreclf[codecs]'"
+
 # FFmpeg's names. No others are tried: some, like playlists, would open further files.
 _CONTAINERS = (
-    *("aac", "ac3", "amr", "amrnb", "amrwb", "ape", "asf", "dsf", "dts", "eac3", "iff"),
-    *("matroska", "mlp", "mov", "mpc", "mpc8", "oma", "rm", "shn", "tak", "truehd", "tta", "wv"),
+    *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "caf", "dsf", "dts"),
+    *("eac3", "flac", "iff", "matroska", "mlp", "mov", "mpc", "mpc8", "ogg", "oma", "rm", "shn"),
+    *("tak", "truehd", "tta", "voc", "w64", "wav", "wv"),
 )
 # A stream without a container does not tell its length; FFmpeg guesses it from the bit rate.
 _BARE_STREAMS = frozenset(
     ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
+)
+# FFmpeg takes the last packet of an Ogg for a full one, if it comes to the last page by seeking,
+# and what is on that page for earlier than it is. The page may be that long.
+_OGG_END_SECONDS = 10
+# Each sample of these leans on all before it: they are decoded from the beginning.
+_WITHOUT_BLOCKS = frozenset(
+    ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
 )
 # First bytes that tell whatever the name is: (offset, bytes).
 _MARKS = (
     *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
     *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
     *((0, b"DSD "), (0, b"FRM8"), (0, b".RMF"), (0, b"#!AMR"), (0, b"ajkg")),
+    *((0, b"\xff\xf0"), (0, b"\xff\xf1"), (0, b"\xff\xf8"), (0, b"\xff\xf9")),  # AAC
+    # Ogg with something else than Vorbis or Opus.
+    *((28, b"\x7fFLAC"), (28, b"Speex"), (28, b"fishead"), (28, b"\x80theora")),
 )
 # Between time stamps and counted samples; beyond it, part of the stream is missing.
 _LARGEST_GAP_SECONDS = 0.1
@@ -61,7 +75,7 @@ def is_for_libav(path: Path) -> bool:
     if path.suffix.lower() in CODEC_SUFFIXES:
         return True
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(40)
     return any(head.startswith(mark, offset) for offset, mark in _MARKS)
 
 
@@ -79,10 +93,10 @@ class LibavFile:
 
     extra_info = ""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parts: Sequence[Part] = ()) -> None:
         if find_spec("av") is None:
-            raise LibavError("needs the extra for more formats: pip install 'genreclf[codecs]'")
-        self._path = path
+            raise LibavError(NEEDS_EXTRA)
+        self._path, self._parts = path, parts
         self._at = 0
         with self._opened() as (container, stream):
             first = next(self._decoded(container, stream), None)
@@ -102,6 +116,13 @@ class LibavFile:
             self.frames = round(seconds * self.samplerate)
         if self.format.lower() in _BARE_STREAMS:
             self._count(first.samples)
+            return
+        if unknown := self.frames <= 0:
+            self._measure()
+        if unknown or self.format in ("CAF", "WAV"):
+            self._find_end(tolerance=0)
+        elif self.format in ("ASF", "MATROSKA"):  # moved only where that is heard
+            self._find_end(tolerance=round(_LARGEST_GAP_SECONDS * self.samplerate))
 
     def __enter__(self) -> "LibavFile":
         return self
@@ -143,6 +164,10 @@ class LibavFile:
 
     def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
+        if self.subtype.lower() in _WITHOUT_BLOCKS or (
+            self.format == "OGG" and at > self.frames - _OGG_END_SECONDS * self.samplerate
+        ):
+            at = 0
         with self._opened() as (container, stream):
             frames = self._decoded(container, stream, at)
             position = 0
@@ -194,6 +219,30 @@ class LibavFile:
         if durations and durations[0]:
             self._step = Fraction(durations[0], samples)  # rounded, as all time stamps are
 
+    def _measure(self) -> None:
+        """Find the length that a container does not state, by where its last packet ends."""
+        from av import FFmpegError
+
+        end = Fraction(self._start)
+        with self._opened() as (container, stream), suppress(FFmpegError, OSError):
+            for packet in container.demux(stream):
+                if packet.size and packet.pts is not None:
+                    lasts = packet.duration or self._first * self._step
+                    end = max(end, Fraction(packet.pts + lasts))
+        self.frames = round((end - self._start) / self._step)
+
+    def _find_end(self, tolerance: int) -> None:
+        """Correct a length that is wrong by more than a tolerance, by decoding the last packets.
+
+        Headers of some formats state whole packets or milliseconds, or what encoders add. A stream
+        that ends long before is one that breaks off.
+        """
+        end = 0
+        for position, block in self._blocks(max(0, self.frames - 2 * self._first)):
+            end = position + len(block)
+        if tolerance < abs(end - self.frames) and self.frames - end < self.samplerate:
+            self.frames = end
+
     def _decoded(
         self, container: "InputContainer", stream: "AudioStream", at: int = 0
     ) -> "Iterator[AudioFrame]":
@@ -218,7 +267,7 @@ class LibavFile:
         before_19 = int(av.__version__.split(".")[0]) < 19
         tags: dict[str, Any] = {"metadata_errors": "replace"} if before_19 else {}
         # Not by its name, in which FFmpeg might see the name of a protocol.
-        with self._path.open("rb") as file:
+        with open_parts(self._path, self._parts) if self._parts else self._path.open("rb") as file:
             try:
                 container = av.open(file, "r", options=options, **tags)
             except (av.FFmpegError, OSError, ValueError) as error:
@@ -228,6 +277,8 @@ class LibavFile:
                 if not container.streams.audio:
                     raise LibavError("no audio could be decoded (it holds none)")
                 stream = container.streams.audio[0]
+                if stream.codec_context is None:  # whatever PyAV's types say
+                    raise LibavError("no audio could be decoded (no decoder for its codec)")
                 stream.codec_context.thread_count = 1  # files are what is done at a time
                 yield container, stream
 

@@ -59,6 +59,8 @@ class Prediction:
     explanation : dict of str to float
         Where it was asked for: what each group of features adds to the probability of the most
         probable genre, against the average training track; the largest first.
+    notes : tuple of str
+        What the user should know of how the track was heard, without its name.
     """
 
     path: str
@@ -66,6 +68,7 @@ class Prediction:
     novel: bool = False
     threshold: float = 0.0
     explanation: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def genre(self) -> str:
@@ -126,6 +129,8 @@ class Model(Card):
 
         config = settle(config or Config(), table)
         table = keep_copies_together(table.labelled())
+        # The order of rows decides what a random state draws: the same tracks, the same model.
+        table = table.take(np.argsort(table.paths, kind="stable"))
         if len(table.genres) < 2:
             raise TableError(f"all tracks are {table.genres[0]!r}; two genres are needed to tell")
         if table.config is not None:
@@ -269,6 +274,7 @@ class Model(Card):
             prediction = self._prediction(
                 str(row.track.path), novel[own].mean() >= 0.5, probabilities[own].mean(axis=0)
             )
+            prediction = replace(prediction, notes=row.notes)
             yield self._explained(prediction, several) if explained else prediction
 
     def sensible_threshold(self) -> "Threshold":
@@ -276,6 +282,7 @@ class Model(Card):
 
         That which was asked for in training, else that from which on answers are more often right
         than wrong; to a tenth, where the model was evaluated before there was such a threshold.
+        Its confidence is 0 where too few answers were wrong to tell: nothing is withheld.
 
         Raises
         ------
@@ -304,8 +311,13 @@ class Model(Card):
             If the columns do not fit, or no track has a label that the model knows.
         """
         from genreclf.evaluation import evaluate_model
+        from genreclf.leaks import leak_notes
 
-        return evaluate_model(self.pipeline, self.genres, self._inputs(table), table, self.config)
+        evaluation = evaluate_model(
+            self.pipeline, self.genres, self._inputs(table), table, self.config
+        )
+        leaks = leak_notes(self.columns_of(table))
+        return replace(evaluation, notes=[*leaks, *evaluation.notes])
 
     def save(self, path: str | Path) -> None:
         """Write the model; whole or not at all.
@@ -415,6 +427,8 @@ def _damaged(error: Exception) -> ModelError:
 def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
     from genreclf.uncertainty import Threshold, sensible_threshold
 
+    if evaluation.get("accuracy") == 1 and "threshold" not in evaluation:
+        return Threshold(None, confidence=0.0, precision=1.0, coverage=1.0)
     for key in ("threshold", "suggested_threshold"):
         if key in evaluation:
             names = ("confidence", "precision", "coverage")

@@ -27,6 +27,7 @@ from genreclf.files import written_whole
 __all__ = [
     "SUFFIXES",
     "bundled_model",
+    "check_writer",
     "data_folder",
     "is_trusted",
     "read_card",
@@ -106,6 +107,18 @@ def write_model(
     except OSError as error:
         raise ModelError(f"{path}: cannot be written: {error.strerror or error}") from None
     trust(path)
+
+
+def check_writer(path: Path) -> None:
+    """Refuse a name that no model can be written to, before there is a model.
+
+    Raises
+    ------
+    ModelError
+        If skops is missing for ``.skops``.
+    """
+    if _is_skops(path):
+        _skops(path)
 
 
 def _write_skops(path: Path, estimators: dict[str, Any], card: bytes) -> None:

@@ -1,54 +1,90 @@
-"""What libsndfile does not know or takes long to find in mp3 files.
+"""The frames of MPEG audio files (mp3, mp2, mp1): where they are and how many.
 
-Their lengths: a variable-rate mp3 says its length in a Xing (or Info, or VBRI) frame at its
-start. Without one, libsndfile guesses from the first frame's bit rate, may be wrong by any factor,
-and then reads no further than its guess. Walking from frame header to frame header gives the true
-count; with a Xing frame that tells it put in front, the same bytes decode and seek as they should.
+libsndfile estimates the length of an mp3 from its size and its first bit rate where no Xing or
+Info frame states it. That counts tags as audio, and is wrong for a variable rate. Here all frame
+headers are walked over, which takes 2 to 3 ms for a song of four minutes. What is not a frame
+(tags, zeros, garbage) is left out.
 
-Their middles: nothing but that walk leads to a sample, and libmpg123 takes 1.3 µs a frame for it,
-a tenth of a second for half an hour. Here it is a fifth of that, and libsndfile is given only what
-it is to decode. Header layout: ISO/IEC 11172-3 and 13818-3; Xing frame: as LAME and libmpg123 have
-it.
+The index that the walk leaves leads to a sample in the middle much faster than libmpg123 finds it.
+Header layout: ISO/IEC 11172-3 and 13818-3. Xing and VBRI frames: as LAME and Fraunhofer write them.
 """
 
-import struct
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["with_true_length", "without_what_precedes"]
+from genreclf.parts import Part
 
-# Bit rates of layer III in kbit/s, by index; index 0 (free format) and 15 are not walked.
-_MPEG1_KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_MPEG2_KBPS = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_MPEG1_HZ = (44_100, 48_000, 32_000)
+__all__ = ["MISSING_SECONDS_ALLOWED", "Mpeg", "after_id3", "after_tags", "find_mpeg"]
+
+# Bit rates in kbit/s by index, from 1; index 0 (free format) and 15 are not walked.
+_KBPS = {
+    ("MPEG 1", 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    ("MPEG 1", 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    ("MPEG 1", 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    ("MPEG 2", 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    ("MPEG 2", 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    ("MPEG 2", 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_HZ = (44_100, 48_000, 32_000)
 _HALVINGS = {3: 0, 2: 1, 0: 2}  # version bits: MPEG 1, 2 and 2.5 halve the rates once and twice
-_LARGEST_FILE = 2**29  # what gets a frame in front has to be held in memory
-_LARGEST_GAP = 2**16  # of zeros or garbage, before the first frame
 _BLOCK = 2**18  # what is walked is read in such parts, so that long files need no more memory
+# Bytes that are neither frame nor tag. Searching them for frames takes up to 3 µs a byte.
+_MOST_GARBAGE = 2**20
+_THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II, 160 kbit/s
+_MOST_RUNS = 10_000
+_MOST_TAGS = 1000  # in a row
+# A stream may end a little before its header says without being damaged: encoders pad, count the
+# header as a frame, and the lengths of some variable-rate files are estimates.
+MISSING_SECONDS_ALLOWED = 0.1
+# Eleven set bits, a version and a layer.
+_SYNC = re.compile(rb"\xff(?=[\xe2-\xe7\xf2-\xf7\xfa-\xff])")
+# What other files begin with, where a tag may stand in front.
+_OTHERS = (
+    *(b"fLaC", b"OggS", b"FORM", b"caff", b"riff", b".snd", b"wvpk", b"MAC ", b"TTA1", b"MPCK"),
+    *(b"MP+", b"tBaK", b"ajkg"),
+)
 # libmpg123 decodes four frames in vain after a seek.
 _FRAMES_BEFORE = 8
 # Samples lie later than their number says, by the delays that the first frame tells to drop: up
 # to 4,095 and the decoder's own 529, which is nine frames of MPEG 2.
 _FRAMES_AFTER = 16
+_DECODER_DELAY = 529  # samples, of layer III
 
 
 class _Header(NamedTuple):
     """What four bytes at the start of a frame say."""
 
     length: int
-    bit_rate: int
     samples: int
-    side_information: int
+    sample_rate_hz: int
+    xing_at: int
     constant: int  # the bits that do not change within a stream, and whether it is mono
 
 
-class _Start(NamedTuple):
-    """The first frame: where it is in the file, what comes before it, and what is in it."""
+class _Run(NamedTuple):
+    """Frames that follow each other without a gap."""
 
-    at: int
-    gap: int  # bytes between an ID3v2 tag, or the file's beginning, and the frame
-    frame: bytes
     header: _Header
+    start: int
+    stop: int
+    last: int  # where the last frame begins
+    n_frames: int
+    longest: int
+    marks: list[tuple[int, int]]  # place in the file and number of a frame, some hundreds apart
+
+
+class _Stated(NamedTuple):
+    """What a frame that holds a header and no audio says; 0 where it says nothing."""
+
+    n_frames: int
+    n_bytes: int
+    n_delayed: int = 0  # samples in front that are no audio
 
 
 class _Lengths(dict[bytes, int]):
@@ -66,156 +102,325 @@ class _Lengths(dict[bytes, int]):
         return self[head]
 
 
-def with_true_length(path: Path) -> bytes | None:
-    """Return the mp3 with a frame in front that tells its length.
+@dataclass(frozen=True)
+class Mpeg:
+    """Frames of one kind, without what is between them.
+
+    Attributes
+    ----------
+    n_samples : int or None
+        Length; None where the first frame states it, and libsndfile knows it better: to the
+        sample.
+    n_there : int
+        Samples that the frames hold. They are fewer than ``n_samples`` if the file breaks off.
+    n_delayed : int
+        Samples in front of these, which an encoder put there.
+    whole_file : bool
+        Whether libsndfile finds by itself what there is.
+    """
+
+    sample_rate_hz: int
+    n_samples: int | None
+    n_there: int
+    n_delayed: int
+    whole_file: bool
+    _runs: tuple[_Run, ...]
+
+    @property
+    def parts(self) -> list[Part]:
+        """What libsndfile has to be given.
+
+        It reads no further than its estimate, which is as much too low as the first frame is
+        longer than the others. Where it has to estimate, the frames come more than once.
+        """
+        parts: list[Part] = [(run.start, run.stop) for run in self._runs]
+        if self.n_samples is None:
+            return parts
+        n_bytes = sum(run.stop - run.start for run in self._runs)
+        return parts * self._times(n_bytes, sum(run.n_frames for run in self._runs))
+
+    def part(self, path: Path, start: int, stop: int) -> tuple[bytes, int] | None:
+        """Return the frames that the samples from start to stop are decoded from.
+
+        Frames are left out between the first two and these samples. The first one may tell a
+        delay, which so shifts these samples as it shifts those of the whole file; the second is
+        the first to be decoded, and what that leaves in the decoder is heard, if only in the
+        last bit.
+
+        Returns
+        -------
+        stream : bytes
+            Decodes bit for bit as the file does.
+        n_dropped : int
+            Sample n of the file is sample n - n_dropped of the stream.
+
+        or None where there is little to leave out, or something else between the frames.
+        """
+        run = self._runs[0]
+        start, stop = start + self.n_delayed, stop + self.n_delayed
+        n_dropped = start // run.header.samples - _FRAMES_BEFORE
+        n_kept = stop // run.header.samples + _FRAMES_AFTER - n_dropped
+        if n_dropped <= 0 or 2 + n_dropped + n_kept > run.n_frames:
+            return None
+        lengths = _Lengths(run.header)
+        with path.open("rb") as file:
+            pieces = []
+            for first, after in ((0, 2), (2 + n_dropped, 2 + n_dropped + n_kept)):
+                at, end = _place(file, run, first, lengths), _place(file, run, after, lengths)
+                file.seek(at)
+                pieces.append(file.read(end - at))
+        stream = b"".join(pieces)
+        times = 1 if self.n_samples is None else self._times(len(stream), 2 + n_kept)
+        return stream * times, n_dropped * run.header.samples - self.n_delayed
+
+    def _times(self, n_bytes: int, n_frames: int) -> int:
+        longest = max(run.longest for run in self._runs)
+        return longest * n_frames // max(n_bytes, 1) + 1
+
+
+def find_mpeg(path: Path) -> list[Mpeg]:
+    """Find the frames of an mp3, mp2 or mp1.
 
     Returns
     -------
-    bytes or None
-        None where the file itself will do: no mp3, or its length is told, or its bit rate is
-        constant.
+    list of Mpeg
+        One for each change of sample rate, channels or layer; most files have one. Empty if it
+        is no such file.
     """
+    status = path.stat()
+    return list(_found(path, status.st_size, (status.st_mtime_ns, status.st_ino)))
+
+
+def after_tags(path: Path) -> int:
+    """Return where the tags end that a file begins with."""
     with path.open("rb") as file:
-        if not file.read(3).startswith((b"ID3", b"\xff")) and path.suffix.lower() != ".mp3":
-            return None
-        first = _find_start(file)
-        if first is None or _tells_length(first.frame) or path.stat().st_size > _LARGEST_FILE:
-            return None
-        lengths = _Lengths(first.header)
-        _, n_frames = _walk(file, first.at, None, lengths)
-        rates = {head[2] >> 4 for head, length in lengths.items() if length}
-        if len(rates) == 1 and first.gap == 0:
-            return None
-        file.seek(first.at)
-        stream = file.read()
-    return _xing_frame(first.frame, n_frames, len(stream)) + stream
+        return _after_tags(file, 0)
 
 
-def without_what_precedes(mp3: BinaryIO, start: int, stop: int) -> tuple[bytes, int] | None:
-    """Return the part of an mp3 that the samples from start to stop are decoded from.
+@lru_cache(maxsize=1)  # one window after the other is decoded from one file
+def _found(path: Path, size: int, _version: tuple[int, int]) -> tuple[Mpeg, ...]:
+    with path.open("rb") as file:
+        if not _may_be_mpeg(file, path.suffix.lower()):
+            return ()
+        runs = list(_runs(file, size))
+        kinds = [list(same) for _, same in groupby(runs, lambda run: run.header.constant)]
+        alone = len(kinds) == 1
+        found = [_judged(file, kind, size if alone else None) for kind in kinds]
+    return tuple(mpeg for mpeg in found if mpeg.n_there > 0)
 
-    Frames are left out between the first two and these samples. The first one tells a delay,
-    which so shifts these samples as it shifts those of the whole file; the second is the first
-    to be decoded, and what that leaves in the decoder is heard, if only in the last bit.
 
-    Returns
-    -------
-    stream : bytes
-        Decodes bit for bit as the file does.
-    n_dropped : int
-        Sample n of the file is sample n - n_dropped of the stream.
+def _may_be_mpeg(file: BinaryIO, suffix: str) -> bool:
+    head = file.read(24)
+    if head[:4] == b"RIFF":
+        return head[20:22] in (b"\x50\0", b"\x55\0")  # WAV that holds layer II or III
+    if not head.startswith((b"ID3", b"\xff")) and suffix not in (".mp3", ".mp2", ".mp1"):
+        return False
+    file.seek(_after_tags(file, 0))
+    return not file.read(4).startswith(_OTHERS)
 
-    or None where that is not certain: what stands before the samples is not frame after frame of
-    one kind, or there is little or nothing to leave out.
+
+def _judged(file: BinaryIO, runs: list[_Run], size: int | None) -> Mpeg:
+    """Decide what tells the length: the first frame's header, or the count of frames.
+
+    The header is believed if the frames are there, or would be had the file not been cut.
+    Otherwise it is left out. ``size`` is that of the file, if it holds these frames only.
     """
-    first = _find_start(mp3)
-    if first is None or first.gap:
+    first = runs[0]
+    rate, samples = first.header.sample_rate_hz, first.header.samples
+    counted = sum(run.n_frames for run in runs)
+    stated, believed = _stated(file, first), counted
+    if stated is not None:
+        counted -= 1
+        believed = counted
+        missing = stated.n_frames - counted
+        tolerance = 1 + int(MISSING_SECONDS_ALLOWED * rate / samples)
+        cut = missing > tolerance and size is not None and _is_cut(stated, runs, missing)
+        by_libsndfile = _stated(file, first, marks=(b"Xing", b"Info")) is not None
+        if by_libsndfile and stated.n_frames and size and (abs(missing) <= tolerance or cut):
+            whole = len(runs) == 1 and first.start in (0, after_id3(file, 0))
+            return Mpeg(rate, None, counted * samples, 0, whole, tuple(runs))
+        if cut:
+            believed = stated.n_frames
+        runs = [_without_first(file, first), *runs[1:]]
+    runs = [run for run in runs if run.n_frames]
+    delayed = stated.n_delayed if stated else 0
+    n_samples, n_there = believed * samples - delayed, counted * samples - delayed
+    return Mpeg(rate, n_samples, n_there, delayed, False, tuple(runs))
+
+
+def _is_cut(stated: _Stated, runs: list[_Run], missing: int) -> bool:
+    """Tell whether frames are missing where the header says so: bytes are, or there is a hole."""
+    if not stated.n_bytes or len(runs) > 1:
+        return True
+    run = runs[0]
+    missing_bytes = run.start + stated.n_bytes - run.stop
+    return missing_bytes > missing / 2 * (run.stop - run.start) / run.n_frames
+
+
+def _without_first(file: BinaryIO, run: _Run) -> _Run:
+    start = run.start + run.header.length
+    marks = [(start, 0), *((at, n - 1) for at, n in run.marks[1:])]
+    file.seek(start)
+    header = _parse(file.read(4), 0) or run.header
+    return run._replace(header=header, start=start, n_frames=run.n_frames - 1, marks=marks)
+
+
+def _stated(
+    file: BinaryIO, run: _Run, marks: Sequence[bytes] = (b"Xing", b"Info", b"VBRI")
+) -> _Stated | None:
+    """Read the header that a first frame may be, in place of audio."""
+    file.seek(run.start)
+    frame = file.read(run.header.length)
+    at = run.header.xing_at
+    if frame[36:40] == b"VBRI" and b"VBRI" in marks and len(frame) >= 54:
+        return _Stated(int.from_bytes(frame[50:54]), int.from_bytes(frame[46:50]))
+    checksum = 0 if frame[1] & 1 else 2
+    if not at or frame[at : at + 4] not in marks or any(frame[4 + checksum : at]):
         return None
-    n_dropped = start // first.header.samples - _FRAMES_BEFORE
-    n_kept = stop // first.header.samples + _FRAMES_AFTER - n_dropped
-    if n_dropped <= 0:
-        return None
-    at, pieces, lengths = first.at, [], _Lengths(first.header)
-    for n_frames, kept in ((2, True), (n_dropped, False), (n_kept, True)):
-        end, n_walked = _walk(mp3, at, n_frames, lengths)
-        if n_walked < n_frames:
-            return None
-        if kept:
-            mp3.seek(at)
-            pieces.append(mp3.read(end - at))
-        at = end
-    return b"".join(pieces), n_dropped * first.header.samples
+    flags, at = int.from_bytes(frame[at + 4 : at + 8]), at + 8
+    told = []
+    for flag, n_bytes in ((1, 4), (2, 4), (4, 100), (8, 4)):
+        told.append(int.from_bytes(frame[at : at + 4]) if flags & flag else 0)
+        at += n_bytes if flags & flag else 0
+    delay = int.from_bytes(frame[at + 21 : at + 23]) >> 4
+    by_lame = frame[at : at + 4] in (b"LAME", b"Lavc", b"Lavf", b"L3.9")
+    return _Stated(told[0], told[1], delay + _DECODER_DELAY if by_lame else 0)
 
 
-def _find_start(file: BinaryIO) -> _Start | None:
-    file.seek(0)
-    tag = _after_id3(file.read(10))
-    file.seek(tag)
-    beginning = file.read(_LARGEST_GAP + 4096)
-    gap = _first_frame(beginning)
-    if gap is None:
-        return None
-    header = _parse(beginning, gap)
-    return header and _Start(tag + gap, gap, beginning[gap : gap + header.length], header)
+# --- walking over the frames -----------------------------------------------------------------
 
 
-def _after_id3(beginning: bytes) -> int:
-    """Return where an ID3v2 tag ends."""
-    if beginning[:3] != b"ID3" or len(beginning) < 10:
-        return 0
-    if max(beginning[3], *beginning[6:10]) > 0x7F:  # libmpg123 does not take it for a tag
-        return 0
-    size = 0
-    for byte in beginning[6:10]:
-        size = size << 7 | byte
-    return size + (20 if beginning[5] & 0x10 else 10)
+def _runs(file: BinaryIO, size: int) -> Iterator[_Run]:
+    """Find all frames; what does not belong to two others of its kind is garbage."""
+    garbage, start = _MOST_GARBAGE, _after_tags(file, 0)
+    at = _next_frame(file, start if start < size else 0, garbage)  # no tag is longer
+    for _ in range(_MOST_RUNS):
+        if at is None:
+            return
+        run = _walk(file, at, size)
+        after = _after_tags(file, run.stop)
+        at = _next_frame(file, after, 0)
+        if at is None:
+            # The last frame may be cut off, and the next ones begin where its end would be.
+            at = _next_frame(file, run.last + 4, run.stop - run.last - 4)
+            if at is not None:
+                run = run._replace(stop=run.last, n_frames=run.n_frames - 1)
+        if at is None and garbage > 0:
+            at = _next_frame(file, after, garbage)
+            garbage -= (at or after) - after
+        yield run
 
 
-def _first_frame(data: bytes) -> int | None:
+def _next_frame(file: BinaryIO, at: int, most_garbage: int) -> int | None:
     """Find a frame header that two others follow, at once or after zeros or garbage."""
-    at = data.find(b"\xff")
-    while 0 <= at < _LARGEST_GAP:
-        header = _parse(data, at)
-        if header is not None and _followed(data, at, header):
-            return at
-        at = data.find(b"\xff", at + 1)
+    for garbage in sorted({0, min(2**16, most_garbage), most_garbage}):
+        file.seek(at)
+        data = file.read(garbage + _THREE_FRAMES)
+        for found in _SYNC.finditer(data):
+            if found.start() > garbage:
+                break
+            if _is_followed(data, found.start()):
+                return at + found.start()
     return None
 
 
-def _followed(data: bytes, at: int, header: _Header) -> bool:
+def _after_tags(file: BinaryIO, at: int) -> int:
+    """Return where tags end that begin here, several in a row."""
+    for _ in range(_MOST_TAGS):
+        file.seek(at)
+        head = file.read(32)
+        if head.startswith(b"TAG"):
+            after = at + (227 if head[3:4] == b"+" else 128)
+        elif head.startswith(b"APETAGEX") and len(head) == 32 and head[23] & 0x20:
+            after = at + 32 + int.from_bytes(head[12:16], "little")
+        else:
+            after = after_id3(file, at)
+        if after == at:
+            break
+        at = after
+    return at
+
+
+def after_id3(file: BinaryIO, at: int) -> int:
+    """Return where an ID3v2 tag ends, if one begins here."""
+    file.seek(at)
+    head = file.read(10)
+    if head[:3] != b"ID3" or len(head) < 10:
+        return at
+    if max(head[3], *head[6:10]) > 0x7F:  # libmpg123 does not take it for a tag
+        return at
+    size = 0
+    for byte in head[6:10]:
+        size = size << 7 | byte
+    return at + size + (20 if head[5] & 0x10 else 10)
+
+
+def _is_followed(data: bytes, at: int) -> bool:
+    """Tell a frame header that two others of its kind follow."""
+    first = header = _parse(data, at)
     for _ in range(2):
-        at += header.length
-        following = _parse(data, at)
-        if following is None or following.constant != header.constant:
+        if header is None or first is None:
             return False
-        header = following
+        at += header.length
+        header = _parse(data, at)
+        if header is None or header.constant != first.constant:
+            return False
     return True
 
 
-def _parse(data: bytes, at: int) -> _Header | None:
-    """Read a layer III frame header, or None if there is none."""
-    if at + 4 > len(data):
-        return None
-    word = int.from_bytes(data[at : at + 4])
-    version, layer = word >> 19 & 3, word >> 17 & 3
-    rate, frequency = word >> 12 & 15, word >> 10 & 3
-    if word >> 21 != 0x7FF or version == 1 or layer != 1 or rate in (0, 15) or frequency == 3:
-        return None
-    mpeg1 = version == 3
-    bit_rate = (_MPEG1_KBPS if mpeg1 else _MPEG2_KBPS)[rate] * 1000
-    hz = _MPEG1_HZ[frequency] >> _HALVINGS[version]
-    samples = 1152 if mpeg1 else 576
-    mono = word >> 6 & 3 == 3
-    side = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    length = samples // 8 * bit_rate // hz + (word >> 9 & 1)
-    return _Header(length, bit_rate, samples, side, word & 0xFFFE_0C00 | mono)
-
-
-def _tells_length(frame: bytes) -> bool:
-    return any(mark in frame[:200] for mark in (b"Xing", b"Info", b"VBRI"))
-
-
-def _walk(file: BinaryIO, at: int, at_most: int | None, lengths: _Lengths) -> tuple[int, int]:
-    """Go from header to header; return where that ends, and after how many frames."""
-    n_frames = 0
-    while n_frames != at_most:
+def _walk(file: BinaryIO, start: int, size: int) -> _Run:
+    """Go from header to header, as far as one frame follows the other and is complete."""
+    file.seek(start)
+    first = _parse(file.read(4), 0)
+    if first is None:
+        raise ValueError("not a frame header")
+    lengths, marks = _Lengths(first), []
+    at, last, n_frames = start, start, 0
+    while True:
         file.seek(at)
         block, within, before = file.read(_BLOCK), 0, n_frames
-        while n_frames != at_most and (length := lengths[block[within : within + 4]]):
+        begun = 0
+        while length := lengths[block[within : within + 4]]:
+            begun = within
             within += length
             n_frames += 1
         if n_frames == before:
             break
-        at += within
-    return at, n_frames
+        marks.append((at, before))
+        at, last = at + within, at + begun
+    if at > size:
+        at, n_frames = last, n_frames - 1
+    return _Run(first, start, at, last, n_frames, max(lengths.values()), marks)
 
 
-def _xing_frame(header: bytes, n_frames: int, n_bytes: int) -> bytes:
-    """Make an empty frame of the stream's kind that tells how many frames follow."""
-    # A middling bit rate (index 9), no padding, no checksum: room for what is to be told.
-    head = bytes((header[0], header[1] | 1, 9 << 4 | header[2] & 0x0C, header[3]))
-    parsed = _parse(head, 0)
-    if parsed is None:
-        raise ValueError("not a frame header")
-    told = b"Xing" + struct.pack(">III", 3, n_frames, n_bytes + parsed.length)
-    return (head + bytes(parsed.side_information) + told).ljust(parsed.length, b"\0")
+def _place(file: BinaryIO, run: _Run, index: int, lengths: _Lengths) -> int:
+    """Return where a frame of a run begins, from the nearest mark on."""
+    at, n = run.marks[bisect_right(run.marks, index, key=lambda mark: mark[1]) - 1]
+    file.seek(at)
+    block, within = file.read(_BLOCK + _THREE_FRAMES), 0
+    for _ in range(index - n):
+        within += lengths[block[within : within + 4]]
+    return at + within
+
+
+def _parse(data: bytes, at: int) -> _Header | None:
+    """Read a frame header, or None if there is none."""
+    if at + 4 > len(data):
+        return None
+    word = int.from_bytes(data[at : at + 4])
+    version, layer = word >> 19 & 3, 4 - (word >> 17 & 3)
+    rate, frequency = word >> 12 & 15, word >> 10 & 3
+    if word >> 21 != 0x7FF or version == 1 or layer == 4 or rate in (0, 15) or frequency == 3:
+        return None
+    mpeg = "MPEG 1" if version == 3 else "MPEG 2"
+    bit_rate = _KBPS[mpeg, layer][rate - 1] * 1000
+    hz = _HZ[frequency] >> _HALVINGS[version]
+    padding = word >> 9 & 1
+    samples = {1: 384, 2: 1152, 3: 1152 if version == 3 else 576}[layer]
+    if layer == 1:
+        length = (12 * bit_rate // hz + padding) * 4
+    else:
+        length = samples // 8 * bit_rate // hz + padding
+    mono = word >> 6 & 3 == 3
+    side = (17 if mono else 32) if version == 3 else (9 if mono else 17)
+    return _Header(length, samples, hz, 4 + side if layer == 3 else 0, word & 0xFFFE_0C00 | mono)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from genreclf.classifiers import EvenLda
 from genreclf.config import Config, Lda
-from genreclf.errors import TableError
-from genreclf.evaluation import NO_GROUPS, Evaluation
+from genreclf.errors import TableError, shortened
+from genreclf.evaluation import NO_GROUPS, Evaluation, TestSet
 from genreclf.formats import import_pyarrow, table_parts
+from genreclf.leaks import leak_notes
 from genreclf.model import Model
 from genreclf.table import Columns, FeatureTable, in_one, load_table
 
@@ -110,18 +111,28 @@ def evaluate_in_parts(path: Path, columns: Columns, config: Config) -> Evaluatio
     test = parts.sample(MOST_TESTED, lambda part: _held_out(part, config.seed))
     if not len(test):
         raise TableError(f"{path}: too few groups to hold any out; leave out --out-of-core")
-    evaluation = model.evaluate(test)
-    n_unknown = len(test) - len(evaluation.held_out.rows)
+    known = np.isin(test.labels, model.genres)
+    evaluation = model.evaluate(test.take(known))
+    warnings = leak_notes(test) + ([] if test.has_groups else [NO_GROUPS])
+    if n_unscored := int((~known).sum()):
+        genres = shortened(", ".join(sorted(set(test.labels[~known]))), 300)
+        warnings.append(
+            f"not tested: {n_unscored} tracks of {genres}; all groups of these genres were held "
+            "out, so these tracks are not in the accuracy"
+        )
     notes = [
-        f"trained on nine of ten groups, measured on {len(test)} tracks of the others; copies of "
-        "one recording are not looked for out of core"
+        f"trained on nine of ten groups, measured on {len(evaluation.held_out.rows)} tracks of the "
+        "others; copies of one recording in both parts are not looked for out of core"
     ]
-    if n_unknown:
-        notes.append(f"{n_unknown} tracks are left out: their genre is in held-out groups only")
-    if not test.has_groups:
-        notes.append(NO_GROUPS)
-    splits = {"kind": "held-out", "n_folds": 1, "seed": config.seed, "n_unscored": n_unknown}
-    return replace(evaluation, splits=splits, notes=[*test.notes, *notes])
+    splits = {"kind": "held-out", "n_folds": 1, "seed": config.seed, "n_unscored": n_unscored,
+              "grouped": test.has_groups}  # fmt: skip
+    rows = np.arange(len(test))
+    test_set = TestSet(rows, test.paths, np.full(len(test), "", dtype=object), test.labels)
+    held_out = replace(evaluation.held_out, rows=np.flatnonzero(known))
+    return replace(
+        evaluation, held_out=held_out, test_set=test_set, splits=splits,
+        notes=[*test.notes, *notes, *warnings], warnings=warnings,
+    )  # fmt: skip
 
 
 def _checked(path: Path, columns: Columns, config: Config) -> _Parts:

@@ -98,7 +98,10 @@ def _prepare(output: Path) -> dict[str, str]:
 
 def _digest(chunk: Sequence[Track], config: Config) -> str:
     """Tell a part's tracks from any others, from their files of other times, and other features."""
-    facts = [[identity(track, config.fingerprint), track.label, track.group] for track in chunk]
+    facts = [
+        [identity(track, config.fingerprint), track.label, track.group, *track.assignments]
+        for track in chunk
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

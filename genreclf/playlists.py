@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreclf.audio import describe
-from genreclf.errors import AudioError, escaped, one_line
-from genreclf.files import written_whole
+from genreclf.errors import AudioError, decoded, is_plain, one_line
+from genreclf.files import on_disk, written_whole
 from genreclf.tags import clean, read_tags
 from genreclf.workers import WorkerError, Workers
 
 __all__ = ["Playlists", "Song", "file_name"]
 
-LONGEST_NAME = 80  # characters, of four bytes each at most; file systems take 255 bytes
+LONGEST_NAME = 80  # characters
+LONGEST_NAME_BYTES = 240  # file systems take 255, and a number and a suffix follow
 _PUNCTUATION = set(" -_&+.,'()!")
 # Names that Windows keeps for devices, whatever their suffix.
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10)}
@@ -35,9 +36,12 @@ class Playlists:
     ----------
     folder : Path
         Made where there is none.
+    n_replaced : int
+        How many of the playlists that ``write`` wrote took the place of older ones.
     """
 
     folder: Path
+    n_replaced: int = 0
     _tracks: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, name: str, path: str) -> None:
@@ -66,16 +70,17 @@ class Playlists:
         taken: set[str] = set()
         for name in sorted(self._tracks):
             paths = self._tracks[name]
-            fit = [path for path in paths if escaped(path) == path]
-            left_out += [path for path in paths if escaped(path) != path]
+            fit = [path for path in paths if is_plain(decoded(path))]
+            left_out += [path for path in paths if not is_plain(decoded(path))]
             if not fit:
                 continue
-            file = self.folder / f"{_free(file_name(name), taken)}.m3u8"
+            file = self.folder / on_disk(f"{_free(file_name(name), taken)}.m3u8")
+            self.n_replaced += file.exists()
             with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
                 lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
                 for path, song in workers.map(_song, fit):
                     told = Song(None, "") if isinstance(song, WorkerError) else song
-                    lines.write(_entry(told, path, self.folder))
+                    lines.write(decoded(_entry(told, path, self.folder)))
             written.append(file)
         return written, left_out
 
@@ -84,7 +89,8 @@ def file_name(genre: str) -> str:
     """Make a file name of a genre, without a suffix, that is one on every system."""
     text = unicodedata.normalize("NFC", genre)
     kept = (char if char.isalnum() or char in _PUNCTUATION else "_" for char in text)
-    name = "".join(kept)[:LONGEST_NAME].strip(" .") or "_"
+    cut = "".join(kept)[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    name = cut.strip(" .") or "_"
     return f"{name}_" if name.partition(".")[0].casefold() in _DEVICES else name
 
 
@@ -111,7 +117,7 @@ def _song(path: str) -> Song:
 
 def _entry(song: Song, path: str, folder: Path) -> str:
     length = -1 if song.seconds is None else round(song.seconds)
-    title = song.title or clean(Path(path).stem)
+    title = song.title or clean(decoded(Path(path).stem))
     return f"#EXTINF:{length},{title}\n{_relative(path, folder)}\n"
 
 

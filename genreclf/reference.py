@@ -41,7 +41,8 @@ def librosa_features(path: Path, config: ExtractionConfig) -> dict[str, Array]:
     features: dict[str, Array] = {}
     for view in config.each_view:
         recipes = _recipes(librosa, _load(librosa, path, view), view)
-        features |= {name: recipes[name]() for name in view.features.select if name in recipes}
+        with np.errstate(invalid="ignore", divide="ignore"):  # its tempo may be one of NaN
+            features |= {name: recipes[name]() for name in view.features.select if name in recipes}
     return features
 
 

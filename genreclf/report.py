@@ -1,13 +1,18 @@
 """What a person reads: evaluations, tables, models and audio files as text."""
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.markup import escape
-from rich.table import Table
+from rich.measure import Measurement
+from rich.table import Column, Table
+from rich.text import Text
 
 from genreclf.errors import one_line
 
@@ -35,6 +40,7 @@ __all__ = [
     "table_report",
     "timeline_report",
     "variants_report",
+    "without_groups",
 ]
 
 _KINDS = {
@@ -48,8 +54,96 @@ _KINDS = {
 
 
 def printable(text: object) -> str:
-    """Replace what would steer a terminal, break a line, or be taken for rich's markup."""
-    return escape(one_line(text))
+    """Replace what would steer a terminal, break a line, or be taken for rich's markup.
+
+    What standard output has no character for is escaped here, before columns get their width.
+    """
+    return escape(_shown(one_line(text)))
+
+
+def _shown(text: str, instead: str | None = None) -> str:
+    """Return a text as standard output can show it: escaped, or something else in its place."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    fitting = text.encode(encoding, "backslashreplace").decode(encoding)
+    return fitting if instead is None or fitting == text else instead
+
+
+class Records(Table):
+    """A table that loses its lines where the console is too narrow for it, and then its columns.
+
+    In place of columns, each row is a list of its cells with their names.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Print the table, or its rows one below the other."""
+        if not self._fits(console, options):
+            self.box, self.padding, self.pad_edge = None, (0, 1, 0, 0), False
+        if self._fits(console, options):
+            yield from super().__rich_console__(console, options)
+            return
+        for cells in zip(*(column.cells for column in self.columns), strict=True):
+            name = Column(max_width=options.max_width // 3)
+            grid = Table.grid(name, Column(overflow="fold"), padding=(0, 2))
+            for column, cell in zip(self.columns, cells, strict=True):
+                if cell != "":
+                    whole = escape(cell.path) if isinstance(cell, FilePath) else cell
+                    grid.add_row(column.header, whole)
+            yield grid
+            yield ""
+
+    def _fits(self, console: Console, options: ConsoleOptions) -> bool:
+        """Tell whether there is room for each column's longest word."""
+        wide = options.update(max_width=_ANY_WIDTH)
+        return self.__rich_measure__(console, wide).minimum <= options.max_width
+
+
+_ANY_WIDTH = 10_000
+_NAME_WIDTH = 30  # of a file's name, that a table has to have room for
+
+
+@dataclass(frozen=True)
+class FilePath:
+    """A path in a column of a table, which loses its beginning first where it is too long.
+
+    Its end tells it apart from others.
+    """
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The last part."""
+        return self.path.replace("\\", "/").rpartition("/")[2]
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Ask for room for the name at least."""
+        longest = cell_len(self.path)
+        return Measurement(min(longest, 1 + cell_len(self.name), _NAME_WIDTH), longest)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Print as much of it as there is room for."""
+        yield Text(self.fitted(options.max_width), no_wrap=True)
+
+    def fitted(self, width: int) -> str:
+        """Leave out the beginning, or the middle of a name that is too long by itself."""
+        if cell_len(self.path) <= width:
+            return self.path
+        gap = _shown("…", "...")
+        room = max(width - len(gap), 0)
+        head = 0 if cell_len(self.name) <= room else room // 2
+        return set_cell_size(self.name, head) + gap + _tail(self.path, room - head)
+
+
+def _tail(text: str, width: int) -> str:
+    """Return the end of a text, so many columns of a terminal wide."""
+    start = len(text)
+    while start and cell_len(text[start - 1 :]) <= width:
+        start -= 1
+    return text[start:]
+
+
+def _path(text: object) -> FilePath:
+    return FilePath(_shown(one_line(text)))
 
 
 def evaluation_report(result: dict[str, Any], console: Console) -> None:
@@ -60,7 +154,13 @@ def evaluation_report(result: dict[str, Any], console: Console) -> None:
     console.print(_per_genre_table(result))
     console.print(_confusion_table(result, console.width))
     console.print(_reliability_table(result))
-    _print_notes(result["notes"], console)
+    told = result.get("warnings", [])
+    _print_notes([text for text in result["notes"] if text not in told], console)
+
+
+def without_groups(splits: dict[str, Any]) -> bool:
+    """Tell whether tracks of one group may have been on both sides of our own folds."""
+    return splits.get("kind") == "stratified" or not splits.get("grouped", True)
 
 
 def how_measured(splits: dict[str, Any]) -> str:
@@ -90,26 +190,37 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
             f"{'more' if points >= 0 else 'less'}; the figure above is the one to expect "
             "on artists or albums not heard before",
         )
+    # Beside the accuracy, which they are about.
+    lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]
     if "permutation_p_value" in result:
         lines.append(f"so high an accuracy by chance: p = {result['permutation_p_value']:.2g}")
     if "threshold" in result:
-        lines.append(
-            "{coverage:.1%} of the tracks get a confidence of {confidence:.1%} or more, and "
-            "{precision:.1%} of those are right ({target_precision:.0%} asked for)".format(
-                **result["threshold"]
-            )
+        found = result["threshold"]
+        some = (
+            f"{found['coverage']:.1%} of the tracks get a confidence of {found['confidence']:.1%} "
+            f"or more, and {found['precision']:.1%} of those are right"
         )
-    elif "suggested_threshold" in result:
+        everything = f"no answer has to be withheld: {found['precision']:.1%} are right"
         lines.append(
-            "answers of less than {confidence:.1%} are more often wrong than right; predict "
-            "--threshold auto withholds them, and {precision:.1%} of the others are right "
-            "({coverage:.1%} of the tracks)".format(**result["suggested_threshold"])
+            f"{some if found['confidence'] else everything} "
+            f"({100 * found['target_precision']:.6g}% asked for){_ungrouped_clause(result)}"
+        )
+    elif "suggested_threshold" in result and result["accuracy"] < 1:
+        found = result["suggested_threshold"]
+        lines.append(
+            f"answers of less than {found['confidence']:.1%} are more often wrong than right; "
+            f"predict --threshold auto withholds them, and {found['precision']:.1%} of the others "
+            f"are right ({found['coverage']:.1%} of the tracks){_ungrouped_clause(result)}"
         )
     return lines
 
 
+def _ungrouped_clause(result: dict[str, Any]) -> str:
+    return "; measured without groups" if without_groups(result["splits"]) else ""
+
+
 def _per_genre_table(result: dict[str, Any]) -> Table:
-    table = Table("genre", *(_right(name) for name in ("precision", "recall", "F1", "tracks")))
+    table = Records("genre", *(_right(name) for name in ("precision", "recall", "F1", "tracks")))
     for genre, scores in result["per_genre"].items():
         table.add_row(
             printable(genre),
@@ -123,7 +234,8 @@ def _reliability_table(result: dict[str, Any]) -> Table:
     """Compare what the predictions say of themselves with how often they are right."""
     error = result["expected_calibration_error"]
     columns = (_right(name) for name in ("confidence", "tracks", "on average", "right"))
-    table = Table(*columns, title=f"confidence, off by {100 * error:.1f} points on average")
+    title = f"confidence, off by {100 * error:.1f} points on average{_ungrouped_clause(result)}"
+    table = Records(*columns, title=title)
     for part in result["reliability"]:
         table.add_row(
             f"{part['low']:.0%} to {part['high']:.0%}", str(part["n"]),
@@ -151,13 +263,11 @@ def _confusion_table(result: dict[str, Any], width: int) -> Table:
 
 def _cell(n: int, *, diagonal: bool) -> str:
     if not n:
-        return "·"
+        return _shown(NOTHING, ".")
     return f"[bold]{n}[/bold]" if diagonal else str(n)
 
 
-def _right(name: str) -> Any:
-    from rich.table import Column
-
+def _right(name: str) -> Column:
     return Column(name, justify="right", no_wrap=True)
 
 
@@ -174,7 +284,7 @@ def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
     """One row a file: the genre, how sure, the runners-up, and whether it is like nothing known."""
     any_novel = any(prediction.novel for prediction in predictions)
     any_explained = any(prediction.explanation for prediction in predictions)
-    table = Table("file", "genre", _right("confidence"))
+    table = Records("file", "genre", _right("confidence"))
     if top > 1:
         table.add_column("then")
     if any_explained:
@@ -183,11 +293,12 @@ def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
         table.add_column("note")
     for prediction in predictions:
         ranked = list(prediction.probabilities.items())
-        # Where the answer is "unknown", what was most probable comes first of the others.
-        first = int(prediction.genre == ranked[0][0])
-        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[first:top])
-        cells = [printable(prediction.path), printable(prediction.genre)]
-        cells.append(f"{prediction.confidence:.0%}")
+        others = ", ".join(f"{printable(genre)} {p:.0%}" for genre, p in ranked[1:top])
+        cells: list[str | FilePath] = [_path(prediction.path), printable(prediction.genre)]
+        # The confidence is not that of "unknown": name the genre that it belongs to.
+        withheld = prediction.genre != ranked[0][0]
+        of = f"{printable(ranked[0][0])} " if withheld else ""
+        cells.append(f"{of}{prediction.confidence:.0%}")
         cells += [others] if top > 1 else []
         cells += [_reasons(prediction.explanation)] if any_explained else []
         cells += ["novel" if prediction.novel else ""] if any_novel else []
@@ -207,6 +318,7 @@ def _reasons(explanation: dict[str, float]) -> str:
 _STRIP_WIDTH = 60
 _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SILENT = "silence"
+NOTHING = "·"
 
 
 def timeline_report(timeline: "Timeline", console: Console) -> None:
@@ -214,14 +326,18 @@ def timeline_report(timeline: "Timeline", console: Console) -> None:
 
     Each sign of the strip is as long a part of the track as the others.
     """
+    from genreclf.model import UNKNOWN  # which has made the timeline, and is heavy
+
     runs = timeline.runs()
     genres = dict.fromkeys(run.genre for run in runs if run.genre is not None)
     signs: dict[str | None, str] = dict(zip(genres, _SIGNS, strict=False))
-    table = Table("", _right("from"), _right("to"), "genre", _right("confidence"))
+    table = Records("", _right("from"), _right("to"), "genre", _right("confidence"))
     if any(run.novel for run in runs):
         table.add_column("note")
     for run in runs:
-        sure = "" if run.confidence is None else f"{run.confidence:.0%}"
+        # The confidence of an answer that is withheld is not that of "unknown".
+        withheld = run.confidence is None or run.genre == UNKNOWN
+        sure = "" if withheld else f"{run.confidence:.0%}"
         cells = [_clock(run.start), _clock(run.stop), printable(run.genre or SILENT), sure]
         noted = (["novel"] if run.novel else [""]) if len(table.columns) > len(cells) + 1 else []
         table.add_row(_sign(run.genre, signs), *cells, *noted)
@@ -235,7 +351,7 @@ def timeline_report(timeline: "Timeline", console: Console) -> None:
 
 
 def _sign(genre: str | None, signs: dict[str | None, str]) -> str:
-    return "·" if genre is None else signs.get(genre, "?")
+    return _shown(NOTHING, ".") if genre is None else signs.get(genre, "?")
 
 
 def _clock(seconds: float) -> str:
@@ -254,6 +370,8 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         ("frames", _kept(table.config) if table.frames is not None else "none kept"),
         ("configuration", table.config.fingerprint if table.config else "none: from elsewhere"),
     ]
+    if table.assignments:
+        facts.insert(3, ("folds, splits", ", ".join(table.assignments)))
     _print_facts(facts, console)
     if table.config:
         _print_config(table.config.to_dict(), console)
@@ -335,10 +453,10 @@ def audit_report(audit: "Audit", console: Console, most: int) -> None:
 
 
 def _doubtful_table(findings: "Sequence[Finding]") -> Table:
-    table = Table("file", "label", _right("probability"), "predicted", _right("probability"))
+    table = Records("file", "label", _right("probability"), "predicted", _right("probability"))
     for found in findings:
         table.add_row(
-            printable(found.path), printable(found.label), f"{found.label_confidence:.1%}",
+            _path(found.path), printable(found.label), f"{found.label_confidence:.1%}",
             printable(found.predicted), f"{found.confidence:.0%}",
         )  # fmt: skip
     return table
@@ -352,12 +470,12 @@ def _by_recording(findings: "Iterable[Finding]") -> "list[list[Finding]]":
 
 
 def _copies_table(copies: "Iterable[Sequence[Finding]]") -> Table:
-    table = Table("copies", "file", "label", _right("distance"))
+    table = Records("copies", "file", "label", _right("distance"))
     for tracks in copies:
         kind = f"{tracks[0].kind}{', labels differ' if tracks[0].labels_differ else ''}"
         for i, found in enumerate(tracks):
             table.add_row(
-                "" if i else kind, printable(found.path), printable(found.label),
+                "" if i else kind, _path(found.path), printable(found.label),
                 f"{found.distance:.2f}", end_section=i == len(tracks) - 1,
             )  # fmt: skip
     return table
@@ -373,9 +491,14 @@ def audio_report(
     strategy: str,
     tags: dict[str, str],
     features: dict[str, float],
+    *,
+    show_all: bool,
     console: Console,
 ) -> None:
-    """Print what an audio file is, which seconds of it are used and why, and its features."""
+    """Print what an audio file is, which seconds of it are used and why, and its features.
+
+    Without ``show_all``, only those features that are no statistics over frames.
+    """
     info = excerpts[0].info
     facts = [
         ("duration", f"{info.seconds:.2f} s"),
@@ -386,10 +509,14 @@ def audio_report(
         *(("excerpt", _span(excerpt)) for excerpt in excerpts),
     ]
     _print_facts(facts, console)
-    table = Table("feature", _right("value"))
-    for name, value in features.items():
+    table = Records("feature", _right("value"))
+    shown = {name: value for name, value in features.items() if show_all or name.count(".") == 1}
+    for name, value in shown.items():
         table.add_row(name, f"{value:.6g}")
-    console.print(table)
+    if shown:
+        console.print(table)
+    if n_others := len(features) - len(shown):
+        console.print(f"and {n_others} more features (--all)", highlight=False)
 
 
 def _span(excerpt: "Excerpt") -> str:
@@ -400,7 +527,7 @@ def _span(excerpt: "Excerpt") -> str:
 
 def comparison_report(differences: dict[str, float], console: Console) -> None:
     """Print how far each feature is from librosa's, relative to its largest value."""
-    table = Table("feature", _right("largest relative difference"))
+    table = Records("feature", _right("largest relative difference"))
     for name, difference in differences.items():
         table.add_row(name, f"{difference:.1e}")
     console.print(table)
@@ -427,7 +554,7 @@ def _variants_table(result: dict[str, Any]) -> Table:
         difference["variant"]: difference for difference in result["comparisons"]
     }  # fmt: skip
     columns = ["columns", "accuracy", "95 %", *(_DIFFERENCE if found else ())]
-    table = Table("variant", *map(_right, columns), *(["verdict"] if found else []))
+    table = Records("variant", *map(_right, columns), *(["verdict"] if found else []))
     for variant in result["variants"]:
         low, high = variant["accuracy_ci95"]
         cells = [
@@ -444,7 +571,7 @@ def _variants_table(result: dict[str, Any]) -> Table:
 
 
 def _pairs_table(result: dict[str, Any]) -> Table:
-    table = Table("variant", "against", *map(_right, _DIFFERENCE), "verdict")
+    table = Records("variant", "against", *map(_right, _DIFFERENCE), "verdict")
     for found in result["comparisons"]:
         names = printable(found["variant"]), printable(found["reference"])
         table.add_row(*names, *_difference_cells(found))
@@ -495,8 +622,9 @@ def _equals(p_value: float) -> str:
 def _which_test(found: Sequence[dict[str, Any]], result: dict[str, Any]) -> list[str]:
     """Say what decides, and why."""
     n_folds = len(result["splits"]["n_test"])
-    units = "groups" if result["n_groups"] else "tracks"
     n_units = found[0]["permutation"]["n_units"]
+    single = "tracks" if n_units == result["n_tracks"] else "recordings"
+    units = "groups" if result["n_groups"] else single
     lines = []
     if any(difference["test"] == "t" for difference in found):
         lines.append(

@@ -12,6 +12,8 @@ __all__ = ["LogScaler", "measures_spread"]
 
 Doubles = NDArray[np.float64]
 
+_LEAST = np.finfo(np.float64).tiny  # of zero there is no logarithm
+
 # Names of columns that hold a variance or a standard deviation, or an average of such.
 _SPREAD = re.compile(
     r"[._](var|std)([._](mean|median|min|max))?$"
@@ -69,7 +71,7 @@ class LogScaler(TransformerMixin, BaseEstimator):
             raise ValueError(f"logarithmic is of {len(chosen)} columns, X of {values.shape[1]}")
         positive = np.where(values > 0, values, np.inf).min(axis=0)
         smallest = np.where(np.isfinite(positive), positive, 1)
-        self.floor_ = np.where(chosen, smallest / 1000, np.nan)
+        self.floor_ = np.where(chosen, np.maximum(smallest / 1000, _LEAST), np.nan)
         values = self._logarithms(values)
         self.mean_, spread = values.mean(axis=0), values.std(axis=0)
         self.spread_ = np.where(spread > 1e-9 * np.abs(self.mean_), spread, 1)

@@ -3,13 +3,23 @@
 import csv
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from genreclf.errors import TableError
+from genreclf.csvtext import read_rows
+from genreclf.errors import TableError, shortened
+from genreclf.files import on_disk
 
-__all__ = ["AUDIO_SUFFIXES", "CODEC_SUFFIXES", "Sources", "Track", "find_tracks", "groups_of"]
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "CODEC_SUFFIXES",
+    "Sources",
+    "Track",
+    "find_tracks",
+    "found_in_paths",
+    "is_assignment",
+]
 
 # What libsndfile decodes, by the suffixes in use. Kept as a list of our own, because asking
 # soundfile would cost its import in every command that looks for files.
@@ -36,11 +46,14 @@ class Track:
     """One piece of music: where it is, what it is called, and what it belongs with.
 
     ``group`` holds together what must not straddle folds: an artist, an album, a recording.
+    ``assignments`` are the columns of folds and splits that a manifest has, with what they say of
+    this track, the empty string for nothing.
     """
 
     path: Path
     label: str | None = None
     group: str | None = None
+    assignments: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +77,12 @@ def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> S
         over and counted. A file named outright becomes a track whatever its name, also when it
         does not exist: decoding will say so.
     labels : "folder", "tags", "none", or path of a manifest
-        ``"folder"`` takes each file's parent folder's name; tags are for ``label_tracks`` to read.
-        A manifest is a CSV file with columns ``path,label[,group]``, its paths relative to the
-        manifest.
+        ``"folder"`` takes the name of the first folder below the given one, ``blues`` of
+        ``music/blues/artist/a.mp3`` where ``music`` was given; of a file directly in the given
+        folder, that folder's own name; of a file given by name, its parent folder's. Tags are for
+        ``label_tracks`` to read. A manifest is a CSV file with columns ``path,label[,group]``, its
+        paths relative to the manifest; columns of folds and splits (``is_assignment``) go with
+        its tracks.
 
     Returns
     -------
@@ -75,22 +91,21 @@ def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> S
     Raises
     ------
     TableError
-        If the manifest cannot be read.
+        If the manifest cannot be read, or a file has two labels.
     """
-    files: list[Path] = []
+    tracks: list[Track] = []
     passed_over = 0
     for path in map(Path, paths):
-        if path.is_dir():
-            found, others = _search(path)
-            files += found
-            passed_over += others
+        found, others = _search(path) if path.is_dir() else ([path], 0)
+        passed_over += others
+        if labels == "folder":
+            tracks += [Track(file, _folder_label(file, path)) for file in found]
         else:
-            files.append(path)
-    tracks = [Track(path) for path in files]
-    if labels in ("none", "tags"):
-        return Sources(tracks, passed_over)
+            tracks += map(Track, found)
     if labels == "folder":
-        return Sources([_with_folder_label(track) for track in tracks], passed_over)
+        _check_labels(tracks)
+    if labels in ("folder", "none", "tags"):
+        return Sources(tracks, passed_over)
     return _with_manifest(tracks, passed_over, Path(labels))
 
 
@@ -102,8 +117,20 @@ def read_path_list(lines: Iterable[str]) -> Iterator[Path]:
             yield Path(name)
 
 
-def groups_of(paths: Iterable[str], pattern: str) -> list[str]:
+def is_assignment(column: str) -> bool:
+    """Tell by its name whether a column holds folds or a split: ``fold``, ``artist_split``."""
+    return column.lower().endswith(("fold", "folds", "split"))
+
+
+def found_in_paths(paths: Iterable[str], pattern: str, what: str) -> list[str]:
     """Return what the first parenthesis of a regular expression (or all of it) finds in paths.
+
+    Parameters
+    ----------
+    paths : iterable of str
+    pattern : str
+    what : "label" or "group"
+        What is looked for.
 
     Returns
     -------
@@ -116,16 +143,15 @@ def groups_of(paths: Iterable[str], pattern: str) -> list[str]:
         If it is no regular expression, or matches no path.
     """
     paths = list(paths)
+    option = f"--{what}-regex {pattern}"
     try:
         found = [re.search(pattern, path) for path in paths]
     except re.error as error:
-        raise TableError(f"--group-regex {pattern}: no regular expression: {error}") from None
-    groups = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
-    if not any(groups):
-        raise TableError(
-            f"--group-regex {pattern}: finds no group in any path, the first being {paths[0]}"
-        )
-    return groups
+        raise TableError(f"{option}: no regular expression: {error}") from None
+    texts = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
+    if not any(texts):
+        raise TableError(f"{option}: finds no {what} in any path, the first being {paths[0]}")
+    return texts
 
 
 def _search(folder: Path) -> tuple[list[Path], int]:
@@ -145,22 +171,54 @@ def _search(folder: Path) -> tuple[list[Path], int]:
     return files, passed_over
 
 
-def _with_folder_label(track: Track) -> Track:
+def _folder_label(file: Path, given: Path) -> str | None:
+    """Name the first folder below the given path, or the one that the file is in."""
+    below = file.relative_to(given).parts
+    if len(below) > 1:
+        return below[0]
     # ``a.mp3`` and ``../a.mp3`` have a parent folder too, if not in their spelling. Links are not
     # followed: a link in blues/ is blues.
-    absolute = os.path.abspath(track.path)  # noqa: PTH100
-    return replace(track, label=Path(absolute).parent.name or None)
+    folder = given if below else file.parent
+    return Path(os.path.abspath(folder)).name or None  # noqa: PTH100
+
+
+def _check_labels(tracks: Iterable[Track]) -> None:
+    """Refuse a file that was found below two given folders and has a label of each."""
+    labels: dict[Path, str | None] = {}
+    for track in tracks:
+        if labels.setdefault(track.path, track.label) != track.label:
+            raise TableError(
+                f"{track.path}: its label is {labels[track.path]} by one of the given paths, and "
+                f"{track.label} by another: labels are the first folder below each; give one of "
+                "them only, or find labels by --label-regex"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """What a manifest says of a file, by column, and in which line it says so first."""
+
+    path: str
+    line: int
+    cells: dict[str, str]
 
 
 def _with_manifest(tracks: list[Track], passed_over: int, manifest: Path) -> Sources:
-    listed = _read_manifest(manifest)
+    assignments, listed = _read_manifest(manifest)
     labelled: list[Track] = []
     seen: set[str] = set()
     for track in tracks:
-        key = os.path.realpath(track.path)
+        key = _key(track.path)
         seen.add(key)
-        label, group = listed.get(key, (None, None))
-        labelled.append(replace(track, label=label, group=group))
+        cells = listed[key].cells if key in listed else {}
+        labelled.append(
+            replace(
+                track,
+                label=cells.get("label"),
+                group=cells.get("group"),
+                assignments=tuple((name, cells.get(name, "")) for name in assignments),
+            )
+        )
     notes = []
     if unlisted := sum(key not in listed for key in seen):
         notes.append(f"{unlisted} of the files are not in {manifest}: no label")
@@ -169,25 +227,46 @@ def _with_manifest(tracks: list[Track], passed_over: int, manifest: Path) -> Sou
     return Sources(labelled, passed_over, notes)
 
 
-def _read_manifest(manifest: Path) -> Mapping[str, tuple[str | None, str | None]]:
-    listed = {}
+def _key(path: Path) -> str:
+    """Return what all spellings of a path share, and links to it."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
+    """Return the columns of folds and splits, and what is said of each file."""
     try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = {"path", "label"} - set(reader.fieldnames or [])
-            if missing:
-                raise TableError(
-                    f"{manifest}: no column {' and no column '.join(sorted(missing))}; "
-                    "a manifest has the columns path,label[,group]"
-                )
-            for row in reader:
-                if row["path"]:
-                    key = os.path.realpath(manifest.parent / row["path"])
-                    listed[key] = (row["label"] or None, row.get("group") or None)
+        names, rows = read_rows(manifest)
+        if missing := {"path", "label"} - set(names):
+            raise TableError(
+                f"{manifest}: no column {' and no column '.join(sorted(missing))}; "
+                "a manifest has the columns path,label[,group]"
+            )
+        assignments = list(dict.fromkeys(filter(is_assignment, names)))
+        listed: dict[str, _Listed] = {}
+        for line, row in rows:
+            if row.get("path"):
+                said = {name: row.get(name, "") for name in ("label", "group", *assignments)}
+                new = _Listed(row["path"], line, {n: cell for n, cell in said.items() if cell})
+                key = _key(manifest.parent / on_disk(row["path"]))
+                listed[key] = _united(listed[key], new, manifest) if key in listed else new
     except FileNotFoundError:
         raise TableError(
             f"{manifest}: no such file; labels are tags, folder, none or a manifest"
         ) from None
     except (OSError, ValueError, csv.Error) as error:  # not UTF-8, a NUL in a path
         raise TableError(f"{manifest}: cannot be read as a manifest: {error}") from None
-    return listed
+    return assignments, listed
+
+
+def _united(first: _Listed, other: _Listed, manifest: Path) -> _Listed:
+    """Put together two rows of one file, which may say the same or something more."""
+    for name, one in first.cells.items():
+        two = other.cells.get(name, one)
+        if one != two:
+            as_well = "" if first.path == other.path else f" (as {shortened(other.path)})"
+            raise TableError(
+                f"{manifest}: the {name} of {shortened(first.path)} is {shortened(one)} in line "
+                f"{first.line}, and {shortened(two)} in line {other.line}{as_well}; a track has "
+                f"one {name}: keep one of the rows"
+            )
+    return replace(first, cells=first.cells | other.cells)

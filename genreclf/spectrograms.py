@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from genreclf.bands import mel_edges
 from genreclf.config import ExtractionConfig, View
 from genreclf.constantq import constant_q, cqt_frequencies
-from genreclf.excerpt import Excerpt, load_excerpts
+from genreclf.excerpt import Excerpt
 from genreclf.separation import hpss
 from genreclf.spectra import Array, fft_frequencies, mix_spectrum
-from genreclf.structure import chooser
+from genreclf.structure import load_chosen
 
 __all__ = ["Kind", "Spectrogram", "parts_of", "spectrogram_of"]
 
@@ -56,7 +56,7 @@ def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrog
     Raises
     ------
     AudioError
-        As ``load_excerpts``.
+        As ``load_chosen``.
     """
     excerpt, view = _listened_to(path, config)
     spectra, mix = view.spectra, mix_spectrum(excerpt, view)
@@ -87,7 +87,7 @@ def parts_of(path: Path, config: ExtractionConfig) -> list[Spectrogram]:
 
 def _listened_to(path: Path, config: ExtractionConfig) -> tuple[Excerpt, View]:
     view = config.each_view[0]
-    return load_excerpts(path, [view], chooser(path, [view]))[0][0], view
+    return load_chosen(path, [view])[0][0], view
 
 
 def _spectrogram(

@@ -18,6 +18,7 @@ __all__ = [
     "Splits",
     "cross_validation",
     "known_genres_only",
+    "own_groups",
     "published_folds",
     "published_split",
 ]
@@ -34,12 +35,48 @@ SHUFFLES_TRIED = 10
 class Splits:
     """Folds, each a pair of row indices (training, test), and where they come from.
 
-    ``kind`` is ``grouped``, ``stratified``, ``folds`` or ``split``.
+    Attributes
+    ----------
+    kind : str
+        ``grouped``, ``stratified``, ``folds`` or ``split``.
+    folds : list of Fold
+    names : list of str
+        The folds' names: published ones have their own, ours are numbered from 1.
+    notes : list of str
     """
 
     kind: str
     folds: list[Fold]
+    names: list[str]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def published(self) -> bool:
+        """Whether others chose what is tested, so that all of it counts."""
+        return self.kind in ("folds", "split")
+
+    def tested(self, labels: NDArray[Any]) -> list[Fold]:
+        """Return the folds that are run.
+
+        Published folds are run as they are: a test track whose genre is not trained on is answered
+        wrongly. Folds of our own leave such a track out, since a classifier that is trained on the
+        whole table does know its genre: see ``known_genres_only``.
+
+        Raises
+        ------
+        TableError
+            If the training part of a published fold holds one genre only.
+        """
+        if not self.published:
+            return known_genres_only(self.folds, labels)
+        for name, (train, _) in zip(self.names, self.folds, strict=True):
+            if len(genres := set(labels[train])) < 2:
+                which = "the split" if self.kind == "split" else f"fold {name}"
+                raise TableError(
+                    f"the training part of {which} holds one genre only, {min(genres)}; two are "
+                    "needed to learn from"
+                )
+        return self.folds
 
 
 def cross_validation(
@@ -83,17 +120,23 @@ def cross_validation(
     else:
         possible = min(n_folds, n_groups, max(counts.values()))
     if possible < 2 or max(counts.values()) < 2:
-        raise TableError("too few tracks or groups to hold any out: two are needed at least")
+        why = "every genre has one track only" if max(counts.values()) < 2 else (
+            "all tracks are copies of one recording" if groups is None else
+            "all tracks are in one group"
+        )  # fmt: skip
+        raise TableError(f"too few tracks or groups to hold any out: {why}")
     notes = []
     if possible < n_folds:
         several = [genre for genre in counts if counts[genre] > 1]
         fewest = min(several, key=lambda genre: (counts[genre], genre))
         genre_decides = groups is None and possible < n_groups
+        together_as = "recordings" if groups is None else "groups"
         why = f"{fewest} has {counts[fewest]} tracks" if genre_decides else (
-            f"there are {n_groups} groups and at most {max(counts.values())} tracks a genre"
+            f"there are {n_groups} {together_as} and at most {max(counts.values())} tracks a genre"
         )  # fmt: skip
         notes.append(f"{possible} folds instead of {n_folds}: {why}")
-    return Splits(kind, _best_shuffle(labels, together, possible, seed), notes)
+    folds = _best_shuffle(labels, together, possible, seed)
+    return Splits(kind, folds, [str(i + 1) for i in range(possible)], notes)
 
 
 def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]:
@@ -145,7 +188,7 @@ def published_folds(column: Texts) -> Splits:
     folds = [
         (np.flatnonzero(used & (column != name)), np.flatnonzero(column == name)) for name in names
     ]
-    return Splits("folds", folds, _left_out(used))
+    return Splits("folds", folds, names, _left_out(used))
 
 
 def published_split(column: Texts) -> Splits:
@@ -165,7 +208,7 @@ def published_split(column: Texts) -> Splits:
     known = np.isin(names, ("train", "test", "valid", "validation"))
     n_valid = int(known.sum()) - len(train) - len(test)
     notes = [f"{n_valid} tracks for validation are not used"] if n_valid else []
-    return Splits("split", [(train, test)], [*notes, *_left_out(known)])
+    return Splits("split", [(train, test)], ["test"], [*notes, *_left_out(known)])
 
 
 def _left_out(used: NDArray[np.bool_]) -> list[str]:

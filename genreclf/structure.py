@@ -11,7 +11,7 @@ eigengap; where that leaves a choice, the loudest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -23,12 +23,12 @@ from scipy.ndimage import uniform_filter1d
 from genreclf.audio import AudioInfo, Samples, decode_blocks
 from genreclf.config import Excerpt as ExcerptSettings
 from genreclf.config import View
-from genreclf.excerpt import Chooser, Span, placed_spans
+from genreclf.excerpt import Chooser, Excerpt, Span, load_excerpts, placed_spans
 from genreclf.features import chroma, mfcc
 from genreclf.resampling import block_resampler
 from genreclf.spectra import Array, Spectrum, frame, hann_window
 
-__all__ = ["Scan", "Structure", "chooser", "find_structure", "scan"]
+__all__ = ["Scan", "Structure", "chooser", "find_structure", "load_chosen", "scan"]
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -407,6 +407,21 @@ def _in_order(labels: Labels) -> Labels:
 # --- where to listen -------------------------------------------------------------------------
 
 
+def load_chosen(path: Path, views: Sequence[View]) -> list[list[Excerpt]]:
+    """Decode what a configuration chooses of a track, or the loudest part where that is silent.
+
+    See ``load_excerpts`` for what is returned and raised.
+    """
+    hear = cache(partial(scan, path, timbre=False))  # at most once for all views
+
+    def loudest(info: AudioInfo, settings: ExcerptSettings) -> list[Span]:
+        whole = settings.strategy == "full"
+        seconds = settings.longest_seconds if whole else settings.seconds
+        return [_loudest_span(hear(), info, seconds)]
+
+    return load_excerpts(path, views, chooser(path, views), instead=loudest)
+
+
 def chooser(path: Path, views: Sequence[View]) -> Chooser:
     """Return what chooses the spans that a view listens to, for ``load_excerpts``.
 
@@ -437,9 +452,17 @@ def choose_spans(heard: Scan, info: AudioInfo, settings: ExcerptSettings) -> lis
     elif structure is not None and structure.chorusness.any():
         start = _highlight_start(heard, structure, wanted)
     else:
-        start = heard.hop * _best_start(heard.energies, round(wanted / heard.hop))
+        return [_loudest_span(heard, info, settings.seconds)]
     start = max(0, min(start, info.n_frames - wanted))
     return [(start, start + wanted)]
+
+
+def _loudest_span(heard: Scan, info: AudioInfo, seconds: float) -> Span:
+    """Return the span of the highest mean energy."""
+    wanted = min(info.n_frames, round(seconds * info.sample_rate_hz))
+    start = heard.hop * _best_start(heard.energies, round(wanted / heard.hop))
+    start = max(0, min(start, info.n_frames - wanted))
+    return start, start + wanted
 
 
 def _highlight_start(heard: Scan, structure: Structure, wanted: int) -> int:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import os
+import re
 import sys
 import unicodedata
 import warnings
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 from zipfile import ZipFile
 
 import numpy as np
@@ -20,22 +20,40 @@ from numpy.typing import NDArray
 
 from genreclf import __version__
 from genreclf.config import ExtractionConfig, extraction_config_from_dict
+from genreclf.csvtext import (
+    Head,
+    check_levels,
+    decimal_marks,
+    ends_within_a_line,
+    is_number,
+    open_text,
+    read_head,
+    short_rows,
+)
 from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
 from genreclf.formats import import_pyarrow, table_format, table_parts
 from genreclf.framestore import read_frames, write_frames
 from genreclf.kept import Layout
 from genreclf.pooling import feature_names
-from genreclf.sources import groups_of
+from genreclf.sources import found_in_paths, is_assignment
 
 __all__ = ["Columns", "FeatureTable", "in_one", "load_table", "load_tables"]
 
 _HEADER = "genreclf-table"
 _OWN = ("path", "label", "group")
-_MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None", "-"]
+_MISSING = [
+    *("", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NULL", "null", "None", "-"),
+    # Errors of spreadsheets, also in German ones.
+    *("#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
+    *("#NV", "#WERT!", "#BEZUG!", "#ZAHL!"),
+]
 # No table of features has as many; what has was made to fill the memory.
 _MOST_COLUMNS = 100_000
-_LONGEST_LINE = 2**24
+# Names of columns that pandas, readr or a database gave the number of a row.
+_NO_NAME = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|\.\.\.\d+|__index_level_\d+__")
+_ROW = re.compile(r"index|level_\d+|row([ _.-]?(id|index|names?|no|number))?", re.IGNORECASE)
+_ID = re.compile(r"(\w*[ _.-])?id|idx|no\.?|nr\.?|#|X(\.\d+)?", re.IGNORECASE)
 
 Texts = NDArray[np.object_]
 
@@ -110,6 +128,9 @@ class FeatureTable:
         Published assignments, the empty string for a track that they leave out.
     notes : list of str
         What a person should know of how the file was read.
+    assignments : dict of str to (n_tracks,) array of str
+        Columns of folds and splits that go with the table and are no features, by name, whether
+        they are in use (``folds``, ``split``) or not.
     frames : (n_tracks, n_kept) float16, or None
         Frames that were kept, a track a row, as ``keep`` lays them out. Of a table from a file
         they are on the disk, and only those that ``take`` chooses are read.
@@ -125,6 +146,7 @@ class FeatureTable:
     split: Texts | None = None
     notes: list[str] = field(default_factory=list)
     frames: NDArray[np.float16] | None = None
+    assignments: dict[str, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -150,6 +172,7 @@ class FeatureTable:
             folds=None if self.folds is None else self.folds[rows],
             split=None if self.split is None else self.split[rows],
             frames=None if self.frames is None else self.frames[rows],
+            assignments={name: column[rows] for name, column in self.assignments.items()},
         )
 
     def labelled(self) -> "FeatureTable":
@@ -189,10 +212,10 @@ class FeatureTable:
         return self.values[:, [where[name] for name in names]]
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a pandas data frame: ``path``, ``label``, ``group``, then the features."""
+        """Return a pandas data frame: path, label, group, assignments, then the features."""
         columns = {"path": self.paths, "label": self.labels, "group": self.groups}
         # As objects: text of pandas' own kind cannot hold file names that are not UTF-8.
-        own = pd.DataFrame(columns, dtype=object)
+        own = pd.DataFrame(columns | self.assignments, dtype=object)
         return pd.concat([own, pd.DataFrame(self.values, columns=self.names)], axis=1)
 
     def write_csv(self, file: IO[str]) -> None:
@@ -277,14 +300,44 @@ def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> 
 def _read_joined(
     path: Path, columns: Columns
 ) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
-    frame, header = _read(path, columns)
-    notes = []
+    frame, header, notes = _read_features(path, columns)
     for other in columns.join:
-        joined = _join(frame, _read(other, columns)[0], other)
+        more, _, more_notes = _read_features(other, columns)
+        joined = _join(frame, more, other)
+        notes += more_notes
         if lost := len(frame) - len(joined):
             notes.append(f"{lost} of {len(frame)} tracks are not in {other} and are left out")
         frame, header = joined, None
     return frame, header, notes
+
+
+def _read_features(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
+    """Read a file, without the columns that number its rows."""
+    frame, header, notes = _read(path, columns)
+    named = (*columns.never_features, *columns.patterns)  # a person has said what they are
+    numbers = [
+        name
+        for name in frame.columns
+        if not (name in named or _matches(name, columns.ignore))
+        and _numbers_rows(name, frame[name])
+    ]
+    if numbers:
+        notes.append(f"columns that number the rows, and are no features: {_shortened(numbers)}")
+    return frame.drop(columns=numbers), header, notes
+
+
+def _numbers_rows(name: str, column: "pd.Series[Any]") -> bool:
+    """Tell whether a column holds numbers of rows or files, by its name and its values."""
+    of_row = any(pattern.fullmatch(name) for pattern in (_NO_NAME, _ROW))
+    if not (of_row or _ID.fullmatch(name)):
+        return False
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    values = column.dropna()
+    counts = bool(((values % 1 == 0) & (values >= 0)).all())
+    return counts and (of_row or values.is_unique)
 
 
 def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
@@ -304,6 +357,7 @@ def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
 
     paths, labels = all_of("paths"), all_of("labels")
     told = [note for part in parts for note in part.notes]
+    assigned = dict.fromkeys(name for part in parts for name in part.assignments)
     return replace(
         first,
         paths=paths,
@@ -312,23 +366,35 @@ def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
         values=all_of("values"),
         folds=None if first.folds is None else all_of("folds"),
         split=None if first.split is None else all_of("split"),
+        assignments={
+            name: np.concatenate([part.assignments.get(name, _nothing(part)) for part in parts])
+            for name in assigned
+        },
         notes=list(dict.fromkeys([*told, *_notes_on_paths(paths), *_notes_on_labels(labels)])),
     )
 
 
-def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def _nothing(table: FeatureTable) -> Texts:
+    return np.full(len(table), "", dtype=object)
+
+
+def _read(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     readers = {".csv": _read_csv, ".parquet": _read_parquet, ".npz": _read_npz}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows of too many fields
             warnings.filterwarnings("ignore", r"Reading `\.npy`")
-            frame, header = readers[table_format(path)](path, columns)
+            frame, header, notes = readers[table_format(path)](path, columns)
             _check_columns(frame.columns)
-            return frame, header
+            return frame, header, notes
     except TableError:
         raise
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise TableError(
+            f"{path}: cannot be read as a table: it is no text in its encoding; is it cut off?"
+        ) from None
     except Exception as error:  # damaged files raise whatever their bytes lead a parser to
         reason = shortened(_first_line(error), 300)
         raise TableError(f"{path}: cannot be read as a table: {reason}") from None
@@ -362,14 +428,15 @@ def _join(frame: pd.DataFrame, other: pd.DataFrame, source: Path) -> pd.DataFram
 def _from_frame(
     frame: pd.DataFrame, header: dict[str, Any] | None, columns: Columns, path: Path
 ) -> FeatureTable:
-    features, notes = _feature_columns(frame, columns)
+    features, notes = _feature_columns(frame, columns, header is not None)
     if not features:
-        raise TableError(
-            f"{path}: no numeric columns that could be features; are commas what separates them?"
-        )
+        one = len(frame.columns) == 1 and "," in frame.columns[0]
+        why = "each row is in one cell" if one else f"there are {_shortened(frame.columns)}"
+        raise TableError(f"{path}: no numeric columns that could be features; {why}")
     config = None
     if header is not None:
         config = extraction_config_from_dict(header["config"], str(path))
+        _check_numbers(frame, feature_names(config), path)
         if added := sorted(set(features) - set(feature_names(config))):
             notes.append(
                 "taken for a table from elsewhere, since its configuration makes no "
@@ -385,7 +452,7 @@ def _from_frame(
     paths = _texts(frame, "path" if "path" in frame else "filename")
     groups = _texts(frame, columns.group)
     if columns.group_regex is not None:
-        groups[:] = groups_of(paths, columns.group_regex)
+        groups[:] = found_in_paths(paths, columns.group_regex, "group")
     labels = _texts(frame, columns.label)
     notes += [*_notes_on_paths(paths), *_notes_on_labels(labels)]
     return FeatureTable(
@@ -397,20 +464,57 @@ def _from_frame(
         config=config,
         folds=_texts(frame, columns.folds) if columns.folds else None,
         split=_texts(frame, columns.split) if columns.split else None,
+        assignments={
+            name: _texts(frame, name)
+            for name in frame.columns
+            if is_assignment(name) and name not in (columns.label, columns.group)
+        },
         notes=notes,
     )
 
 
-def _feature_columns(frame: pd.DataFrame, columns: Columns) -> tuple[list[str], list[str]]:
+def _check_numbers(frame: pd.DataFrame, names: Iterable[str], path: Path) -> None:
+    """Refuse an own table in which features are no numbers any more."""
+    for name in names:
+        if name in frame and not pd.api.types.is_numeric_dtype(frame[name]):
+            row, cell = next(
+                (row, cell)
+                for row, cell in enumerate(frame[name], 1)
+                if not pd.isna(cell) and not is_number(str(cell))
+            )
+            raise TableError(
+                f"{path}: {name} of track {row} is {shortened(cell)}, which is no number: did a "
+                "spreadsheet make a date of it? Mend the cell, or extract the table anew"
+            )
+
+
+def _feature_columns(
+    frame: pd.DataFrame, columns: Columns, is_own: bool
+) -> tuple[list[str], list[str]]:
     """Choose the columns that are features, and say which others were met."""
     rest = [name for name in frame.columns if columns.is_feature(name)]
-    assignments = [name for name in rest if name.lower().endswith(("fold", "folds", "split"))]
-    texts = [name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])]
+    assignments = {name for name in rest if is_assignment(name)}
+    texts = {name for name in rest if not pd.api.types.is_numeric_dtype(frame[name])}
+    spoilt = {name: cell for name in texts - assignments if (cell := _odd_cell(frame[name]))}
     notes = []
-    left_out = {*texts, *assignments}
-    if columns_left := [name for name in rest if name in left_out]:
+    told = (
+        texts - assignments if is_own else texts | assignments
+    )  # own tables carry what they should
+    if columns_left := [name for name in rest if name in told - spoilt.keys()]:
         notes.append(f"columns taken for no features: {_shortened(columns_left)}")
-    return [name for name in rest if name not in left_out], notes
+    if shown := [f"{name} ({shortened(spoilt[name])})" for name in rest if name in spoilt]:
+        notes.append(
+            "columns of numbers with some cells that are none, and so no features: "
+            f"{_shortened(shown)}"
+        )
+    return [name for name in rest if name not in texts | assignments], notes
+
+
+def _odd_cell(column: "pd.Series[Any]") -> str | None:
+    """Return the first cell that is no number, if most of the first thousand are."""
+    cells = column.dropna().head(1000).astype(str)
+    odd = [cell for cell in cells if not is_number(cell)]
+    return odd[0] if 0 < len(odd) < len(cells) / 2 else None
 
 
 def _texts(frame: pd.DataFrame, column: str | None) -> Texts:
@@ -462,7 +566,7 @@ def _matches(name: object, patterns: Iterable[str]) -> bool:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        return os.fsdecode(value)
+        return value.decode("utf-8", "surrogateescape")
     return "" if pd.isna(value) else str(value)
 
 
@@ -480,35 +584,106 @@ def _write_csv(table: FeatureTable, path: Path) -> None:
         table.write_csv(file)
 
 
-def _read_csv(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
-    with path.open("rb") as file:
-        first = file.readline(_LONGEST_LINE)
-        if len(first) == _LONGEST_LINE:
-            raise ValueError(f"its first line is over {_LONGEST_LINE:,} bytes")
-        if b"\0" in first:
-            raise ValueError("it is not text in UTF-8 (is it UTF-16?)")
-        header = _parse_header(first[2:]) if first.startswith(b"# {") else None
-        start = file.tell() if header is not None else 0
-        file.seek(start)
-        _check_number(1 + file.readline(_LONGEST_LINE).count(b","))  # pandas takes a minute
-        file.seek(start)
-        names = pd.read_csv(
-            file, nrows=0, encoding="utf-8-sig", index_col=False, encoding_errors="surrogateescape"
-        ).columns
-        file.seek(start)
-        texts = columns.never_features
-        frame = pd.read_csv(
-            file,
-            index_col=False,
-            dtype={name: object for name in names if name in texts},
-            # A genre may well be called "NA", but no number is.
-            keep_default_na=False,
-            na_values={name: _MISSING for name in names if name not in texts},
-            encoding="utf-8-sig",
-            encoding_errors="surrogateescape",
-            low_memory=False,
+def _read_csv(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
+    with open_text(path, errors="surrogateescape") as file:
+        head = read_head(file)
+        _check_number(len(head.names))  # pandas takes a minute to see it
+        check_levels(file, head)
+        frame = _without_empty(_parsed(file, head, columns), head)
+        notes = _check_end(file, head, frame, ends_within_a_line(path))
+    return frame, head.header, notes
+
+
+def _parsed(file: TextIO, head: Head, columns: Columns) -> pd.DataFrame:
+    """Read the rows: texts as they stand, numbers whatever their decimal mark."""
+    names = _parse(file, head, nrows=0).columns
+    texts = [name for name in names if name in columns.never_features or is_assignment(name)]
+    others = [name for name in names if name not in texts]
+    # A genre may well be called "NA", but no number is.
+    options: dict[str, Any] = {"na_values": dict.fromkeys(others, _MISSING)}
+    frame = _parse(file, head, dtype=dict.fromkeys(texts, object), **options)
+    features = [name for name in others if columns.is_feature(name)]
+    if marked := [name for name in features if _has_marks(frame[name])]:
+        fractions = [name for name in features if _has_fractions(frame[name])]
+        cells = _parse(file, head, dtype=object, usecols=[*marked, *fractions], **options)
+        frame[cells.columns] = _numbers(cells)
+    return frame
+
+
+def _parse(file: TextIO, head: Head, **options: Any) -> pd.DataFrame:
+    file.seek(head.start)
+    try:
+        return pd.read_csv(
+            file, sep=head.separator, index_col=False, keep_default_na=False, low_memory=False,
+            encoding_errors="surrogateescape", **options,
+        )  # fmt: skip
+    except pd.errors.ParserError as error:
+        if "EOF inside string" in str(error):
+            raise ValueError("it ends within a quoted text: is the file cut off?") from None
+        raise
+
+
+def _has_marks(column: "pd.Series[Any]") -> bool:
+    """Tell whether all cells are numbers, but not such as pandas reads."""
+    cells = column.dropna()
+    if pd.api.types.is_numeric_dtype(cells) or cells.empty:
+        return False
+    return all(isinstance(cell, str) and is_number(cell) for cell in cells)
+
+
+def _has_fractions(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 != 0).any())
+
+
+def _numbers(texts: pd.DataFrame) -> pd.DataFrame:
+    """Read numbers with decimal commas, or with a sign between thousands."""
+    cells = {cell for name in texts.columns for cell in texts[name].dropna()}
+    decimal, thousands = decimal_marks(sorted(cells))
+
+    def number(cell: str) -> float:
+        return float(cell.replace(thousands, "").replace(decimal, "."))
+
+    return texts.apply(lambda column: column.map(number, na_action="ignore").astype(np.float64))
+
+
+def _without_empty(frame: pd.DataFrame, head: Head) -> pd.DataFrame:
+    """Leave out columns without a name and rows, if there is nothing in them."""
+    without_name = frame.columns[[not name.strip() for name in head.names]]
+    frame = frame.drop(columns=[name for name in without_name if frame[name].isna().all()])
+    if frame.shape[1] and _is_empty(frame.iloc[:, -1]).any():
+        frame = frame[~frame.apply(_is_empty).all(axis=1)].reset_index(drop=True)
+    return frame
+
+
+def _is_empty(column: "pd.Series[Any]") -> "pd.Series[bool]":
+    return column.isna() | (column.astype(object) == "")
+
+
+def _check_end(file: TextIO, head: Head, frame: pd.DataFrame, unfinished: bool) -> list[str]:
+    """Refuse a file that is cut off within a row, as far as that can be seen."""
+    lines: list[int] = []
+    last = False
+    if frame.size and _is_empty(frame.iloc[:, -1]).any():
+        lines, last = short_rows(file, head)
+        last |= unfinished and bool(_is_empty(frame.iloc[-1:, -1]).all())
+    if last or (lines and head.header):
+        where = f"line {lines[-1 if last else 0]}" if lines else "the last line"
+        raise ValueError(f"{where} has too few fields: is the file cut off?")
+    if unfinished and head.header:
+        raise ValueError(
+            "its last line has no end: is the file cut off? If it is whole, add a line break"
         )
-    return frame, header
+    notes = []
+    if lines:
+        notes.append(
+            f"{len(lines)} rows have fewer fields than the table has columns, the first in line "
+            f"{lines[0]}; what they lack counts as missing"
+        )
+    if unfinished:
+        notes.append("the last line has no line break; if the file is cut off, its end is wrong")
+    return notes
 
 
 def _parse_header(text: str | bytes) -> dict[str, Any] | None:
@@ -519,8 +694,9 @@ def _parse_header(text: str | bytes) -> dict[str, Any] | None:
 def _write_parquet(table: FeatureTable, path: Path) -> None:
     pyarrow = import_pyarrow()
     frame = table.to_frame()
-    if any(not _is_utf8(path) for path in table.paths):
-        frame["path"] = [os.fsencode(path) for path in table.paths]  # a column of bytes
+    for name in _OWN:
+        if not all(map(_is_utf8, frame[name])):  # a column of bytes
+            frame[name] = [text.encode("utf-8", "surrogateescape") for text in frame[name]]
     arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
     if table.config is not None:
         metadata = {
@@ -529,17 +705,19 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
         }
         arrow = arrow.replace_schema_metadata(metadata)
     # Numbers do not repeat: dictionaries of them would take a third more.
-    pyarrow.parquet.write_table(arrow, path, use_dictionary=["label", "group"])
+    pyarrow.parquet.write_table(arrow, path, use_dictionary=["label", "group", *table.assignments])
 
 
-def _read_parquet(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def _read_parquet(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     pyarrow = import_pyarrow()
     arrow = pyarrow.parquet.read_table(path)
     arrow.validate(full=True)  # that texts are UTF-8, among others
     header = (arrow.schema.metadata or {}).get(_HEADER.encode())
     frame = arrow.to_pandas()
     frame.columns = [str(name) for name in frame.columns]
-    return frame, _parse_header(header) if header else None
+    return frame, _parse_header(header) if header else None, []
 
 
 def _is_utf8(text: str) -> bool:
@@ -547,6 +725,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:
+    assignments: dict[str, Any] = {n: texts.astype(str) for n, texts in table.assignments.items()}
     with path.open("wb") as file:
         np.savez(
             file,
@@ -556,19 +735,23 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
             names=np.array(table.names, dtype=str),
             values=table.values,
             header=np.array("" if table.config is None else _header(table.config)),
+            **assignments,
         )
 
 
-def _read_npz(path: Path, columns: Columns) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+def _read_npz(
+    path: Path, columns: Columns
+) -> tuple[pd.DataFrame, dict[str, Any] | None, list[str]]:
     with ZipFile(path) as archive:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > max(2**30, 100 * path.stat().st_size):
         raise ValueError(f"it unpacks to {unpacked / 2**30:.0f} GiB, a hundred times its size")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        own = pd.DataFrame({name: _strings(arrays[name]) for name in _OWN}, dtype=object)
+        texts = (*_OWN, *filter(is_assignment, arrays.files))
+        own = pd.DataFrame({name: _strings(arrays[name]) for name in texts}, dtype=object)
         features = pd.DataFrame(arrays["values"], columns=_strings(arrays["names"]))
         header = str(_strings(arrays["header"]))
-    return pd.concat([own, features], axis=1), _parse_header(header) if header else None
+    return pd.concat([own, features], axis=1), _parse_header(header) if header else None, []
 
 
 def _strings(array: NDArray[Any]) -> Texts:

@@ -43,10 +43,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The windows of a track, in order."""
+    """The windows of a track, in order, and notes on how it was heard, without its name."""
 
     path: str
     windows: list[Window]
+    notes: tuple[str, ...] = ()
 
     @property
     def borders(self) -> list[float]:
@@ -115,4 +116,4 @@ def _timeline(model: Model, track: Track, heard: Heard) -> Timeline:
         Window(*span, next(said) if sounds else None)
         for span, sounds in zip(heard.spans, heard.sounds, strict=True)
     ]
-    return Timeline(path, windows)
+    return Timeline(path, windows, heard.notes)

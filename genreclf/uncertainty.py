@@ -16,6 +16,7 @@ __all__ = [
     "bootstrap_interval",
     "expected_calibration_error",
     "group_bootstrap",
+    "nearest_to_precision",
     "permutation_p_value",
     "reliability",
     "sensible_threshold",
@@ -27,7 +28,7 @@ Doubles = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 
-def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927)."""
     low, high = _wilson(np.array([successes]), np.array([n]), float(norm.ppf(0.5 + confidence / 2)))
     return float(low[0]), float(high[0])
@@ -169,7 +170,7 @@ class Threshold:
 
 
 def threshold_for_precision(
-    confidence: Doubles, correct: Booleans, target: float
+    confidence: Doubles, correct: Booleans, target: float, n: NDArray[Any] | float = 1
 ) -> Threshold | None:
     """Find the lowest confidence from which on enough of the answers are right.
 
@@ -182,38 +183,51 @@ def threshold_for_precision(
         Of tracks that were predicted by a classifier that had not seen them.
     target : float
         Share of answers that have to be right, between 0 and 1.
+    n : (n,) array, optional
+        What each track counts: less than 1 if it is one of several copies of a recording.
 
     Returns
     -------
     Threshold or None
-        None if no threshold is high enough.
+        Its confidence is 0, so that nothing is withheld, where all answers together are right
+        often enough. None if no threshold is high enough.
     """
-    order = np.argsort(-confidence, kind="stable")
-    n_answered = np.arange(1, len(order) + 1)
-    n_right = np.cumsum(correct[order])
-    at_least, _ = _wilson(n_right, n_answered, z=1)
-    # Equal confidences are answered all or none.
-    last = np.append(np.diff(confidence[order]) != 0, True)
-    enough = np.flatnonzero(last & (at_least >= target - 1e-12))
-    if not len(enough):
-        return None
-    k = int(enough[-1])
-    return Threshold(
-        target_precision=target,
-        confidence=float(confidence[order[k]]),
-        precision=float(n_right[k] / n_answered[k]),
-        coverage=float(n_answered[k] / len(order)),
-    )
+    cuts = _Cuts.of(confidence, correct, n)
+    enough = np.flatnonzero(cuts.at_least >= target - 1e-12)
+    return cuts.threshold(int(enough[-1]), target) if len(enough) else None
+
+
+def nearest_to_precision(
+    confidence: Doubles, correct: Booleans, target: float, n: NDArray[Any] | float = 1
+) -> tuple[float, float]:
+    """Tell how near the answers come to a precision that no threshold reaches.
+
+    Parameters
+    ----------
+    confidence, correct, target, n
+        As for ``threshold_for_precision``.
+
+    Returns
+    -------
+    n_answered : float
+        How many of the most confident answers come nearest to the target.
+    precision : float
+        Share of these that are right.
+    """
+    cuts = _Cuts.of(confidence, correct, n)
+    best = int(np.nanargmax(cuts.at_least))
+    return float(cuts.n_answered[best]), float(cuts.n_right[best] / cuts.n_answered[best])
 
 
 def sensible_threshold(
-    confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | int = 1
+    confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | float = 1
 ) -> Threshold | None:
     """Find the confidence below which answers are more often wrong than right.
 
     Chow's rule (1970, "On optimum recognition error and reject tradeoff") on what was held out,
     where no answer is worth half as much as a right one: of all thresholds, the one that has the
-    most right answers more than wrong ones.
+    most right answers more than wrong ones. Only those thresholds count below which the answers
+    are known to be more often wrong than right, by the 95 % interval of their share.
 
     Parameters
     ----------
@@ -222,25 +236,61 @@ def sensible_threshold(
         bins of such tracks.
     correct : (n,) array
         Whether the prediction is right, or which share of a bin is.
-    n : (n,) array of int, optional
-        Tracks in each bin.
+    n : (n,) array, optional
+        Tracks in each bin, or what each track counts.
 
     Returns
     -------
     Threshold or None
+        Its confidence is 0, so that nothing is withheld, where too few answers are wrong to tell.
         None if not even the surest answers are more often right than wrong.
     """
-    order = np.argsort(-confidence, kind="stable")
-    sizes = np.broadcast_to(n, confidence.shape)[order]
-    n_answered, n_right = np.cumsum(sizes), np.cumsum(sizes * correct[order])
-    last = np.append(np.diff(confidence[order]) != 0, True)
-    net = np.where(last, 2 * n_right - n_answered, -np.inf)
-    k = int(net.argmax())
-    if net[k] <= 0:
+    cuts = _Cuts.of(confidence, correct, n)
+    net = np.where(cuts.last, 2 * cuts.n_right - cuts.n_answered, -np.inf)
+    if net.max() <= 0:
         return None
-    return Threshold(
-        target_precision=None,
-        confidence=float(confidence[order[k]]),
-        precision=float(n_right[k] / n_answered[k]),
-        coverage=float(n_answered[k] / n_answered[-1]),
-    )
+    n_below, n_right_below = (c[-1] - c for c in (cuts.n_answered, cuts.n_right))
+    some = n_below > 1e-9
+    _, at_most = _wilson(n_right_below, np.where(some, n_below, 1), float(norm.ppf(0.975)))
+    supported = np.where(some & (at_most < 0.5), net, -np.inf)
+    if supported.max() <= 0:
+        everything = float(cuts.n_right[-1] / cuts.n_answered[-1])
+        return Threshold(None, confidence=0.0, precision=everything, coverage=1.0)
+    return cuts.threshold(int(supported.argmax()), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """What is answered, and what of that is right, from each confidence on; the surest first.
+
+    Equal confidences are answered all or none: ``last`` tells where one ends.
+    """
+
+    confidence: Doubles
+    n_answered: Doubles
+    n_right: Doubles
+    last: Booleans
+
+    @classmethod
+    def of(cls, confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | float) -> "_Cuts":
+        order = np.argsort(-confidence, kind="stable")
+        sizes = np.broadcast_to(np.asarray(n, dtype=float), confidence.shape)[order]
+        ordered = confidence[order]
+        last = np.append(np.diff(ordered) != 0, True)
+        return cls(ordered, np.cumsum(sizes), np.cumsum(sizes * correct[order]), last)
+
+    @property
+    def at_least(self) -> Doubles:
+        """One standard error below the precision at each cut; NaN within equal confidences."""
+        low, _ = _wilson(self.n_right, self.n_answered, z=1)
+        return np.where(self.last, low, np.nan)
+
+    def threshold(self, k: int, target: float | None) -> Threshold:
+        """Answer from the k-th confidence on; from 0 on if that is all of them."""
+        everything = k == len(self.confidence) - 1
+        return Threshold(
+            target_precision=target,
+            confidence=0.0 if everything else float(self.confidence[k]),
+            precision=float(self.n_right[k] / self.n_answered[k]),
+            coverage=float(self.n_answered[k] / self.n_answered[-1]),
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from genreclf.audio import AudioInfo, describe
 from genreclf.config import Config, Excerpt, config_from_dict
 from genreclf.errors import AudioError, SilenceError
-from genreclf.excerpt import Span
+from genreclf.excerpt import ONLY_SILENCE, Span
 from genreclf.extraction import Failure, extract_vector, failure
 from genreclf.pooling import feature_names
 from genreclf.sources import Track
@@ -40,11 +40,15 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Windows of a track, which of them are more than silence, and the features of those."""
+    """Windows of a track, which of them are more than silence, and the features of those.
+
+    With ``notes`` on how the track was heard, without its name.
+    """
 
     spans: list[tuple[float, float]]
     sounds: list[bool]
     values: Array
+    notes: tuple[str, ...] = ()
 
 
 def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
@@ -69,22 +73,23 @@ def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
 def _heard(path: Path, config: Config, step: float | None) -> Heard:
     """Listen to one window after the other, so that an hour takes no more memory than a song."""
     info = describe(path)
-    spans, sounds, vectors = [], [], []
+    spans, sounds, measured = [], [], []
     for start, stop in _places(path, info, config, step):
         spans.append((start / info.sample_rate_hz, stop / info.sample_rate_hz))
         try:
-            vectors.append(extract_vector(path, config, partial(_spans, middle=(start, stop))))
+            measured.append(extract_vector(path, config, partial(_spans, middle=(start, stop))))
         except SilenceError:
             sounds.append(False)
             continue
         sounds.append(True)
-    if not vectors:
-        raise SilenceError(f"{path}: holds only silence; there is nothing to classify")
-    values = np.array(vectors)
+    if not measured:
+        raise SilenceError(f"{path}: {ONLY_SILENCE}")
+    values = np.array([window.values for window in measured])
     if not np.isfinite(values).all():
         name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, 1])]
         raise AudioError(f"{path}: feature {name} is not finite")
-    return Heard(spans, sounds, values)
+    notes = dict.fromkeys(note for window in measured for note in window.notes)
+    return Heard(spans, sounds, values, tuple(notes))
 
 
 def _places(path: Path, info: AudioInfo, config: Config, step: float | None) -> list[Span]:

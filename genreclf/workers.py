@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -27,6 +29,12 @@ PRELOADED = "genreclf.extraction"
 POOL_CHECK_SECONDS = 2
 
 _NO_WORKERS = "worker processes cannot be started; a limit on memory or processes may be too low"
+_NO_GUARD = (
+    "each worker process imports this script, and would start workers in turn; put what the script "
+    'does under if __name__ == "__main__":'
+)
+_NO_GUARD_STATUS = 78  # "configuration error" in BSD's sysexits.h: of no other use here
+_SECONDS_TO_DIE = 1
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -42,6 +50,30 @@ class WorkerError:
 
     reason: str
     died: bool = False
+
+
+class _Context(SpawnContext):
+    """Starts processes afresh: forking one that has threads (BLAS) can deadlock."""
+
+    def __init__(self) -> None:
+        self._processes: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        """Keep each process, as its exit status tells why there is none."""
+        process = SpawnProcess(*args, **options)
+        self._processes.append(process)
+        return process
+
+    @property
+    def imports_unguarded_script(self) -> bool:
+        """Whether a worker came by the line that starts workers."""
+        return any(process.exitcode == _NO_GUARD_STATUS for process in self._processes)
+
+    def why_none(self) -> NoWorkersError:
+        """Return what explains that there are no workers."""
+        for process in self._processes:
+            process.join(_SECONDS_TO_DIE)
+        return NoWorkersError(_NO_GUARD if self.imports_unguarded_script else _NO_WORKERS)
 
 
 class Workers:
@@ -68,10 +100,12 @@ class Workers:
     def __init__(self, jobs: int, seconds_an_item: float | None = None) -> None:
         self.jobs = jobs
         self.seconds_an_item = seconds_an_item
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            sys.exit(_NO_GUARD_STATUS)  # a worker that is still importing the script
+        self._context = _Context()
         self._pool = ProcessPool(
             max_workers=jobs,
-            # Not forked: forking a process that has threads (BLAS) can deadlock.
-            context=multiprocessing.get_context("spawn"),
+            context=self._context,
             initializer=_initialise_worker,
         )
         with _interrupts_ignored():
@@ -114,9 +148,10 @@ class Workers:
             while waiting:
                 item, future = waiting.popleft()
                 while not wait([future], timeout=POOL_CHECK_SECONDS).done:
-                    if not self._pool.active:  # a pool that failed as a whole keeps nobody posted
-                        raise NoWorkersError(_NO_WORKERS)
-                result = _result(future, self.seconds_an_item)
+                    # A pool that failed as a whole keeps nobody posted.
+                    if not self._pool.active or self._context.imports_unguarded_script:
+                        raise self._context.why_none()
+                result = self._result(future)
                 top_up()
                 yield item, result
 
@@ -129,20 +164,19 @@ class Workers:
         try:
             return self._pool.schedule(function, arguments, timeout=timeout)
         except (OSError, RuntimeError):  # a broken pipe, for one: not that of our output
-            raise NoWorkersError(_NO_WORKERS) from None
+            raise self._context.why_none() from None
 
-
-def _result(future: Any, seconds_an_item: float | None) -> Any:
-    try:
-        return future.result()
-    except FutureTimeoutError as error:
-        if error.args != ("Task timeout", seconds_an_item):  # the function's own
-            raise
-        return WorkerError(f"took longer than {seconds_an_item:g} s")
-    except BrokenProcessPool:
-        raise NoWorkersError(_NO_WORKERS) from None
-    except ProcessExpired as error:
-        return WorkerError(f"the worker process died ({_cause(error.exitcode)})", died=True)
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except FutureTimeoutError as error:
+            if error.args != ("Task timeout", self.seconds_an_item):  # the function's own
+                raise
+            return WorkerError(f"took longer than {self.seconds_an_item:g} s")
+        except BrokenProcessPool:
+            raise self._context.why_none() from None
+        except ProcessExpired as error:
+            return WorkerError(f"the worker process died ({_cause(error.exitcode)})", died=True)
 
 
 def _cause(exitcode: int) -> str:
@@ -173,8 +207,9 @@ def _initialise_worker() -> None:
     # Results go through a pipe of pebble's; libsndfile prints what it thinks of damaged SDS files
     # to standard output, where only the results of commands belong.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.close(nowhere)
+    if nowhere != 1:  # it is where standard output was closed
+        os.dup2(nowhere, 1)
+        os.close(nowhere)
     Thread(target=_end_with_parent, daemon=True).start()
     import_module(PRELOADED)
     # Ctrl-C reaches the whole process group; it is the parent's to handle.

@@ -41,6 +41,17 @@ def own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def floating_point_errors_raised() -> Iterator[None]:
+    """Let no number go wrong in silence.
+
+    What underflows is right as 0: the square of next to nothing, the likelihood of the unlikely.
+    In worker processes the same errors are warnings, which come back and fail the test too.
+    """
+    with np.errstate(divide="raise", over="raise", invalid="raise"):
+        yield
+
+
 def sine(hz: float, seconds: float, rate: int, amplitude: float = 0.5) -> Samples:
     """A tone of constant pitch."""
     t = np.arange(round(seconds * rate)) / rate

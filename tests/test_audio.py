@@ -1,3 +1,4 @@
+import math
 import os
 import re
 import struct
@@ -13,7 +14,7 @@ import soundfile
 from conftest import music, noise, sine
 from numpy.typing import NDArray
 
-from genreclf.audio import Samples, decode, decode_blocks, describe
+from genreclf.audio import CANCELS, Samples, decode, decode_blocks, decode_spans, describe
 from genreclf.config import Resampler
 from genreclf.errors import AudioError
 from genreclf.resampling import resample
@@ -73,11 +74,69 @@ def test_mix_down_is_the_mean_of_the_channels(tmp_path: Path, channels: int) -> 
     assert info.channels == channels
 
 
-def test_channels_of_opposite_sign_cancel(tmp_path: Path) -> None:
-    left = sine(440, 1, 8000)
-    soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), 8000, subtype="FLOAT")
-    samples, _, _ = decode(tmp_path / "a.wav", whole)
-    np.testing.assert_array_equal(samples, np.zeros(8000))
+OPPOSITE = {
+    "inverted": [1, -1],
+    "inverted and weaker": [1, -0.8],
+    "inverted and louder": [-0.5, 0.6],
+    "two of six": [1, -1, 0, 0, 0, 0],
+    "four of six": [1, 1, 0, 0, -1, -1],
+}
+
+
+def mixed_down(path: Path, channels: Samples) -> tuple[Samples, tuple[str, ...]]:
+    """Write (channels, n) samples to a file, and decode it; with what is told of that."""
+    soundfile.write(path, channels.T, 8000, subtype="FLOAT")
+    [mixed], _, notes = decode_spans(path, lambda info: [(0, info.n_frames)])
+    return mixed, notes
+
+
+@pytest.mark.parametrize("kind", OPPOSITE)
+def test_channels_that_cancel_are_heard_as_if_none_were_inverted(tmp_path: Path, kind: str) -> None:
+    gains = np.array(OPPOSITE[kind], np.float32)[:, None]
+    signal = music(2, 8000)
+    mixed, notes = mixed_down(tmp_path / "a.wav", gains * signal)
+    sign = np.sign(gains[np.abs(gains).argmax()])
+    np.testing.assert_allclose(mixed, sign * np.abs(gains).mean() * signal, atol=1e-6)
+    assert notes == (CANCELS,)
+    offset, notes = mixed_down(tmp_path / "offset.wav", gains * signal + np.float32(0.25))
+    assert np.corrcoef(offset, signal)[0, 1] ** 2 == pytest.approx(1, abs=1e-6)
+    assert notes == (CANCELS,)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
+def test_what_rounding_and_coding_leave_of_channels_that_cancel_is_not_heard(
+    tmp_path: Path, suffix: str
+) -> None:
+    signal, dither = music(4, 22_050), noise(4, 22_050, 1 / 2**15, seed=3)
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.stack([signal + dither, -signal], axis=1), 22_050)
+    mixed, _, _ = decode(path, whole)
+    n = len(signal)
+    assert np.corrcoef(mixed[:n], signal)[0, 1] ** 2 > 0.9
+
+
+@pytest.mark.parametrize("share", [-0.7, -0.5, 0, 0.5, 1])
+@pytest.mark.parametrize("n_channels", [2, 6, 8])
+def test_ordinary_channels_are_averaged_bit_for_bit(
+    tmp_path: Path, share: float, n_channels: int
+) -> None:
+    channels = np.stack([noise(1, 8000, seed=seed) for seed in range(n_channels)])
+    channels[1] = share * channels[0] + math.sqrt(1 - share**2) * channels[1]
+    mixed, notes = mixed_down(tmp_path / "a.wav", channels)
+    expected = sum(channels[1:], start=channels[0]) / np.float32(n_channels)
+    np.testing.assert_array_equal(mixed, expected)
+    assert notes == ()
+    [(_, alone)] = decode_blocks(tmp_path / "a.wav")
+    np.testing.assert_array_equal(alone, expected)
+
+
+@pytest.mark.parametrize("n_channels", [2, 6, 32])
+def test_one_channel_that_sounds_does_not_cancel(tmp_path: Path, n_channels: int) -> None:
+    channels = np.zeros((n_channels, 8000), np.float32)
+    channels[1] = sine(440, 1, 8000)
+    mixed, notes = mixed_down(tmp_path / "a.wav", channels)
+    np.testing.assert_array_equal(mixed, channels[1] / np.float32(n_channels))
+    assert notes == ()
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (48000, 2)])
@@ -273,7 +332,7 @@ def test_name_too_long(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    assert "a folder that cannot be searched" in message_of(tmp_path)
+    assert "a folder, not an audio file" in message_of(tmp_path)
 
 
 def test_fifo_does_not_hang(tmp_path: Path) -> None:
@@ -434,6 +493,15 @@ def test_ogg_that_claims_an_endless_length_is_counted(tmp_path: Path, claimed: i
     samples, _, _ = decode(path, lambda n, rate: (n // 2, n // 2 + rate))
     start = describe(path).n_frames // 2
     np.testing.assert_allclose(samples, expected[start : start + 22050], atol=1e-5)
+
+
+def test_ogg_without_an_end_is_counted_beyond_ten_minutes(tmp_path: Path) -> None:
+    path = tmp_path / "a.ogg"
+    with soundfile.SoundFile(path, "w", 8000, 1, format="OGG", subtype="VORBIS") as file:
+        for _ in range(660):
+            file.write(np.zeros(8000, np.float32))
+    path.write_bytes(with_last_position(path.read_bytes(), 2**50))
+    assert abs(describe(path).seconds - 660) < 0.1
 
 
 def test_ogg_that_claims_too_much_breaks_off(tmp_path: Path) -> None:

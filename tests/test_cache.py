@@ -8,18 +8,26 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import music, noise
+from mutagen.apev2 import APEv2
+from mutagen.flac import Picture
+from mutagen.id3 import APIC
+from test_tags import info_chunk, riff
+from test_tagwriter import NAMES, samples, untagged, with_genres, written
 
 from genreclf import cache as module
 from genreclf import config as config_module
+from genreclf.audiodigest import audio_digest
 from genreclf.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
 from genreclf.cli import cli
 from genreclf.config import load_config
 from genreclf.errors import AudioError
 from genreclf.extraction import extract_tracks
+from genreclf.kept import Measured
 from genreclf.pooling import feature_names
 from genreclf.sources import Track
 
@@ -33,10 +41,10 @@ class Computation:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, path: Path) -> np.ndarray:
+    def __call__(self, path: Path) -> Measured:
         self.calls += 1
         random = np.random.default_rng(self.calls)
-        return random.standard_normal(len(feature_names(QUICK))).astype(np.float32)
+        return Measured(random.standard_normal(len(feature_names(QUICK))).astype(np.float32))
 
 
 @pytest.fixture
@@ -51,9 +59,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def through(path: Path, compute: Callable[[Path], np.ndarray], config=QUICK):
+def through(path: Path, compute: Callable[[Path], Measured], config=QUICK):
     with Cache(cache_file(), config) as cache:
-        return cache.through(path, compute)
+        measured, cached = cache.through(path, compute)
+        return measured.values, cached
 
 
 def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Computation) -> None:
@@ -64,6 +73,19 @@ def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Compu
     assert compute.calls == 1
     assert again.dtype == np.float32
     assert again.tobytes() == first.tobytes()
+
+
+@pytest.mark.parametrize("each_excerpt", [False, True])
+def test_notes_on_a_track_are_found_with_its_features(
+    file: Path, compute: Computation, each_excerpt: bool
+) -> None:
+    values = compute(file).values
+    measured = Measured(np.array([values] * 2) if each_excerpt else values, ("a", "not \n \udce9"))
+    for known in (False, True):
+        with Cache(cache_file(), QUICK, each_excerpt) as cache:
+            found, cached = cache.through(file, lambda path: measured)
+        assert (found.notes, cached) == (measured.notes, known)
+        np.testing.assert_array_equal(found.values, measured.values)
 
 
 @pytest.mark.parametrize("name", ["renamed.mp3", "moved/elsewhere/song.mp3", "LOUD.MP3"])
@@ -122,7 +144,7 @@ def test_another_decoder_is_never_served(
 
 
 def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> None:
-    def fail(path: Path) -> np.ndarray:
+    def fail(path: Path) -> Measured:
         raise AudioError(f"{path}: broken")
 
     for _ in range(2):
@@ -133,16 +155,16 @@ def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> N
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_kept(file: Path, compute: Computation, bad: float) -> None:
-    values = compute(file)
-    values[3] = bad
-    through(file, lambda path: values)
+    measured = compute(file)
+    measured.values[3] = bad
+    through(file, lambda path: measured)
     assert not through(file, compute)[1]
 
 
 def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
     file: Path, compute: Computation
 ) -> None:
-    def change_and_compute(path: Path) -> np.ndarray:
+    def change_and_compute(path: Path) -> Measured:
         path.write_bytes(b"another content")
         return compute(path)
 
@@ -175,6 +197,120 @@ def test_names_that_are_no_text(tmp_path: Path, compute: Computation) -> None:
     path.write_bytes(b"content")
     through(path, compute)
     assert through(path, compute)[1]
+
+
+# --- tags ------------------------------------------------------------------------------------
+
+
+def retagged(path: Path) -> None:
+    """Change all that taggers change, by mutagen's own means."""
+    with_genres(path, "a genre that needs more room than there is" * 100)
+    file = mutagen.File(path)
+    if path.suffix == ".flac":
+        file.add_picture(Picture())
+        file.save(padding=lambda info: 5000)
+    elif path.suffix == ".mp3":
+        file.tags.add(
+            APIC(encoding=0, mime="image/png", type=3, desc="", data=b"\xff\xfb" * 50_000)
+        )
+        file.save(v1=2)
+        tags = APEv2()
+        tags["Genre"] = "another"
+        tags.save(path)
+    elif path.suffix == ".wav":
+        path.write_bytes(riff(path, info_chunk(IGNR=b"another\0")))
+
+
+@pytest.mark.parametrize("name", [*NAMES, "a.aac", "a.wv"])
+def test_tags_are_changed_without_losing_the_features(
+    tmp_path: Path, compute: Computation, name: str
+) -> None:
+    path = untagged(tmp_path / name)
+    whole, heard = path.read_bytes(), None if name in ("a.aac", "a.wv") else samples(path)
+    through(path, compute)
+    for genre in ("Jazz", "a genre that needs more room than there is" * 100):
+        written(path, genre, tmp_path)
+        assert through(path, compute)[1]
+    if heard is not None:
+        retagged(path)
+        assert through(path, compute)[1]
+        np.testing.assert_array_equal(samples(path), heard)  # which makes it right
+    for at in (len(whole) // 3, len(whole) // 2):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert not through(path, compute)[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_shares_features_sounds_the_same(tmp_path: Path, name: str) -> None:
+    """Damage where tags are: either another digest, or the same samples."""
+    path = with_genres(untagged(tmp_path / name), "Rock")
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    digest, heard = audio_digest(path), samples(path)
+    n_same = 0
+    for at in random.integers(0, min(len(whole), 3000), 60):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << random.integers(8)
+        path.write_bytes(damaged)
+        if audio_digest(path) == digest:
+            np.testing.assert_array_equal(samples(path), heard)
+            n_same += 1
+    assert n_same or path.suffix not in (".mp3", ".flac", ".wma")  # which have tags in front
+
+
+def test_how_much_silence_an_encoder_added_is_no_mere_tag(tmp_path: Path) -> None:
+    path = untagged(tmp_path / "a.m4a")
+    file = mutagen.File(path)
+    digests = set()
+    for n in (0, 1024, 2112):
+        file["----:com.apple.iTunes:iTunSMPB"] = [b" 00000000 %08X 00000000 %016X" % (n, 20_000)]
+        file.save()
+        digests.add(audio_digest(path))
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize("kind", ["ID3v2", "ID3v1", "APEv2", "Lyrics3"])
+def test_what_a_wrong_length_calls_a_tag_is_no_tag(tmp_path: Path, kind: str) -> None:
+    stream = untagged(tmp_path / "a.mp3").read_bytes()
+    footer = b"APETAGEX" + b"".join(n.to_bytes(4, "little") for n in (2000, 9000, 1, 1 << 31))
+    tag = {
+        "ID3v2": b"ID3\4\0\0" + bytes([0, 0, 40, 1]),
+        "ID3v1": b"TAG" + bytes(100),
+        "APEv2": footer + bytes(8),
+        "Lyrics3": b"009000LYRICS200",
+    }[kind]
+    digests = set()
+    for at in (len(stream) - 100, 100):
+        path = tmp_path / f"{at}.mp3"
+        changed = stream[:at] + bytes([stream[at] ^ 1]) + stream[at + 1 :]
+        path.write_bytes(tag + changed if kind == "ID3v2" else changed + tag)
+        digests.add(audio_digest(path))
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0\0\0\x08ftyp" + b"\0\0\0\x08moov" * 100_000,
+        b"\0\0\0\x08ftyp" + bytes(100_000),
+        b"RIFF\0\0\0\0WAVE" + b"JUNK\0\0\0\0" * 100_000,
+        b"fLaC" + b"\1\0\0\0" * 100_000,
+        b"fLaC" + b"\x84\0\0\x08" + b"\0\0\0\0\xff\xff\xff\xff" + b"\xff\xf8",
+        b"OggS" + bytes(100_000),
+        b"OggS\0",
+        bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + bytes(100),
+        b"ID3\4\0\0\x7f\x7f\x7f\x7f",
+        b"ID3\4\0\0\0\0\0\0" * 100_000,
+        b"\xff\xfb" + b"APETAGEX" * 100_000,
+        b"",
+    ],
+    ids=range(12),
+)
+def test_hostile_files_are_digested_whole(tmp_path: Path, content: bytes) -> None:
+    digests = set()
+    for end in (b"", b"\0", b"\1"):
+        (tmp_path / "a").write_bytes(content + end)
+        digests.add(audio_digest(tmp_path / "a"))
+    assert len(digests) == 3
 
 
 # --- which files are read --------------------------------------------------------------------
@@ -378,6 +514,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "from pathlib import Path\n"
         "from genreclf.cache import Cache, cache_file, prepare_cache\n"
         "from genreclf.config import load_config\n"
+        "from genreclf.kept import Measured\n"
         "from genreclf.pooling import feature_names\n"
         "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"
         "n = len(feature_names(config))\n"
@@ -385,8 +522,8 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "with Cache(cache_file(), config) as cache:\n"
         "    for i in range(150):\n"
         "        path = Path(sys.argv[1], f'{i}.mp3')\n"
-        "        values, _ = cache.through(path, lambda _: np.full(n, i, np.float32))\n"
-        "        assert (values == i).all()\n"
+        "        found, _ = cache.through(path, lambda _: Measured(np.full(n, i, np.float32)))\n"
+        "        assert (found.values == i).all()\n"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
@@ -443,6 +580,17 @@ def test_predict_uses_it_too(library: Path, tmp_path: Path) -> None:
     computed = run("predict", library, *options)
     assert cache_info().n_tracks == 4
     assert run("predict", library, *options) == computed
+
+
+def test_predict_finds_features_again_after_it_has_written_tags(
+    library: Path, tmp_path: Path
+) -> None:
+    run("extract", library, *SMALL, "-o", tmp_path / "t.csv")
+    run("train", tmp_path / "t.csv", "--set", "evaluation.folds=2", "-o", tmp_path / "m.joblib")
+    options = ["predict", library, "--model", tmp_path / "m.joblib", "--jobs", "1"]
+    told = run(*options, "--write-tags", "--backup", tmp_path / "b.jsonl", "--threshold", 0)
+    assert "4 tags written" in told
+    assert "4 from the cache" in run(*options)
 
 
 def test_the_cache_command(library: Path, tmp_path: Path) -> None:

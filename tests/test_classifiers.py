@@ -30,6 +30,7 @@ from genreclf.classifiers import (
 )
 from genreclf.config import CLASSIFIERS, Config, config_from_dict, load_config
 from genreclf.errors import GenreclfError
+from genreclf.splits import cross_validation
 from genreclf.table import FeatureTable
 
 # Smaller than the defaults where those take seconds.
@@ -236,6 +237,35 @@ def test_three_genres_are_calibrated(name: str) -> None:
     pipeline = fit_pipeline(train, configured(name))
     confidence = pipeline.predict_proba(unseen.values).max(axis=1).mean()
     assert confidence == pytest.approx(pipeline.score(unseen.values, unseen.labels), abs=0.06)
+
+
+@pytest.mark.parametrize("distance", [3.0, 80.0, 5000.0])
+@pytest.mark.parametrize("n_genres", [2, 3])
+@pytest.mark.parametrize("base", [LogisticRegression(C=0.1), EvenLda(solver="lsqr"), SVC(C=10)])
+def test_right_answers_claim_no_more_than_they_support(
+    base: Any, n_genres: int, distance: float
+) -> None:
+    """Laplace's rule of succession: of n right answers of n, (n + 1) / (n + 2)."""
+    n = 15 * n_genres
+    random = np.random.default_rng(1)
+    labels = np.repeat(np.arange(n_genres), 15)
+    values = random.standard_normal((n, 6))
+    values[np.arange(n), labels] += 3 * distance
+    fitted = TemperatureScaled(base, random_state=0).fit(values, labels)
+    out_of_fold = []
+    for train, test in cross_validation(labels, None, 5, 0).folds:
+        one = clone(fitted)
+        one.fit(values[train], labels[train])
+        one.temperature_ = fitted.temperature_
+        assert (one.predict(values[test]) == labels[test]).all()
+        out_of_fold.append(one.predict_proba(values[test]).max(axis=1))
+    assert np.concatenate(out_of_fold).mean() <= (n + 1) / (n + 2) + 1e-6
+    assert np.concatenate(out_of_fold).mean() > 0.85
+    copied = TemperatureScaled(base, random_state=0)
+    copied.fit(
+        np.tile(values, (4, 1)), np.tile(labels, 4), groups=texts([str(i) for i in range(n)] * 4)
+    )
+    assert copied.predict_proba(values).max(axis=1).mean() < (n + 1) / (n + 2) + 0.02
 
 
 def test_groups_hold_together_while_calibrating() -> None:

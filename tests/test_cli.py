@@ -20,7 +20,15 @@ import soundfile
 from click.testing import CliRunner, Result
 from conftest import music, noise
 
-from genreclf import AudioError, FeatureTable, Model, extract_one, load_table
+from genreclf import (
+    AudioError,
+    FeatureTable,
+    Model,
+    extract_one,
+    feature_names,
+    load_config,
+    load_table,
+)
 from genreclf.cli import cli, options
 from genreclf.journal import only_run
 from genreclf.modelfile import bundled_model, read_card
@@ -267,14 +275,98 @@ def test_a_model_answers_unknown_below_the_confidence_it_learned(tmp_path: Path)
     assert np.mean(right) > 0.93
 
 
-def test_a_precision_out_of_reach_is_told(trained: Path, tmp_path: Path) -> None:
+def test_a_precision_out_of_reach_costs_nothing_else(trained: Path, tmp_path: Path) -> None:
     done = run("train", trained / "features.csv", "-o", tmp_path / "m.joblib",
                "--target-precision", 0.99)  # fmt: skip
-    assert done.exit_code == 1
-    assert "no threshold makes 99% of the answers right" in done.stderr
-    assert not (tmp_path / "m.joblib").exists()
+    assert done.exit_code == 3
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("genreclf: no threshold makes 99% of the answers right: the ")
+    assert "it takes 99 right in a row; the model has no threshold" in last
+    assert done.stdout.splitlines()[1].startswith("accuracy ")
+    assert Model.load(tmp_path / "m.joblib").threshold == 0
+    done = run("evaluate", trained / "features.csv", "--target-precision", 0.99, "--json", "-")
+    assert done.exit_code == 3
+    assert "no threshold makes 99%" in done.stderr
+    assert "threshold" not in json.loads(done.stdout)
     done = run("train", trained / "features.csv", "--no-evaluate", "--target-precision", 0.9)
     assert done.exit_code == 2
+
+
+@pytest.fixture
+def split_table(tmp_path: Path) -> Path:
+    """Twenty test tracks of two genres that are trained on, and forty of one that is not."""
+    random = np.random.default_rng(0)
+    genres = ["a"] * 40 + ["b"] * 40 + ["a"] * 10 + ["b"] * 10 + ["c"] * 40
+    lines = ["path,label,split,x,y"]
+    for i, genre in enumerate(genres):
+        x, y = random.standard_normal(2) + (3 if genre == "b" else 0)
+        lines.append(f"{i}.mp3,{genre},{'train' if i < 80 else 'test'},{x},{y}")
+    (tmp_path / "s.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "s.csv"
+
+
+def test_answers_of_a_split_are_written_and_are_those_that_are_counted(
+    split_table: Path, tmp_path: Path
+) -> None:
+    ask = ["evaluate", split_table, "--classifier", "lda", "--split", "split"]
+    done = run(*ask, "--predictions", tmp_path / "p.csv", "--json", tmp_path / "r.json")
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["path", "fold", "label", "genre", "confidence"]
+    assert [row["path"] for row in rows] == [f"{i}.mp3" for i in range(80, 140)]
+    assert {row["fold"] for row in rows} == {"test"}
+    assert {row["genre"] for row in rows} == {"a", "b"}
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["accuracy"] == np.mean([row["genre"] == row["label"] for row in rows]) < 1 / 3
+    assert result["n_tracks"] == 60
+    shown = run(*ask).stdout
+    accuracy, below = shown.index("accuracy "), shown.index("40 of the 60 tracks count as wrong")
+    assert below - accuracy < 200
+    written = run(*ask, "--predictions", "-")
+    assert written.stdout == (tmp_path / "p.csv").read_text()
+    assert run(*ask, "--predictions", "-", "--json", "-").exit_code == 2
+
+
+def test_that_groups_are_missing_is_told_beside_every_figure(trained: Path, tmp_path: Path) -> None:
+    done = run("evaluate", trained / "features.csv", "--html", tmp_path / "r.html")
+    lines = done.stdout.splitlines()
+    accuracy = next(i for i, line in enumerate(lines) if line.startswith("accuracy "))
+    assert lines[accuracy + 1].startswith("warning: no groups: tracks of one artist may be in both")
+    assert done.stdout.count("no groups:") == 1
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    headline = page.index('class="big"')
+    assert 0 < page.index("<strong>Warning:</strong> no groups:") - headline < 500
+    assert page.count("no groups:") == 1
+    assert "This was measured without groups" in page
+    done = run("evaluate", trained / "features.csv", "--group-regex", r"(\d)\.mp3$")
+    assert "no groups" not in done.stdout
+    assert "without groups" not in done.stdout
+
+
+def test_what_features_are_is_fixed_in_a_table(trained: Path, tmp_path: Path) -> None:
+    table = trained / "features.csv"
+    for command in (["evaluate", table], ["train", table, "-o", tmp_path / "m.joblib"]):
+        done = run(*command, "--set", "excerpt.seconds=5")
+        assert done.exit_code == 2
+        assert "excerpt.seconds is fixed in the table" in " ".join(done.stderr.split())
+    same = ["--set", "excerpt.seconds=29.12", "--set", "evaluation.folds=2"]
+    assert run("evaluate", table, "--classifier", "lda", *same).exit_code == 0
+    done = run("evaluate", table, "--config", "wide", "--classifier", "lda", *same[2:])
+    assert done.exit_code == 0
+    assert "note: --config wide: its audio, spectra have no effect" in done.stderr
+    foreign = tmp_path / "foreign.csv"
+    foreign.write_text("label,x\n" + "a,1\nb,2\n" * 5)
+    assert run("evaluate", foreign, "--set", "excerpt.seconds=29.12").exit_code == 2
+
+
+def test_a_missing_skops_is_told_before_the_work(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skops", None)
+    monkeypatch.setitem(sys.modules, "skops.io", None)
+    done = run("train", tmp_path / "no.csv", "-o", tmp_path / "m.skops")
+    assert done.exit_code == 1
+    assert "pip install 'genreclf[skops]'" in done.stderr
 
 
 def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
@@ -383,7 +475,11 @@ def test_inspect_audio_shows_excerpt_and_features(song: Path) -> None:
     assert "44100 Hz" in text
     assert "MP3" in text
     assert "5.4" in text  # (40 - 29.12) / 2 s
-    assert "harmonic.chroma.G#.mean" in text
+    assert "percussive.tempo " in text
+    assert "and 277 more features (--all)" in text
+    everything = run("inspect", song, "--all").stdout
+    assert [name for name in feature_names(load_config()) if name not in everything] == []
+    assert len(everything.splitlines()) - len(text.splitlines()) == 276
 
 
 def test_file_names_do_not_steer_the_terminal(
@@ -511,7 +607,9 @@ def test_what_may_not_be_read_is_named(
     monkeypatch.setattr(os, "scandir", refusing)
     done = run("extract", tmp_path, "-o", tmp_path / "t.csv")
     assert done.exit_code == 3
-    assert f"{locked}: a folder that cannot be searched; permission denied" in done.stderr
+    assert f"{locked}: a folder" in done.stderr  # by a worker, which is not refused
+    with pytest.raises(AudioError, match="a folder that cannot be searched; permission denied"):
+        extract_one(locked)
     assert len(load_table(tmp_path / "t.csv")) == 1
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != song and access(path, mode))
     song = tmp_path / "good/a.wav"
@@ -706,3 +804,40 @@ def test_leaving_at_once_loses_neither_output_nor_status(
         assert done.stderr
     else:
         assert json.loads(done.stdout)["n_tracks"] == 12
+
+
+def test_folds_and_splits_of_a_manifest_are_those_of_the_evaluation(
+    genre_folder: Path, tmp_path: Path
+) -> None:
+    files = sorted(genre_folder.rglob("*.mp3"))
+    rows = [
+        f"{file},{file.parent.name},{i % 3},{'test' if i % 2 else 'train'}"
+        for i, file in enumerate(files)
+    ]
+    (tmp_path / "m.csv").write_text("path,label,fold,split\n" + "\n".join(rows) + "\n")
+    options = ["--labels", tmp_path / "m.csv", "--set", "excerpt.seconds=2", "--jobs", 1]
+    quick = ["--classifier", "lda", "--json", "-"]
+    for output in ("t.csv", "t.parquet"):
+        parts = ["--rows-per-file", 5] if output == "t.parquet" else []
+        table = tmp_path / output
+        done = run("extract", genre_folder, *options, "-o", table, *parts)
+        assert done.exit_code == 0, done.output
+        assert "2 genres: noisy 6, tonal 6\n" in done.stderr
+        by_folds = json.loads(run("evaluate", table, "--folds", "fold", *quick).stdout)
+        assert (by_folds["splits"]["kind"], by_folds["splits"]["n_folds"]) == ("folds", 3)
+        by_split = json.loads(run("evaluate", table, "--split", "split", *quick).stdout)
+        assert (by_split["splits"]["kind"], by_split["n_tracks"]) == ("split", 6)
+        assert json.loads(run("evaluate", table, *quick).stdout)["splits"]["kind"] == "stratified"
+    # Another assignment is that of the table, though all features are there already.
+    (tmp_path / "m.csv").write_text((tmp_path / "m.csv").read_text().replace("train", "valid"))
+    run("extract", genre_folder, *options, "-o", table, *parts)
+    assert set(load_table(table).assignments["split"]) == {"valid", "test"}
+
+
+def test_compare_takes_labels_as_extract_does(genre_folder: Path) -> None:
+    quick = ["--set", "excerpt.seconds=2", "--set", "evaluation.folds=2", "--repeats", 1]
+    options = ["--classifiers", "lda,logistic", *quick, "--jobs", 1]
+    done = run("compare", genre_folder, *options)
+    assert "2 genres: noisy 6, tonal 6\n" in done.stderr
+    done = run("compare", genre_folder, *options, "--label-regex", r"(\d)\.mp3$")
+    assert "genres: 0 2, 1 2" in done.stderr

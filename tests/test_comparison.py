@@ -1,6 +1,7 @@
 """Variants on the same folds: what is compared, and what is said of it."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import noise, sine
+from scipy.stats import binomtest
 
 from genreclf import comparison
 from genreclf.cli import cli
@@ -192,6 +194,46 @@ def test_a_variant_with_an_unknown_key_is_named(saved: tuple[Path, Path]) -> Non
     done = run("compare", saved[0], "--variant", "odd: classifier.D=1")
     assert done.exit_code == 1
     assert done.stderr.startswith("genreclf: --variant odd: ")
+
+
+def test_the_last_line_names_the_variant_that_fails_and_why(
+    saved: tuple[Path, Path], tmp_path: Path, write_audio: Any
+) -> None:
+    done = run("compare", saved[0], *OPTIONS, "--variant", "many: pca=9")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("genreclf: many: pca = 9: ")
+    done = run("compare", saved[0], *OPTIONS, "--variant", "odd: excerpt.seconds=9 pca=off")
+    assert done.exit_code == 2
+    assert "excerpt.seconds is fixed in the table" in " ".join(done.stderr.split())
+    for i in range(2):
+        write_audio(f"music/tone/{i}.wav", sine(200 + 100 * i, 2, 8000), 8000, tmp_path)
+        write_audio(f"music/noise/{i}.wav", noise(1.5, 8000, seed=i), 8000, tmp_path)
+    quick = ["--config", "fast", "--classifier", "lda", "--jobs", "1", "--no-cache"]
+    music = ["compare", tmp_path / "music", *quick]
+    for length, told in (
+        (3, r"long: none of 4 files gave features, the last one because: .*tone/1\.wav: .*"),
+        (
+            1.8,
+            r"all tracks are 'tone'; .* \(2 files gave no features, .* with long: .*1\.wav: .*\)",
+        ),
+    ):
+        done = run(*music, "--variant", f"long: excerpt.min_seconds={length}")
+        assert done.exit_code == 1
+        last = done.stderr.splitlines()[-1]
+        assert re.fullmatch(f"genreclf: {told}", last), last
+
+
+def test_copies_count_once_in_the_intervals() -> None:
+    thrice = table(1.5, n=40).take(np.tile(np.arange(40), 3))
+    other = load_config(overrides=["classifier.name=knn", "evaluation.folds=4"])
+    result = compare([Variant("a", thrice, QUICK), Variant("b", thrice, other)], repeats=1)
+    assert result.differences[0].permutation.n_units == 40
+    for measured in result.measured:
+        hits = measured.accuracy * 40
+        expected = binomtest(round(hits), 40).proportion_ci(method="wilson")
+        low, high = measured.interval
+        assert high - low == pytest.approx(expected.high - expected.low, abs=0.05)
+        assert high - low > 0.2  # of 120 independent tracks, it would be 0.16
 
 
 def test_kept_frames_and_their_codebook_against_none(tmp_path: Path, write_audio: Any) -> None:

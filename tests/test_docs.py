@@ -114,7 +114,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["how-to/pandas.md", "explanation/excerpt.md"])
+@pytest.mark.parametrize(
+    "name", ["how-to/pandas.md", "explanation/excerpt.md", "reference/files.md"]
+)
 def test_python_examples_show_what_comes_out(
     name: str, demo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +174,9 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     ways = ["--classifiers", "lda,logistic", "--repeats", "1", "--set", "evaluation.folds=2"]
     compared = json.loads(run_cli("compare", "demo/features.csv", *ways, "--json", "-"))
     assert sorted(compared) == sorted(documented("Comparison"))
+
+    answers = run_cli("evaluate", "demo/features.csv", *quick, "--predictions", "-")
+    assert answers.splitlines()[0].split(",") == documented("Answers of an evaluation")
 
     model = tmp_path / "model.joblib"
     run_cli("train", "demo/features.csv", "-o", str(model), "--classifier", "lda", "--no-evaluate")

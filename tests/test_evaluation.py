@@ -67,6 +67,7 @@ def held_out(correct: NDArray[np.bool_], groups: list[str]) -> HeldOut:
         predicted=np.where(correct, "a", "b").astype(object),
         groups=texts(groups),
         probabilities=np.zeros((n, 2)),
+        known=np.ones(n, dtype=bool),
     )
 
 
@@ -202,7 +203,9 @@ def test_without_groups_the_same_leak_goes_unseen_but_is_warned_of() -> None:
     assert result.splits["kind"] == "stratified"
     assert result.accuracy > 0.98
     assert result.ungrouped_accuracy is None
-    assert any(note.startswith("no groups:") for note in result.notes)
+    [warning] = result.warnings
+    assert warning.startswith("no groups:")
+    assert warning in result.notes
     assert not any("no groups" in note for note in cross_validate(table, configured()).notes)
 
 
@@ -230,8 +233,9 @@ def test_a_genre_of_one_group_is_reported_as_not_tested() -> None:
     assert result.splits["n_unscored"] == 20
     assert result.accuracy == 1
     assert result.baseline_accuracy == 0.5
-    [note] = [note for note in result.notes if "not tested" in note]
-    assert note.startswith("not tested: genre0;")
+    [warning] = [text for text in result.warnings if "not tested" in text]
+    assert warning.startswith("not tested: genre0 (20 tracks, all in one group);")
+    assert warning in result.notes
     np.testing.assert_array_equal(result.confusion, np.diag([0, 20, 20]))
 
 
@@ -267,7 +271,7 @@ CONTRACT = {
     "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "n_tracks", "splits",
     "baseline_accuracy", "per_genre", "genres", "confusion_matrix", "config", "versions",
     "chance_accuracy", "top2_accuracy", "top3_accuracy", "expected_calibration_error",
-    "reliability",
+    "reliability", "warnings",
 }  # fmt: skip
 
 
@@ -417,14 +421,129 @@ def test_a_published_split_tests_its_test_part_once() -> None:
     assert "4 tracks for validation are not used" in result.notes
 
 
-def test_a_genre_that_the_published_training_part_lacks_is_left_out() -> None:
-    split = texts(["train", "train", "test", "test"] * 6)
-    labels = texts(["a", "b", "a", "c"] * 6)
-    table = replace(blobs(12, 2), split=split, labels=labels)
+def with_a_genre_apart(kind: str) -> tuple[FeatureTable, int]:
+    """Genre "c" is in one part of a published split, or in one published fold, only."""
+    labels = texts(["a", "b", "a", "c"] * 10)
+    names: dict[str, Any]
+    if kind == "split":
+        names = {"split": texts(["train", "train", "test", "test"] * 10)}
+    else:
+        names = {
+            "folds": texts(["one", "one", "two", "two"] * 5 + ["two", "two", "one", "two"] * 5)
+        }
+    return replace(blobs(20, 2), labels=labels, **names), 10
+
+
+@pytest.mark.parametrize("kind", ["split", "folds"])
+def test_a_genre_that_the_published_training_part_lacks_counts_as_wrong(kind: str) -> None:
+    table, n_unknown = with_a_genre_apart(kind)
+    config = configured(name="lda")
+    result = cross_validate(table, config)
+    column = table.split if kind == "split" else table.folds
+    assert column is not None
+    hits, tested = 0, []
+    for name in ["test"] if kind == "split" else ["one", "two"]:
+        test = np.flatnonzero(column == name)
+        train = np.flatnonzero(column != name)
+        pipeline = fit_pipeline(table.take(train), config)
+        hits += int((pipeline.predict(table.values[test]) == table.labels[test]).sum())
+        tested += list(test)
+    assert list(result.held_out.rows) == tested
+    assert result.accuracy == hits / len(tested)
+    assert result.splits["n_unknown_genre"] == n_unknown
+    assert result.splits["n_unscored"] == 0
+    assert result.per_genre["c"] == {"precision": 0, "recall": 0, "f1": 0, "n": n_unknown}
+    assert result.confusion.sum() == len(tested)
+    assert result.confusion[2, 2] == 0
+    # Of two genres that a classifier knows, the first three hold no third.
+    assert result.top_accuracy(3) == 1 - n_unknown / len(tested)
+    assert (result.held_out.probabilities[~result.held_out.known, 2] == 0).all()
+    share = f"{hits / (len(tested) - n_unknown):.1%}"
+    [warning] = result.warnings
+    assert warning.startswith(f"{n_unknown} of the {len(tested)} tracks count as wrong")
+    assert warning.endswith(f"(c); of the others {share} are right")
+    json.dumps(result.to_dict(suggest=True), allow_nan=False)
+
+
+def test_a_published_training_part_of_one_genre_is_refused() -> None:
+    labels = texts(["a", "b"] * 10)
+    table = replace(blobs(10, 2), labels=labels, split=texts(["train", "test"] * 10))
+    with pytest.raises(TableError, match="training part of the split holds one genre only, a;"):
+        cross_validate(table, configured())
+    table = replace(table, split=None, folds=texts(["x", "y"] * 10))
+    with pytest.raises(TableError, match="training part of fold x holds one genre only, b;"):
+        cross_validate(table, configured())
+
+
+def test_copies_of_every_recording_of_a_genre_are_a_reason_of_their_own() -> None:
+    random = np.random.default_rng(0)
+    values = np.repeat(random.standard_normal((3, 6)), 8, axis=0).astype(np.float32)
+    table = replace(
+        blobs(12, 2), labels=texts(np.repeat(["a", "b", "c"], 8)), values=values,
+        names=[f"f{i}" for i in range(6)],
+    )  # fmt: skip
+    with pytest.raises(TableError, match="tracks of every genre are copies of one recording"):
+        cross_validate(table, configured())
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_copies_count_once_in_the_interval(grouped: bool) -> None:
+    group = (lambda genre, i: f"{genre}-{i // 2}") if grouped else (lambda genre, i: "")
+    once = blobs(30, 2, 4, spread=2.5, group=group)
+    five = once.take(np.tile(np.arange(60), 5))
+    alone, copied = (cross_validate(table, configured()) for table in (once, five))
+    (low, high), (low5, high5) = alone.interval, copied.interval
+    assert low5 <= copied.accuracy <= high5
+    assert high5 - low5 == pytest.approx(high - low, abs=0.03)
+    if not grouped:
+        wilson = wilson_interval(60 * copied.accuracy, 60)
+        assert (low5, high5) == pytest.approx(wilson, abs=0.02)
+    assert copied.weights.sum() == pytest.approx(60)
+
+
+def test_one_wrong_answer_in_many_copies_makes_no_threshold() -> None:
+    table = blobs(20, 2, spread=0.3)
+    labels = table.labels.copy()
+    labels[0] = "genre1"  # of a track among those of genre0
+    rows = np.r_[np.zeros(9, dtype=int), np.arange(40)]
+    result = cross_validate(replace(table, labels=labels).take(rows), configured())
+    assert result.accuracy < 0.9
+    assert "suggested_threshold" not in result.to_dict(suggest=True)
+
+
+def test_without_a_wrong_answer_there_is_no_threshold() -> None:
+    result = cross_validate(blobs(20, 2), configured())
+    assert result.accuracy == 1
+    assert "suggested_threshold" not in result.to_dict(suggest=True)
+    with pytest.raises(
+        TableError, match=r"40 most confident .* 100\.0% .* takes 99 right in a row"
+    ):
+        result.threshold(0.99)
+    noise = grouped_noise(80, 1)
+    with pytest.raises(
+        TableError, match=r"no threshold makes 99\.5% .* \d+ most confident answers"
+    ):
+        cross_validate(noise, configured()).threshold(0.995)
+
+
+def test_answers_are_those_of_the_folds_in_the_tables_order() -> None:
+    table = blobs(20, 3, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 5}")
+    table.labels[5] = ""  # of genre0
     result = cross_validate(table, configured())
-    assert set(result.held_out.labels) == {"a"}
-    assert result.splits["n_unscored"] == 6
-    assert any(note.startswith("not tested: c;") for note in result.notes)
+    answers = result.answers()
+    known = table.labelled()
+    assert [answer.path for answer in answers] == list(known.paths)
+    assert [answer.label for answer in answers] == list(known.labels)
+    fold_of = {}
+    for number, (_, test) in enumerate(choose_splits(known, configured()).folds, 1):
+        fold_of |= dict.fromkeys(known.paths[test], str(number))
+    assert [answer.fold for answer in answers] == [fold_of[path] for path in known.paths]
+    tested = [answer for answer in answers if answer.genre]
+    assert {answer.label for answer in answers if not answer.genre} == {"genre0"}
+    assert all(answer.confidence is None for answer in answers if not answer.genre)
+    assert np.mean([a.genre == a.label for a in tested]) == result.accuracy
+    held_out = dict(zip(result.held_out.rows, result.held_out.confidence, strict=True))
+    assert [a.confidence for a in tested] == [held_out[row] for row in sorted(held_out)]
 
 
 def test_unlabelled_rows_do_not_upset_published_folds() -> None:
@@ -437,7 +556,7 @@ def test_unlabelled_rows_do_not_upset_published_folds() -> None:
     assert list(result.held_out.labels) == list(kept.labels[result.held_out.rows])
 
 
-def test_a_model_is_compared_with_the_labels_that_it_knows() -> None:
+def test_a_model_is_compared_with_all_labels() -> None:
     table = blobs(20, 3)
     two = table.take(table.labels != "genre2")
     pipeline = fit_pipeline(two, configured())
@@ -445,12 +564,18 @@ def test_a_model_is_compared_with_the_labels_that_it_knows() -> None:
     labels[0] = ""
     asked = replace(table, labels=labels, groups=texts([""] * 60))
     result = evaluate_model(pipeline, two.genres, asked.values, asked, configured())
-    assert result.splits == {"kind": "model"}
-    assert result.genres == ["genre0", "genre1"]
-    assert len(result.held_out.rows) == 39
-    predicted = pipeline.predict(table.values[result.held_out.rows])
-    assert result.accuracy == metrics.accuracy_score(result.held_out.labels, predicted)
-    assert any(note.startswith("21 of 60 tracks have no label or") for note in result.notes)
+    assert result.splits == {"kind": "model", "n_unknown_genre": 20}
+    assert result.genres == ["genre0", "genre1", "genre2"]
+    assert list(result.held_out.rows) == list(range(1, 60))
+    predicted = pipeline.predict(table.values[1:])
+    assert result.accuracy == metrics.accuracy_score(table.labels[1:], predicted)
+    known = table.labels[1:] != "genre2"
+    share = metrics.accuracy_score(table.labels[1:][known], predicted[known])
+    assert "1 of 60 tracks have no label and are left out" in result.notes
+    assert result.warnings[1] == (
+        "20 of the 59 tracks count as wrong because the model has no tracks of their genre "
+        f"(genre2); of the others {share:.1%} are right"
+    )
     json.dumps(result.to_dict(), allow_nan=False)
 
 

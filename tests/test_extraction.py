@@ -11,6 +11,7 @@ import pytest
 from genreclf import extraction
 from genreclf.config import Config
 from genreclf.extraction import Row, extract_tracks
+from genreclf.kept import Measured
 from genreclf.sources import Track
 
 
@@ -27,12 +28,12 @@ class InThisProcess:
 def test_warnings_in_workers_are_collected_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def grumble(path: Path, config: Config) -> np.ndarray:
+    def grumble(path: Path, config: Config) -> Measured:
         for _ in range(2):
             warnings.warn("too loud", RuntimeWarning, stacklevel=1)
         if path.name == "1.wav":
             warnings.warn("too low", UserWarning, stacklevel=1)
-        return np.zeros(3, np.float32)
+        return Measured(np.zeros(3, np.float32))
 
     monkeypatch.setattr(extraction, "extract_vector", grumble)
     tracks = [Track(tmp_path / f"{i}.wav") for i in range(3)]

@@ -265,6 +265,26 @@ def test_tempo_and_onset_rate_of_any_curve_equal_librosas(preset: str, seed: int
     assert tempo(tempogram, rate / hop, settings).item() == pytest.approx(expected.item())
 
 
+# Where rounding makes the autocorrelation as low as -2e-6 to -8e-6 between the pulses.
+@pytest.mark.parametrize(("frame_rate", "period"), [(46.875, 70), (93.75, 80), (187.5, 75)])
+def test_tempo_of_pulses_with_nothing_in_between(frame_rate: float, period: int) -> None:
+    curve = np.zeros((1, 5437), np.float32)
+    curve[0, ::period] = 1
+    found = tempo(mean_tempogram(curve, frame_rate, SETTINGS), frame_rate, SETTINGS)
+    assert found.item() == pytest.approx(60 * frame_rate / period)
+
+
+@pytest.mark.parametrize("below", [-1e-9, -1e-6, -1.007e-6, -1e-3])
+def test_tempo_takes_less_than_zero_for_zero(below: float) -> None:
+    rate, hop, lags = 12_000, 256, np.arange(375)
+    autocorrelation = np.exp(-lags / 100) * np.maximum(np.cos(2 * np.pi * lags / 27), 0)
+    framing: dict[str, Any] = {"sr": rate, "hop_length": hop, "aggregate": None}
+    expected = librosa.feature.tempo(tg=autocorrelation[:, None], **framing).item()
+    assert tempo(autocorrelation, rate / hop, SETTINGS).item() == pytest.approx(expected)
+    negative = np.where(autocorrelation == 0, below, autocorrelation)
+    assert tempo(negative, rate / hop, SETTINGS).item() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize(
     ("width", "n_frames"), [(3, 3), (5, 40), (9, 9), (9, 10), (9, 300), (21, 30)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genreclf.files import locked, written_whole
+from genreclf.files import beside, locked, written_whole
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -29,6 +29,24 @@ def test_an_older_file_is_replaced_at_once(tmp_path: Path) -> None:
             assert path.read_text() == "old"
         assert reader.read() == "old"
     assert path.read_text() == "new"
+
+
+LONG = {"ASCII": b"x" * 251 + b".csv", "UTF-8": b"\xd0\x96" * 125 + b".csv",
+        "a long suffix": b"x." + b"y" * 253}  # fmt: skip
+if sys.platform.startswith("linux"):  # elsewhere names are text
+    LONG["no UTF-8"] = b"\xe9" * 251 + b".csv"
+
+
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG)
+def test_any_name_that_file_systems_take_is_written(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    with written_whole(path) as aside:
+        aside.write_text("new")
+    assert [os.fsencode(file.name) for file in tmp_path.iterdir()] == [name]
+    other = beside(path, ".partial")
+    other.touch()
+    assert other == beside(path, ".partial") != beside(path.with_name("y" * 255), ".partial")
+    assert beside(tmp_path / "t.csv", ".partial") == tmp_path / "t.csv.partial"
 
 
 def write_half(path: Path, error: BaseException) -> None:

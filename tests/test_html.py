@@ -346,7 +346,7 @@ def table_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_evaluate_writes_a_report_beside_text_and_json(table_file: Path, tmp_path: Path) -> None:
-    options = ("--classifier", "lda", "--target-precision", "0.5", "--permutations", 20)
+    options = ("--classifier", "lda", "--target-precision", "0.8", "--permutations", 20)
     plain = run("evaluate", table_file, *options)
     done = run("evaluate", table_file, *options, "--html", tmp_path / "r.html")
     assert done.exit_code == 0, done.output
@@ -357,10 +357,14 @@ def test_evaluate_writes_a_report_beside_text_and_json(table_file: Path, tmp_pat
     assert "have to be withheld" in text
     assert "So high an accuracy by chance: p = 0.0" in text
     assert "What the accuracy rests on" in text
-    assert "<span>--target-precision</span> <span>0.5</span>" in text
+    assert "<span>--target-precision</span> <span>0.8</span>" in text
     done = run("evaluate", table_file, *options, "--html", tmp_path / "s.html", "--json", "-")
     assert done.stdout.startswith("{")
     assert (tmp_path / "s.html").is_file()
+    low = ("evaluate", table_file, "--classifier", "lda", "--target-precision", "0.5")
+    done = run(*low, "--html", tmp_path / "t.html")
+    assert "no answer has to be withheld: 70.0% are right (50% asked for)" in done.stdout
+    assert "no answer has to be withheld" in (tmp_path / "t.html").read_text(encoding="utf-8")
 
 
 def test_train_reports_its_cross_validation_and_evaluate_a_saved_model(

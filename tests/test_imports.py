@@ -13,11 +13,11 @@ PACKAGE = Path(genreclf.__file__).parent
 
 # From left to right as the data flows: a module may import what stands before it.
 CHAIN = [
-    "errors", "bands", "config", "files", "formats", "sources", "mpeg", "libav", "audio",
-    "resampling", "excerpt",
+    "errors", "bands", "config", "files", "formats", "csvtext", "containers", "audiodigest",
+    "sources", "parts", "mpeg", "links", "libav", "streams", "audio", "resampling", "excerpt",
     "spectra", "medians", "separation", "constantq", "blocklevel", "features", "structure",
-    "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagwriter",
-    "workers", "cluster", "playlists", "labels", "framestore", "table",
+    "spectrograms", "plots", "pooling", "kept", "cache", "reference", "tags", "tagplaces",
+    "tagwriter", "workers", "cluster", "playlists", "labels", "framestore", "table", "leaks",
     "extraction", "windows", "journal", "partitions", "transformer", "versions", "splits",
     "scaling", "explanation", "duplicates", "calibration", "codebook", "novelty", "classifiers",
     "uncertainty", "evaluation", "importance",
@@ -28,11 +28,11 @@ CHAIN = [
 AT_HOME = {
     "librosa": {"reference"},
     "cleanlab": {"audit"},
-    "soundfile": {"audio"},
+    "soundfile": {"audio", "streams"},
     "soxr": {"resampling", "cache"},
     "av": {"libav"},
     "matplotlib": {"plots"},
-    "mutagen": {"tags", "tagwriter"},
+    "mutagen": {"tags", "tagplaces"},
     "pebble": {"workers"},
     "dask": {"cluster"},
     "distributed": {"cluster"},

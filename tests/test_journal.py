@@ -203,8 +203,8 @@ def test_a_row_of_another_length_is_computed_anew(
     run(tracks, output)
     path = journal_path(output)
     first, *others = [line for line in path.read_text().split("\n") if line]
-    identity, _ = json.loads(first)
-    path.write_text("\n".join([json.dumps([identity, "AACAPw=="]), *others]))
+    identity, *_ = json.loads(first)
+    path.write_text("\n".join([json.dumps([identity, "AACAPw==", []]), *others]))
     computed.clear()
     assert_like_uninterrupted(run(tracks, output), tracks)
     assert computed == [tracks[0].path.name]

@@ -12,7 +12,7 @@ from conftest import music
 import genreclf
 from genreclf import FeatureTable, TableError, load_table
 from genreclf.cli import cli
-from genreclf.labels import Labelling, label_tracks, read_label_map, spelling
+from genreclf.labels import Labelling, describe_labels, label_tracks, read_label_map, spelling
 from genreclf.sources import Track, find_tracks
 from genreclf.workers import WorkerError, Workers
 
@@ -266,6 +266,41 @@ def test_the_command_takes_labels_and_groups_from_tags(
     assert list(load_table(tmp_path / "t.csv").groups) == list("0123456")
 
 
+def test_labels_can_be_found_in_paths(library: Path) -> None:
+    config = genreclf.load_config(overrides=["separation=none", "excerpt.seconds=2"])
+    tracks = find_tracks([library], "none").tracks
+    labelling = Labelling(label_regex=r"/([0-4])\.flac$", group_regex="library")
+    assert labelling.of_paths == "none"
+    found = label_tracks(tracks, labelling)
+    assert [track.label for track in found.tracks] == [*"01234", None, None]
+    assert {track.group for track in found.tracks} == {"library"}
+    assert found.notes == ["no label found in the path: 2 of 7 tracks"]
+    table = genreclf.extract(library, config, label_regex=r"([0-4])\.flac$")
+    assert list(table.labels) == [*"01234", "", ""]
+
+
+def test_genres_are_listed_and_too_many_are_warned_of(library: Path) -> None:
+    done = run("extract", library, *QUICK, "-q")
+    assert "genre" not in done.stderr
+    done = run("extract", library, *QUICK)
+    assert "1 genre: library 7\n" in done.stderr
+    assert "warning" not in done.stderr
+    done = run("extract", library, *QUICK, "--label-regex", r"([0-4])\.flac")
+    assert "5 genres: 0 1, 1 1, 2 1, 3 1, 4 1, 2 without\n" in done.stderr
+    assert "warning: 5 labels for 5 tracks: are these genres" in done.stderr
+    assert "genre" not in run("extract", library, *QUICK, "--labels", "none").stderr
+
+
+def test_only_the_most_frequent_of_many_genres_are_listed() -> None:
+    tracks = [Track(Path(f"{i}"), f"g{min(i, 20):02}") for i in range(60)]
+    [listed, *rest] = describe_labels(tracks)
+    assert listed.startswith("21 genres: ")
+    assert "g20 40" in listed
+    assert listed.endswith(", 9 more")
+    assert rest == []
+    assert describe_labels(tracks[:1]) == describe_labels([Track(Path("a"))] * 2) == []
+
+
 def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> None:
     output = ["-o", tmp_path / "t.csv"]
     told = "note: no groups: where an artist has several tracks, the accuracy will be too good"
@@ -283,6 +318,9 @@ def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> Non
         (["--group", "composer"], 2, "'composer'"),
         (["--label-map", "no.csv"], 1, "no.csv: no such file"),
         (["--group-regex", "("], 1, "no regular expression"),
+        (["--label-regex", "("], 1, "--label-regex (: no regular expression"),
+        (["--label-regex", "nowhere"], 1, "finds no label in any path"),
+        (["--labels", "tags", "--label-regex", "x"], 2, "not from both"),
         (["--group-regex", "nowhere"], 1, "finds no group in any path"),
     ],
 )

@@ -1,10 +1,12 @@
 """Formats that libsndfile does not know: the same samples, whichever library reads them."""
 
 import errno
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -207,6 +209,125 @@ def test_such_files_are_searched_for(tmp_path: Path) -> None:
     found = find_tracks([tmp_path])
     assert {track.path.suffix for track in found.tracks} == CODEC_SUFFIXES
     assert found.passed_over == 2
+
+
+# --- what libsndfile refuses or measures wrong -----------------------------------------------
+
+
+def piped(path: Path, signal: Samples, codec: str, container: str, sample_format: str) -> Path:
+    """Encode into a pipe, so that no header tells the length."""
+    buffer = io.BytesIO()
+    pipe = SimpleNamespace(write=buffer.write)
+    rate = 48_000 if codec == "libopus" else RATE
+    target = str(path) if container == "caf" else pipe  # no caf without going back in it
+    options = {"aac_pns": "0"} if codec == "aac" else {}
+    with av.open(target, "w", format=container) as file:
+        stream = file.add_stream(codec, rate=rate, layout="mono", options=options)
+        stream.codec_context.format = sample_format
+        frame = av.AudioFrame.from_ndarray(signal[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        stream.codec_context.open()
+        size = stream.codec_context.frame_size or 4096
+        resampler = av.AudioResampler(sample_format, "mono", rate, size)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(stream.encode(part))
+        file.mux(stream.encode(None))
+    if target is pipe:
+        path.write_bytes(buffer.getvalue())
+    return path
+
+
+REFUSED = {
+    "opus.weba": ("libopus", "webm", "flt"),
+    "aac.mka": ("aac", "matroska", "fltp"),
+    "flac.mka": ("flac", "matroska", "s16"),
+    "piped.wv": ("wavpack", "wv", "s16p"),
+    "flac.oga": ("flac", "ogg", "s16"),
+    "alac.caf": ("alac", "caf", "s16p"),
+    "yamaha.wav": ("adpcm_yamaha", "wav", "s16"),
+    "ac3.wav": ("ac3", "wav", "fltp"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_ffmpeg_decodes_is_decoded(tmp_path: Path, signal: Samples, name: str) -> None:
+    path = piped(tmp_path / name, signal, *REFUSED[name])
+    with av.open(str(path)) as file:
+        expected = np.concatenate([libav._samples(frame) for frame in file.decode(audio=0)]).mean(
+            axis=1
+        )
+    samples, info, _ = decode(path, whole)
+    assert abs(info.n_frames - len(expected)) < 0.1 * RATE
+    assert abs(info.n_frames - len(samples)) < 0.1 * RATE
+    n = min(len(samples), len(expected))
+    np.testing.assert_allclose(samples[:n], expected[:n], atol=1e-5)
+    part, _, start = decode(path, lambda n, rate: (n // 2, n // 2 + rate))
+    if name == "ac3.wav":  # its decoder adds noise
+        assert np.corrcoef(part, samples[start : start + len(part)])[0, 1] > 0.97
+    else:
+        np.testing.assert_allclose(part, samples[start : start + len(part)], atol=1e-4)
+
+
+@pytest.mark.parametrize("start", [1, 100_000, 150_000, 200_000, 250_000])
+def test_the_end_of_an_ogg_is_where_it_is(tmp_path: Path, signal: Samples, start: int) -> None:
+    path = piped(tmp_path / "a.oga", signal, *REFUSED["flac.oga"])
+    part, _, _ = decode(path, lambda n, rate: (start, start + 10_000))
+    np.testing.assert_array_equal(part, signal[start : start + 10_000])
+
+
+def test_gsm_in_a_wav(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", music(12, 8000), 8000, subtype="GSM610")
+    expected = soundfile.SoundFile(tmp_path / "a.wav").read(12 * 8000)
+    samples, info, _ = decode(tmp_path / "a.wav", whole)
+    assert info.n_frames == len(expected)
+    assert np.corrcoef(samples, expected)[0, 1] > 0.99
+    part, _, _ = decode(tmp_path / "a.wav", lambda n, rate: (40_000, 50_000))
+    np.testing.assert_allclose(part, samples[40_000:50_000], atol=1e-4)
+
+
+def test_wav_whose_header_states_no_samples(files: dict[str, Path], tmp_path: Path) -> None:
+    content = bytearray(files["wav"].read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = bytes(4)
+    (tmp_path / "a.wav").write_bytes(content)
+    np.testing.assert_array_equal(
+        decode(tmp_path / "a.wav", whole)[0], decode(files["wav"], whole)[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["a.aac", "a.mp3", "none"])
+def test_aac_is_not_taken_for_mp3(files: dict[str, Path], tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(files["bare.aac"].read_bytes())
+    assert describe(path).codec == "AAC"
+    assert abs(describe(path).seconds - SECONDS) < 0.1
+
+
+@pytest.mark.parametrize("name", ["alac.caf", "flac.oga", "yamaha.wav", "opus.weba"])
+def test_without_the_extra_the_remedy_is_told(
+    tmp_path: Path, signal: Samples, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = piped(tmp_path / name, signal, *REFUSED[name])
+    monkeypatch.setattr(libav, "find_spec", lambda name: None)
+    assert message_of(path).endswith(libav.NEEDS_EXTRA)
+
+
+def test_a_codec_that_nobody_knows(files: dict[str, Path], tmp_path: Path) -> None:
+    content = bytearray(files["wav"].read_bytes())
+    content[20:22] = b"\x34\x12"
+    (tmp_path / "a.wav").write_bytes(content)
+    assert "no audio could be decoded" in message_of(tmp_path / "a.wav")
+
+
+def test_damage_is_told_as_damage_with_and_without_the_extra(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(files["wav"].read_bytes()[:30])
+    for _ in range(2):
+        assert "No 'data' chunk marker" in message_of(path)
+        assert "codecs" not in message_of(path)
+        monkeypatch.setattr(libav, "find_spec", lambda name: None)
 
 
 # --- what cannot be decoded ------------------------------------------------------------------

@@ -72,6 +72,17 @@ def test_all_rows_count_where_the_sample_is_small(
     assert sum(model.counts.values()) == len(table)
 
 
+def test_a_column_that_tells_the_genre_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "table.parquet"
+    folder.mkdir()
+    for i in range(3):
+        part = clouds(400, ["a", "b"], seed=i)
+        part.values[:, 3] = part.labels == "b"
+        part.save(folder / f"{i}.parquet")
+    notes = evaluate_in_parts(folder, Columns(), LDA).notes
+    assert notes[0].startswith("column f3 alone tells the genre of 100% of the tracks")
+
+
 def test_no_group_is_on_both_sides(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, ["a", "b", "c"])
     evaluation = evaluate_in_parts(folder, Columns(), LDA)
@@ -83,6 +94,25 @@ def test_no_group_is_on_both_sides(tmp_path: Path) -> None:
     assert evaluation.splits["kind"] == "held-out"
     known = train_in_parts(folder, Columns(), LDA).evaluate(load_table(folder)).accuracy
     assert abs(evaluation.accuracy - known) < 0.1
+
+
+def test_a_genre_in_held_out_groups_only_is_named_and_left_out(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ["a", "b"])
+    held_out = sorted(set(evaluate_in_parts(folder, Columns(), LDA).held_out.groups))[0]
+    n = int((load_table(folder).groups == held_out).sum())
+    for path in sorted(folder.iterdir()):
+        table = load_table(path)
+        table.labels[table.groups == held_out] = "lonely"
+        table.save(path)
+    evaluation = evaluate_in_parts(folder, Columns(), LDA)
+    [warning] = evaluation.warnings
+    assert warning.startswith(f"not tested: {n} tracks of lonely;")
+    assert evaluation.splits["n_unscored"] == n
+    assert evaluation.splits["grouped"]
+    answers = evaluation.answers()
+    assert [answer.label for answer in answers if not answer.genre] == ["lonely"] * n
+    right = [answer.genre == answer.label for answer in answers if answer.genre]
+    assert np.mean(right) == evaluation.accuracy
 
 
 def test_labels_of_chance_are_told_at_chance(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_what_is_no_line_of_text_is_left_out(tmp_path: Path, workers: Workers) -
         (" trailing. ", "trailing"),
         ("ジャズ", "ジャズ"),
         ("x" * 500, "x" * 80),
+        ("\U00020000" * 500, "\U00020000" * 60),  # of four bytes each
         ("\x1b[31m\u202e", "__31m_"),
     ],
 )

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import clicks, music, noise
+from mutagen.apev2 import APEv2
 from test_cli import run
 from test_model import QUICK, edited
 
@@ -79,9 +80,20 @@ def test_a_table_is_printed_in_pieces(
 def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: Path) -> None:
     known = read_card(model).evaluation
     assert known is not None
-    expected = known["suggested_threshold"]["confidence"]
+    assert known["accuracy"] == 1
     done = run("predict", library, "--model", model, "--threshold", "auto")
-    assert f"threshold: {expected:.2f};" in done.stderr
+    assert (
+        "threshold: 0; its evaluation had no wrong answers, so nothing is withheld" in done.stderr
+    )
+    assert "unknown" not in done.stdout
+    suggested = {"suggested_threshold": {"confidence": 0.9999, "precision": 0.5, "coverage": 0.5}}
+    some = known | suggested | {"accuracy": 0.9}
+    replace(Model.load(model), evaluation=some).save(tmp_path / "some.joblib")
+    done = run("predict", library, "--model", tmp_path / "some.joblib", "--threshold", "auto")
+    assert "threshold: 1.00; 50% of the tracks" in done.stderr
+    assert "measured without groups" in done.stderr
+    # It is the confidence of a genre, and not that of "unknown".
+    assert re.search(r"unknown │ +(tonal|noisy) \d+% │", done.stdout)
     surest = {"target_precision": 0.9, "confidence": 0.9999, "precision": 1, "coverage": 0.1}
     asked = replace(Model.load(model), evaluation=known | {"threshold": surest})
     asked.save(tmp_path / "asked.joblib")
@@ -96,7 +108,7 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert done.exit_code == 1
     assert "not evaluated and knows no threshold" in done.stderr
     assert run("predict", library, "--threshold", "high").exit_code == 2
-    nonsense = {"suggested_threshold": {"x": 1}}
+    nonsense = {"threshold": {"x": 1}}
     damaged = edited(asked, tmp_path / "d.joblib", lambda card: card.update(evaluation=nonsense))
     done = run("predict", library, "--model", damaged, "--threshold", "auto")
     assert "evaluation is damaged" in done.stderr
@@ -230,6 +242,37 @@ def test_tags_are_written_and_restored(model: Path, library: Path, tmp_path: Pat
     assert "0 tags restored, 3 as before already" in run("tags", "restore", backup).stderr
 
 
+def test_only_missing_genres_are_written(model: Path, library: Path, tmp_path: Path) -> None:
+    ape = APEv2()
+    ape["Genre"] = "Jazz"
+    ape.save(library / "a.mp3")
+    numbered = mutagen.File(library / "c.mp3")
+    numbered.add_tags()
+    numbered.tags.add(mutagen.id3.TCON(encoding=0, text=["(250)"]))  # which is no genre
+    numbered.save()
+    before = {name: (library / name).read_bytes() for name in ("a.mp3", "b.mp3")}
+    options = ["predict", library, "--model", model, "--write-tags", "--only-missing"]
+    told = run(*options, "--dry-run").stderr
+    assert f"{library / 'c.mp3'}: genre none -> noisy" in told
+    assert "1 tag would be written, 2 with a genre left alone, 0 unknown" in told
+    done = run(*options, "--backup", tmp_path / "tags.jsonl")
+    assert "1 tag written, 2 with a genre left alone, 0 unknown" in done.stderr
+    assert genres(library) == {"a.mp3": ("Jazz",), "b.mp3": ("Rock",), "c.mp3": ("noisy",)}
+    assert {name: (library / name).read_bytes() for name in before} == before
+    run("tags", "restore", tmp_path / "tags.jsonl")
+    assert mutagen.id3.ID3(library / "c.mp3", translate=False)["TCON"].text == ["(250)"]
+
+
+def test_a_name_of_255_bytes_is_written(model: Path, library: Path, tmp_path: Path) -> None:
+    long = (library / "b.mp3").rename(library / ("\u0416" * 125 + ".mp3"))
+    backup = tmp_path / "tags.jsonl"
+    done = run("predict", long, "--model", model, "--write-tags", "--backup", backup)
+    assert done.exit_code == 0
+    assert genres(library)[long.name] == ("tonal",)
+    assert run("tags", "restore", backup).exit_code == 0
+    assert genres(library)[long.name] == ("Rock",)
+
+
 def test_a_file_that_was_written_twice_gets_its_first_tag(
     model: Path, library: Path, tmp_path: Path
 ) -> None:
@@ -295,6 +338,7 @@ def test_files_that_cannot_be_written_are_told(model: Path, library: Path, tmp_p
         (["--window", 5], "--window goes with --timeline"),
         (["--plot", "a.png"], "--plot goes with --timeline"),
         (["--dry-run"], "--dry-run goes with --write-tags"),
+        (["--only-missing"], "--only-missing goes with --write-tags"),
         (["--backup", "b.jsonl"], "--backup goes with --write-tags"),
         (["--timeline", "--write-tags"], "--write-tags is about whole files"),
         (["--timeline", "--explain"], "--explain is about whole files"),

@@ -83,15 +83,59 @@ def test_a_folder_whose_name_looks_like_audio_is_searched(tmp_path: Path) -> Non
     assert paths_of(find_tracks([tmp_path]).tracks) == [tmp_path / "live.mp3/1.flac"]
 
 
-def test_labels_are_the_parent_folders(tmp_path: Path) -> None:
-    touch(tmp_path, "blues/a.mp3", "rock/live/b.mp3")
-    tracks = find_tracks([tmp_path, tmp_path / "blues/a.mp3"]).tracks
+def test_labels_are_the_first_folders_below_the_given_ones(tmp_path: Path) -> None:
+    touch(tmp_path, "music/blues/a.mp3", "music/rock/live/cd1/b.mp3", "music/loose.mp3")
+    tracks = find_tracks([tmp_path / "music"]).tracks
     assert [(track.path.name, track.label) for track in tracks] == [
+        ("loose.mp3", "music"),
         ("a.mp3", "blues"),
-        ("b.mp3", "live"),
-        ("a.mp3", "blues"),
+        ("b.mp3", "rock"),
     ]
     assert all(track.group is None for track in tracks)
+
+
+def test_of_files_directly_in_the_given_folders_these_are_the_labels(tmp_path: Path) -> None:
+    touch(tmp_path, "music/rock/1.mp3", "music/jazz/2.mp3", "music/jazz/Nina/3.mp3")
+    tracks = find_tracks([tmp_path / "music/rock", tmp_path / "music/jazz"]).tracks
+    assert [track.label for track in tracks] == ["rock", "jazz", "Nina"]
+
+
+def test_of_a_file_given_by_name_the_folder_that_it_is_in_is_the_label(tmp_path: Path) -> None:
+    [path] = touch(tmp_path, "music/rock/live/1.mp3")
+    assert find_tracks([path]).tracks == [Track(path, "live")]
+
+
+@pytest.mark.parametrize(
+    "given", ["music", "music/", "./music", "link", "{}/music", "sub/../music"]
+)
+def test_the_spelling_of_the_given_folder_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    touch(tmp_path, "music/rock/live/1.mp3", "music/rock/2.mp3")
+    (tmp_path / "link").symlink_to("music")
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert [t.label for t in find_tracks([given.format(tmp_path)]).tracks] == ["rock", "rock"]
+
+
+@pytest.mark.parametrize(("inside", "given"), [("music", "."), ("music/rock", "..")])
+def test_the_given_folder_may_be_this_one_or_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, given: str
+) -> None:
+    touch(tmp_path, "music/rock/live/1.mp3", "music/2.mp3")
+    monkeypatch.chdir(tmp_path / inside)
+    assert [track.label for track in find_tracks([given]).tracks] == ["music", "rock"]
+
+
+def test_a_file_of_two_given_folders_with_two_labels_is_refused(tmp_path: Path) -> None:
+    touch(tmp_path, "music/rock/live/1.mp3", "music/rock/2.mp3")
+    music, rock = tmp_path / "music", tmp_path / "music/rock"
+    with pytest.raises(
+        TableError, match=r"1\.mp3: its label is rock by one .*, and live by another"
+    ):
+        find_tracks([music, rock])
+    assert len(find_tracks([music, rock], "none").tracks) == 4
+    assert {t.label for t in find_tracks([music, rock / "2.mp3"]).tracks} == {"rock"}
 
 
 def test_no_labels(tmp_path: Path) -> None:
@@ -213,7 +257,7 @@ def test_files_and_rows_without_a_counterpart_are_noted(tmp_path: Path) -> None:
         ("", "label"),
         ("path\na.mp3\n", "label"),
         ("file,genre\na.mp3,x\n", "path"),
-        ("path;label\na.mp3;x\n", "label"),
+        ("path|label\na.mp3|x\n", "label"),
     ],
 )
 def test_a_manifest_without_its_columns(tmp_path: Path, text: str, missing: str) -> None:
@@ -239,8 +283,85 @@ def test_a_manifest_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_row_that_is_too_short_has_no_label(tmp_path: Path) -> None:
     [path] = touch(tmp_path, "a.mp3")
-    manifest = write_manifest(tmp_path / "m.csv", "path,label,group\na.mp3\n")
+    manifest = write_manifest(tmp_path / "m.csv", "path,label,group\na.mp3\nb.mp3,x,\n")
     assert find_tracks([path], manifest).tracks == [Track(path)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label,group\na.mp3,x,y\nb.mp3,x",
+        "path,label,group\na.mp3,x,y\nb.mp3",
+        "path,label,group\na.mp3,x,y\nb.mp3,x\n",
+        'path,label\na.mp3,x\nb.mp3,"x',
+        'path,label\na.mp3,x\nb.mp3,"x\n',
+        'path,label\na.mp3,x\n"b.mp3',
+    ],
+)
+def test_a_manifest_that_is_cut_off_in_its_last_row_is_refused(tmp_path: Path, text: str) -> None:
+    manifest = write_manifest(tmp_path / "m.csv", text)
+    with pytest.raises(TableError, match=r"m\.csv: .* is the file cut off\?"):
+        find_tracks([], manifest)
+
+
+def test_a_last_row_without_a_line_break_may_be_whole(tmp_path: Path) -> None:
+    [path] = touch(tmp_path, 'a 12".mp3')
+    manifest = write_manifest(tmp_path / "m.csv", 'path,label\na 12".mp3,jazz')
+    assert find_tracks([path], manifest).tracks == [Track(path, "jazz")]
+
+
+def test_a_comma_that_is_not_in_quotes_is_told(tmp_path: Path) -> None:
+    manifest = write_manifest(tmp_path / "m.csv", "path,label\nb.mp3,x\nHello, World.mp3,x\n")
+    with pytest.raises(TableError, match=r"m\.csv: .*line 3 has 3 fields, .* needs quotes"):
+        find_tracks([], manifest)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "separator"),
+    [("utf-8", ";"), ("utf-8-sig", ";"), ("utf-16", "\t"), ("utf-8", "\t"), ("utf-16", ",")],
+)
+def test_manifests_are_read_as_spreadsheets_save_them(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    [path] = touch(tmp_path, "é, 1.mp3")
+    rows = [["path", "label", "group"], ['"é, 1.mp3"', "jazz", "someone"]]
+    text = "".join(separator.join(row) + "\r\n" for row in rows)
+    manifest = write_manifest(tmp_path / "m.csv", text, encoding)
+    assert find_tracks([path], manifest).tracks == [Track(path, "jazz", "someone")]
+
+
+@pytest.mark.parametrize("again", ["a.mp3", "./a.mp3", "sub/../a.mp3", "link.mp3", "{}/a.mp3"])
+@pytest.mark.parametrize("column", ["label", "group", "fold"])
+def test_a_file_that_is_twice_in_a_manifest_has_to_be_the_same(
+    tmp_path: Path, again: str, column: str
+) -> None:
+    [path] = touch(tmp_path, "a.mp3")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.mp3").symlink_to("a.mp3")
+    again = again.format(tmp_path)
+    same = f"path,label,group,fold\na.mp3,rock,x,1\nb.mp3,,,\n{again},rock,x,1\na.mp3,,,\n"
+    expected = [Track(path, "rock", "x", (("fold", "1"),))]
+    assert find_tracks([path], write_manifest(tmp_path / "m.csv", same)).tracks == expected
+    first = {"label": "rock", "group": "x", "fold": "1"}[column]
+    other = f"path,label,group,fold\na.mp3,rock,x,1\nb.mp3,,,\n{again},rock,x,1\n"
+    other += "a.mp3," + ",".join(
+        "2" if name == column else "" for name in ("label", "group", "fold")
+    )
+    manifest = write_manifest(tmp_path / "m.csv", other + "\n")
+    told = rf"m\.csv: the {column} of a\.mp3 is {first} in line 2, and 2 in line 5; .*one {column}"
+    with pytest.raises(TableError, match=told):
+        find_tracks([path], manifest)
+
+
+def test_columns_of_folds_and_splits_go_with_the_tracks(tmp_path: Path) -> None:
+    a, b, c = touch(tmp_path, "a.mp3", "b.mp3", "c.mp3")
+    text = "path,label,fold,bpm,My_Split\na.mp3,x,01,120,train\nb.mp3,y,,90,test\n"
+    found = find_tracks([a, b, c], write_manifest(tmp_path / "m.csv", text))
+    assert [track.assignments for track in found.tracks] == [
+        (("fold", "01"), ("My_Split", "train")),
+        (("fold", ""), ("My_Split", "test")),
+        (("fold", ""), ("My_Split", "")),
+    ]
 
 
 def test_a_list_of_paths_is_read_as_find_prints_it() -> None:

@@ -138,10 +138,10 @@ def test_multi_pools_over_the_frames_of_all_excerpts(long_song: Path, write_audi
 def test_each_excerpt_is_what_it_would_be_alone(long_song: Path, write_audio: Writer) -> None:
     alone = load_config(overrides=["excerpt.seconds=3"])
     expected = [extract_one(part, alone) for part in cut(long_song, write_audio, 3)]
-    values = extract_each(long_song, MULTI)
+    values = extract_each(long_song, MULTI).values
     assert values.shape == (4, len(feature_names(MULTI)))
     np.testing.assert_allclose(values, expected, atol=1e-4)
-    one = extract_each(long_song, alone)
+    one = extract_each(long_song, alone).values
     np.testing.assert_array_equal(one, extract_one(long_song, alone)[None])
 
 
@@ -150,7 +150,7 @@ def test_silent_excerpts_are_passed_over_unless_all_are(write_audio: Writer) -> 
     config = config_of("multi", "excerpt.seconds=5")
     path = write_audio("gap.wav", np.concatenate([music(10, RATE), silence, music(10, RATE)]), RATE)
     assert [start for start, _ in spans_of(path, config)] == [2.5, 22.5]
-    assert extract_each(path, config).shape[0] == 2
+    assert extract_each(path, config).values.shape[0] == 2
     with pytest.raises(AudioError, match="only silence"):
         extract_one(write_audio("silent.wav", np.tile(silence, 3), RATE), config)
 
@@ -215,7 +215,7 @@ def test_a_track_is_heard_once_for_all_views(
         for name, rows in alone.items():
             np.testing.assert_array_equal(together[name], rows)
     assert len(calls) == 1 + len(HEARD)
-    assert extract_each(path, config).shape[0] == 3
+    assert extract_each(path, config).values.shape[0] == 3
 
 
 def view_as_config(view: object) -> Config:
@@ -305,7 +305,7 @@ def test_probabilities_of_excerpts_are_averaged(
     model: Model, genre_folder: Path, jobs: int | None
 ) -> None:
     path = genre_folder / "tonal" / "0.mp3"
-    each = extract_each(path, SMALL)
+    each = extract_each(path, SMALL).values
     assert len(each) == 3
     expected = model.pipeline.predict_proba(each).mean(axis=0)
     if jobs is None:

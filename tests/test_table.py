@@ -373,7 +373,7 @@ def test_a_table_without_numbers(tmp_path: Path) -> None:
         b'# {"config": 3}\na,b\n1,2\n',
         b'# {"config": {"spectra": {"n_fft": -1}}}\na,b\n1,2\n',
         b"a,b\n1,2\n3,4,5\n",
-        "a,b\n1,2\n".encode("utf-16"),
+        "a,b\n1,2\n".encode("utf-16-le"),
     ],
 )
 def test_what_is_no_table(tmp_path: Path, suffix: str, content: bytes) -> None:
@@ -639,7 +639,7 @@ def test_more_columns_than_anyone_has(tmp_path: Path) -> None:
 def test_a_first_line_without_an_end(tmp_path: Path) -> None:
     path = tmp_path / "endless.csv"
     path.write_bytes(b"," * 2**24)
-    with pytest.raises(TableError, match=r"endless\.csv: .* first line is over 16,777,216 bytes"):
+    with pytest.raises(TableError, match=r"endless\.csv: .* first line is over 16,777,216 char"):
         load_table(path)
 
 
@@ -728,3 +728,40 @@ def test_a_signalling_nan_is_a_missing_value(tmp_path: Path) -> None:
         values.view(np.uint64)[0, 0] = 0x7FF0_0000_0000_0001
         arrays["values"] = values
     assert np.flatnonzero(np.isnan(load_table(path).values)).tolist() == [0]
+
+
+# --- folds and splits that go with a table ---------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_folds_and_splits_go_with_a_table_and_are_no_features(tmp_path: Path, suffix: str) -> None:
+    assignments = {"fold": texts(["01", "", "2"] * 2), "my_split": texts(["train", "test", ""] * 2)}
+    table = replace(own_table(6), assignments=assignments)
+    path = tmp_path / f"t{suffix}"
+    read = saved(table, path)
+    assert (read.names, read.notes, read.folds, read.split) == (table.names, [], None, None)
+    assert read.config == table.config
+    assert {name: list(column) for name, column in read.assignments.items()} == {
+        name: list(column) for name, column in assignments.items()
+    }
+    assert list(read.to_frame().columns[:5]) == ["path", "label", "group", "fold", "my_split"]
+    assert list(read.take(np.array([2, 0])).assignments["fold"]) == ["2", "01"]
+    folds = load_table(path, Columns(folds="fold", split="my_split"))
+    assert folds.folds is not None
+    assert folds.split is not None
+    assert list(folds.folds) == ["01", "", "2"] * 2
+    assert list(folds.split) == ["train", "test", ""] * 2
+    assert list(saved(folds, tmp_path / f"again{suffix}").assignments) == ["fold", "my_split"]
+    with pytest.raises(TableError, match="no column other_fold"):
+        load_table(path, Columns(folds="other_fold"))
+
+
+def test_parts_have_the_folds_of_all(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    folder = tmp_path / "parts.parquet"
+    folder.mkdir()
+    table = own_table(4)
+    first = replace(table.take(np.arange(2)), assignments={"fold": texts(["1", "2"])})
+    first.save(folder / "0.parquet")
+    table.take(np.arange(2, 4)).save(folder / "1.parquet")
+    assert list(load_table(folder).assignments["fold"]) == ["1", "2", "", ""]

@@ -11,34 +11,34 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
+from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, TIT2, TPE1, TXXX
-from test_tags import RATE, SONG, encoded
+from test_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
 
 from genreclf.audio import decode
 from genreclf.errors import TagError
 from genreclf.tags import read_tags
 from genreclf.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre
 
+ENCODED = {".m4a": ("aac", "ipod"), ".aac": ("aac", "adts"), ".wma": ("wmav2", "asf"),
+           ".wv": ("wavpack", "wv")}  # fmt: skip
 NAMES = ("a.mp3", "a.flac", "a.ogg", "a.opus", "a.wav", "a.aiff", "a.m4a", "a.wma")
+
+
+def untagged(path: Path) -> Path:
+    """Write an untagged file of any kind."""
+    if path.suffix == ".opus":
+        soundfile.write(path, SONG[:24000], 48000, format="OGG", subtype="OPUS")
+    elif path.suffix in ENCODED:
+        encoded(path, *ENCODED[path.suffix])
+    else:
+        soundfile.write(path, SONG, RATE)
+    return path
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Callable[[str], Path]:
-    """Write an untagged file of any kind."""
-
-    def make(name: str) -> Path:
-        path = tmp_path / name
-        if path.suffix == ".opus":
-            soundfile.write(path, SONG[:24000], 48000, format="OGG", subtype="OPUS")
-        elif path.suffix == ".m4a":
-            encoded(path, "aac", "ipod")
-        elif path.suffix == ".wma":
-            encoded(path, "wmav2", "asf")
-        else:
-            soundfile.write(path, SONG, RATE)
-        return path
-
-    return make
+    return lambda name: untagged(tmp_path / name)
 
 
 def with_genres(path: Path, *genres: str) -> Path:
@@ -68,7 +68,7 @@ def payload(path: Path) -> bytes:
             start = 0
         return data[start : -128 if data[-128:-125] == b"TAG" else None]
     if path.suffix == ".flac":
-        at, last = 4, False
+        at, last = data.index(b"fLaC") + 4, False
         while not last:
             last, size = bool(data[at] & 0x80), int.from_bytes(data[at + 1 : at + 4], "big")
             at += 4 + size
@@ -200,6 +200,183 @@ def test_id3v1_keeps_all_but_the_genre(
         assert path.read_bytes() == before
 
 
+LYRICS = b"LYRICSBEGININD0000200LYR00005hello"
+LYRICS3 = LYRICS + b"%06d" % len(LYRICS) + b"LYRICS200"
+
+
+def several(path: Path) -> Path:
+    """Put into a file a genre in each kind of tags that it can have."""
+    if path.suffix == ".wav":
+        path.write_bytes(riff(path, info_chunk(IART=b"Me\0", IGNR=b"Jazz\0", ICMT=b"odd")))
+        return with_genres(path, "Rock")
+    if path.suffix == ".m4a":
+        file = mutagen.File(with_genres(path, "Rock"))
+        file["----:com.apple.iTunes:GENRE"] = [b"Jazz", b"Blues"]
+        file["----:com.apple.iTunes:MOOD"] = [b"calm"]
+        file.save()
+        return path
+    if path.suffix == ".flac":
+        with_genres(path, "Folk")
+    behind = ape_bytes(Genre="Jazz", Artist="Me") + LYRICS3 + id3v1(17)
+    path.write_bytes(id3_bytes(TIT2(0, "Title"), TCON(0, "Rock")) + path.read_bytes() + behind)
+    return path
+
+
+def genres_in(path: Path) -> dict[str, list[str]]:
+    """Read the genres of each kind of tags with mutagen."""
+    found: dict[str, list[str]] = {}
+    data = path.read_bytes()
+    if path.suffix == ".wav":
+        at = data.index(b"IGNR")
+        value = data[at + 8 : at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")]
+        found["info"] = [value.rstrip(b"\0").decode()]
+        found["id3"] = mutagen.File(path).tags["TCON"].text
+    elif path.suffix == ".m4a":
+        tags = mutagen.File(path).tags
+        found["mp4"] = tags["\xa9gen"]
+        found["freeform"] = [value.decode() for value in tags["----:com.apple.iTunes:GENRE"]]
+    else:
+        found["id3"] = ID3(path, load_v1=False)["TCON"].text
+        found["ape"] = list(APEv2(path)["Genre"])
+        found["id3v1"] = [TCON.GENRES[data[-1]]]
+        assert data[-128:-1] == id3v1(17)[:-1]
+        assert LYRICS3 in data
+        assert list(APEv2(path)["Artist"]) == ["Me"]
+    if path.suffix == ".flac":
+        found["vorbis"] = mutagen.File(path).tags["genre"]
+    return found
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.aac", "a.wv", "a.flac", "a.wav", "a.m4a"])
+def test_no_tag_keeps_the_old_genre_and_all_come_back(
+    made: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    path = several(made(name))
+    before, held = path.read_bytes(), genres_in(path)
+    assert len({tuple(values) for values in held.values()}) > 1
+    change = written(path, "Hip-Hop", tmp_path)
+    assert genres_in(path) == {kind: ["Hip-Hop"] for kind in held}
+    assert read_genre(path).reads(["Hip-Hop"])
+    if name == "a.wav":
+        assert int.from_bytes(path.read_bytes()[4:8], "little") == path.stat().st_size - 8
+    restore(path, change)
+    assert genres_in(path) == held
+    restored = path.read_bytes()
+    if name == "a.flac":  # in which mutagen has made room between tags and audio
+        assert restored[-len(payload(path)) :] == before[-len(payload(path)) :]
+    elif name != "a.m4a":
+        assert len(restored) >= len(before)
+        assert restored[-5000:] == before[-5000:]
+
+
+@pytest.mark.parametrize("genre", ["Jazz", "a genre that is longer than the other one was"])
+@pytest.mark.parametrize("name", ["a.mp3", "a.wv", "a.wav"])
+def test_where_one_tag_has_the_genre_no_other_is_begun(
+    made: Callable[[str], Path], tmp_path: Path, name: str, genre: str
+) -> None:
+    path = made(name)
+    if name == "a.wav":
+        path.write_bytes(riff(path, info_chunk(IGNR=b"R\xe4p\0", IART=b"Me\0")))
+    else:
+        path.write_bytes(path.read_bytes() + LYRICS3 + ape_bytes(GENRE="Räp", Zed="z") + id3v1(255))
+    before, heard = path.read_bytes(), None if name == "a.wv" else samples(path)
+    change = written(path, genre, tmp_path)
+    assert read_tags(path)["genre"] == (genre,)
+    assert "TCON" not in (mutagen.File(path).tags or {})
+    assert read_genre(path).genres == [genre]
+    if heard is not None:
+        np.testing.assert_array_equal(samples(path), heard)
+    restore(path, change)
+    assert path.read_bytes() == before
+
+
+def test_a_number_in_id3v1_that_contradicts_is_written(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = made("a.mp3")
+    path.write_bytes(id3_bytes(TCON(0, "Jazz")) + path.read_bytes() + id3v1(17))
+    assert not read_genre(path).reads(["Jazz"])
+    change = written(path, "Jazz", tmp_path)
+    assert path.read_bytes()[-1] == 8
+    assert read_genre(path).reads(["Jazz"])
+    restore(path, change)
+    assert path.read_bytes()[-1] == 17
+
+
+@pytest.mark.parametrize("end", [b"TAG" + bytes(122), b"TAG" + bytes(126)], ids=len)
+def test_what_is_not_quite_id3v1_stays(
+    made: Callable[[str], Path], tmp_path: Path, end: bytes
+) -> None:
+    path = made("a.mp3")
+    stream = path.read_bytes() + end
+    path.write_bytes(id3_bytes(TCON(0, "Rock")) + stream)
+    change = written(path, "a genre that is longer" * 100, tmp_path)
+    assert path.read_bytes().endswith(stream)
+    restore(path, change)
+    assert path.read_bytes().endswith(stream)
+
+
+def test_one_of_several_tags_that_was_changed_since_is_left_alone(
+    made: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = several(made("a.mp3"))
+    change = written(path, "Hip-Hop", tmp_path)
+    ape = APEv2(path)
+    ape["Genre"] = "Folk"
+    ape.save()  # without ID3v1, which mutagen takes away
+    with pytest.raises(TagError, match="was changed since, to Hip-Hop, Folk; --force"):
+        restore(path, change)
+    assert restore(path, change, force=True)
+    assert list(APEv2(path)["Genre"]) == ["Jazz"]
+
+
+def test_backups_of_old_are_restored(made: Callable[[str], Path], tmp_path: Path) -> None:
+    path, file = made("a.mp3"), tmp_path / "backup.jsonl"
+    path.write_bytes(id3_bytes(TCON(0, "Jazz")) + path.read_bytes() + id3v1(8))
+    before = {"kind": "id3", "values": ["Rock"], "tagged": True, "version": [2, 4, 0],
+              "encoding": 3, "v1": 17, "places": None}  # fmt: skip
+    line = json.dumps({"path": str(path), "before": before, "after": ["Jazz"]})
+    file.write_text('{"format": "genreclf-tags", "format_version": 1}\n' + line + "\n")
+    [change] = read_backup(file)
+    assert restore(path, change)
+    assert ID3(path)["TCON"].text == ["Rock"]
+    assert path.read_bytes()[-1] == 17
+
+
+TITLES = {
+    "ape": [0, (b"\4\0\0\0\0\0\0\0Title\0Jazz").hex()],
+    "ape, longer": [0, (b"\4\0\0\0\0\0\0\0Genre\0Jazz, and more").hex()],
+    "info": [0, (b"INAM\4\0\0\0Jazz").hex()],
+    "info, two": [0, (b"IGNR\4\0\0\0JazzINAM\4\0\0\0Jazz").hex()],
+    "freeform": [1, "----:com.apple.iTunes:TITLE"],
+    "vorbis": [0, "title"],
+    "nonsense": [0, "x"],
+}
+
+
+@pytest.mark.parametrize("kind", TITLES)
+def test_a_backup_changes_nothing_but_genres(
+    made: Callable[[str], Path], tmp_path: Path, kind: str
+) -> None:
+    place, *_ = kind.split(",")
+    name = {"ape": "a.mp3", "info": "a.wav", "freeform": "a.m4a"}.get(place, "a.flac")
+    path = several(made(name))
+    genre = read_genre(path)
+    own = {"kind": genre.kind, "values": genre.values}
+    crafted = {"kind": place, "values": ["Jazz again"], "places": [TITLES[kind]]}
+    before = crafted if place == genre.kind else own | {"others": [crafted]}
+    line = json.dumps({"path": str(path), "before": before, "after": ["Hip-Hop"]})
+    file, content = tmp_path / "backup.jsonl", path.read_bytes()
+    file.write_text('{"format": "genreclf-tags", "format_version": 1}\n' + line + "\n")
+    [change] = read_backup(file)
+    if kind == "nonsense":
+        assert not restore(path, change, force=True)
+    else:
+        with pytest.raises(TagError, match="something else than genres"):
+            restore(path, change, force=True)
+    assert path.read_bytes() == content
+
+
 def test_spelling_and_order_of_vorbis_comments_come_back(
     made: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -303,11 +480,11 @@ def test_what_cannot_be_written_is_told(made: Callable[[str], Path], tmp_path: P
         read_genre(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.wav", "a.aiff"])
+@pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.ogg", "a.wav", "a.aiff", "b.mp3", "b.wav"])
 def test_damaged_files_are_written_whole_or_stay(
     made: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
-    path = with_genres(made(name), "Rock")
+    path = several(made(name)) if name.startswith("b") else with_genres(made(name), "Rock")
     whole = path.read_bytes()
     random = np.random.default_rng(0)
     for _ in range(40):
@@ -321,7 +498,7 @@ def test_damaged_files_are_written_whole_or_stay(
             assert "\n" not in reason
             assert path.read_bytes() == damaged
         else:
-            assert read_genre(path).values == ["jazz"]
+            assert read_genre(path).genres == ["jazz"]
 
 
 def test_a_backup_is_added_to_also_after_a_line_that_breaks_off(

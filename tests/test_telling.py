@@ -110,9 +110,10 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_extract_ends_with_a_summary(songs: Path, tmp_path: Path) -> None:
     output = tmp_path / "t.csv"
-    for earlier in ("", r" \(3 from the cache\)"):
+    for earlier, older in (("", ""), (r" \(3 from the cache\)", r" \(replaced\)")):
         last = run("extract", songs, *QUICK, "-o", output).stderr.splitlines()[-1]
-        expected = rf"3 tracks{earlier}, 1 failed, {PACE}, written to {re.escape(str(output))}"
+        where = re.escape(str(output)) + older
+        expected = rf"3 tracks{earlier}, 1 failed, {PACE}, written to {where}"
         assert re.fullmatch(expected, last)
 
 

@@ -1,5 +1,6 @@
 """Windows along a track."""
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import clicks, music, noise
+from rich.console import Console
 from test_model import QUICK
 
 from genreclf.config import load_config
 from genreclf.extraction import Failure, extract, extract_one
 from genreclf.model import Model, Prediction
+from genreclf.report import timeline_report
 from genreclf.sources import Track
 from genreclf.timeline import Timeline, Window, predict_timelines
 from genreclf.windows import Heard, Windows, listen
@@ -140,3 +143,9 @@ def test_runs_average_their_windows() -> None:
     first, second = line.runs()
     assert (first.genre, first.confidence, first.novel) == ("x", pytest.approx(0.7), True)
     assert (second.genre, second.start, second.stop) == ("unknown", 2, 3)
+    told = io.StringIO()
+    timeline_report(line, Console(file=told, width=80))
+    rows = [row for row in told.getvalue().splitlines() if row.startswith("│")]
+    assert "70%" in rows[0]
+    assert "unknown" in rows[1]
+    assert "%" not in rows[1]  # the confidence is not that of "unknown"

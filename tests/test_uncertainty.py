@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from test_table import texts
 
 from genreclf.uncertainty import (
     expected_calibration_error,
+    nearest_to_precision,
     permutation_p_value,
     reliability,
     sensible_threshold,
@@ -68,6 +70,7 @@ def test_the_threshold_is_the_lowest_that_will_do() -> None:
     found = threshold_for_precision(confidence, correct, 0.8)
     assert found is not None
     assert (found.coverage, found.precision) == (1, 20 / 22)
+    assert found.confidence == 0  # right often enough without a threshold
     stricter = threshold_for_precision(confidence, correct, 0.94)
     assert stricter is not None
     assert stricter.confidence == pytest.approx(confidence[17])
@@ -113,15 +116,34 @@ def test_tracks_of_one_artist_are_one_piece_of_evidence() -> None:
 
 
 def test_a_sensible_threshold_leaves_more_right_than_wrong() -> None:
-    confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
-    correct = np.array([True, True, False, True, False, False])
+    confidence = np.repeat([0.9, 0.8, 0.7, 0.6, 0.5, 0.4], 4)
+    correct = np.repeat([True, True, False, True, False, False], 4)
     found = sensible_threshold(confidence, correct)
     assert found is not None
-    # 2, 1 or 2 more right than wrong from 0.8, 0.7 and 0.6 on: the first of the best.
+    # 8, 4 or 8 more right than wrong from 0.8, 0.7 and 0.6 on. Below 0.8, 4 of 16 are right, and
+    # the 95 % interval of that ends below a half.
     assert (found.confidence, found.precision, found.coverage) == (0.8, 1.0, pytest.approx(1 / 3))
     assert "target_precision" not in found.to_dict()
     assert sensible_threshold(confidence, ~correct & (confidence > 0.65)) is None
-    assert sensible_threshold(confidence, np.zeros(6, dtype=bool)) is None
+    assert sensible_threshold(confidence, np.zeros(24, dtype=bool)) is None
+
+
+@pytest.mark.parametrize("n_wrong", range(8))
+def test_a_sensible_threshold_needs_enough_wrong_answers(n_wrong: int) -> None:
+    confidence = np.linspace(1, 0.3, 40)
+    correct = np.arange(40) < 40 - n_wrong
+    found = sensible_threshold(confidence, correct)
+    assert found is not None
+    enough = n_wrong and binomtest(0, n_wrong).proportion_ci(method="wilson").high < 0.5
+    if enough:
+        assert found.confidence == confidence[39 - n_wrong]
+        assert found.precision == 1
+    else:
+        assert (found.confidence, found.coverage) == (0, 1)
+        assert found.precision == correct.mean()
+    copied = sensible_threshold(np.tile(confidence, 5), np.tile(correct, 5), np.full(200, 0.2))
+    assert copied is not None
+    assert copied.confidence == found.confidence
 
 
 def test_a_sensible_threshold_of_many_is_where_half_are_right() -> None:
@@ -141,7 +163,16 @@ def test_a_sensible_threshold_of_many_is_where_half_are_right() -> None:
 
 
 def test_a_sensible_threshold_divides_no_equal_confidences() -> None:
-    confidence = np.array([0.9, 0.9, 0.5])
-    found = sensible_threshold(confidence, np.array([True, False, True]))
+    confidence = np.array([0.9] * 5 + [0.5] * 10)
+    found = sensible_threshold(confidence, np.arange(15) < 6)  # one of those of 0.5 is right
     assert found is not None
-    assert found.confidence == 0.5
+    assert found.confidence == 0.9
+
+
+def test_how_near_the_answers_come_to_a_precision() -> None:
+    confidence = np.linspace(1, 0, 20)
+    correct = np.arange(20) % 5 != 4  # every fifth one is wrong
+    assert threshold_for_precision(confidence, correct, 0.95) is None
+    n, precision = nearest_to_precision(confidence, correct, 0.95)
+    assert (n, precision) == (4, 1)
+    assert nearest_to_precision(confidence, correct, 0.95, np.full(20, 0.5))[0] < 10

@@ -3,10 +3,10 @@
 Nothing heavy is imported before a command's body runs, so that ``--help`` is instant.
 """
 
-import os
+import errno
 import sys
 import warnings
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -21,16 +21,36 @@ from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
+from genreclf.cli.streams import give_up, prepare_streams
 from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 
 INTERRUPTED = 130
+# What a write fails with; all files that are written are named in the error.
+_CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 
 
 class Funnel(click.Group):
     """The one place where errors become a line on standard error and an exit status."""
+
+    def main(self, *args: Any, **extra: Any) -> NoReturn:
+        """Run with streams that take any text, and report an output that cannot be written."""
+        prepare_streams()
+        extra["standalone_mode"] = False  # click would write wrong usage in an encoding of its own
+        try:
+            status = super().main(*args, **extra)
+            sys.stdout.flush()
+        except click.exceptions.NoArgsIsHelpError as error:  # a group of commands by itself
+            status = _show(error)
+        except click.UsageError as error:  # may quote the name of a file
+            status = _show(click.UsageError(one_line(error.format_message()), error.ctx))
+        except click.Abort:
+            status = INTERRUPTED
+        except OSError as error:  # --help, say, into a full disk
+            status = _failed(error)
+        sys.exit(status)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None,
@@ -46,17 +66,16 @@ class Funnel(click.Group):
         """Run a command; 1 on an error of ours, 130 when interrupted."""
         try:
             return super().invoke(ctx)
-        except click.UsageError as error:  # may quote the name of a file
-            raise click.UsageError(one_line(error.format_message()), error.ctx) from None
         except GenreclfError as error:
             complain(f"genreclf: {error}")
             ctx.exit(1)
         except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                _leave_pipe_alone()
-                ctx.exit(0)
-            name = f"{error.filename}: " if error.filename else ""
-            complain(f"genreclf: {name}{error.strerror or error}")
+            ctx.exit(_failed(error))
+        except UnicodeEncodeError as error:  # of the name of a file
+            complain(
+                f"genreclf: {error.object}: cannot be written in {error.encoding}; if that is the "
+                "locale's encoding, set LC_ALL=C.UTF-8"
+            )
             ctx.exit(1)
         except (MemoryError, ImportError) as error:  # the one may well lead to the other
             what = "out of memory" if isinstance(error, MemoryError) else "cannot load its parts"
@@ -67,9 +86,26 @@ class Funnel(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-def _leave_pipe_alone() -> None:
-    """Keep Python from complaining on exit that the reader of a pipe has seen enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _show(error: click.UsageError) -> int:
+    """Tell how a command is used, and return the exit status."""
+    try:
+        error.show(sys.stderr)
+    except OSError:
+        give_up(sys.stderr)
+    return error.exit_code
+
+
+def _failed(error: OSError) -> int:
+    """Report an error of the operating system, and return the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
+        give_up(sys.stdout)
+        return 0
+    name = error.filename
+    if name is None and error.errno in _CANNOT_TAKE_MORE:
+        name = "standard output"
+        give_up(sys.stdout)  # what waits to be written would fail again
+    complain(f"genreclf: {f'{name}: ' if name else ''}{error.strerror or error}")
+    return 1
 
 
 def _show_warning(

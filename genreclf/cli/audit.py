@@ -16,6 +16,7 @@ from genreclf.cli.options import (
     table_options,
     write_text,
 )
+from genreclf.cli.streams import write_records
 from genreclf.cli.telling import progress, verbosity_options
 
 
@@ -68,11 +69,14 @@ def audit(
     from genreclf.table import load_table
 
     features = load_table(table, table_options.columns())
+    learning.check_extraction(features.config)
     with progress(None, "cross-validation") as advance:
         result = look(features, learning.settings(), search=learning.search, on_fold=advance)
-    if csv_file is not None:
-        write_text(csv_file, result.to_csv())
+    if csv_file is not None and str(csv_file) == "-":
+        write_records(result.to_csv())
+    elif csv_file is not None:
+        write_text(csv_file, result.to_csv(), "findings")
     if json_file is not None:
-        write_text(json_file, json.dumps(result.to_dict(), indent=2) + "\n")
+        write_text(json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
     if csv_file is json_file is None:
         audit_report(result, stdout_console(), top)

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.telling import plural
-from genreclf.errors import one_line
+from genreclf.cli.telling import plural, say
 
 if TYPE_CHECKING:
     from genreclf.cache import CacheInfo
@@ -15,10 +14,10 @@ if TYPE_CHECKING:
 def cache() -> None:
     """Look at or clear the cache of features.
 
-    extract and predict keep the features of each file, by its content and the configuration, so
-    that no file is computed twice, also under another name. The least recently used go first when
-    it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the folder that
-    the environment variable GENRECLF_CACHE names.
+    extract and predict keep the features of each file, by its audio and the configuration, so that
+    no file is computed twice, also under another name or with other tags. The least recently used
+    go first when it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the
+    folder that the environment variable GENRECLF_CACHE names.
 
     \b
     Examples:
@@ -32,7 +31,7 @@ def info() -> None:
     """Show where the cache is, and what it holds."""
     from genreclf.cache import cache_info
 
-    click.echo(_told(cache_info()))
+    say(_told(cache_info()))
 
 
 @cache.command()
@@ -40,9 +39,9 @@ def clear() -> None:
     """Empty the cache."""
     from genreclf.cache import clear_cache
 
-    click.echo(f"{_told(clear_cache())} cleared")
+    say(f"{_told(clear_cache())} cleared")
 
 
 def _told(found: "CacheInfo") -> str:
     tracks, mebibytes = plural(found.n_tracks, "track"), found.n_bytes / 2**20
-    return f"{one_line(found.file)}: {tracks}, {mebibytes:.1f} MiB"
+    return f"{found.file}: {tracks}, {mebibytes:.1f} MiB"

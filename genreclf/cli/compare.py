@@ -13,27 +13,29 @@ from genreclf.cli.extract import extract_with_progress, labelled, summary, tell_
 from genreclf.cli.options import (
     ANY_PATH,
     LONG_SECONDS,
-    NOTHING_DONE,
     SOME_FAILED,
     LabelOptions,
     TableOptions,
     audio_sources,
     cache_in_use,
     cache_option,
+    check_extraction,
     jobs_option,
     json_option,
     label_map_option,
+    label_regex_option,
     labels_option,
     plot_option,
     stdout_console,
     table_options,
+    tell_written,
     timeout_option,
     worker_count,
     write_text,
 )
-from genreclf.cli.telling import complain, duration, note, plural, progress, verbosity_options
+from genreclf.cli.telling import duration, note, plural, progress, verbosity_options
 from genreclf.config import CLASSIFIERS
-from genreclf.errors import ConfigError
+from genreclf.errors import AudioError, ConfigError, TableError
 
 if TYPE_CHECKING:
     from genreclf.comparison import Variant
@@ -104,6 +106,7 @@ def _listed_classifiers(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
 )
 @labels_option
+@label_regex_option
 @label_map_option
 @jobs_option
 @timeout_option
@@ -125,6 +128,7 @@ def compare(
     folds: str | None,
     split: str | None,
     labels: str,
+    label_regex: str | None,
     label_map: Path | None,
     jobs: int | None,
     timeout: float,
@@ -155,18 +159,30 @@ def compare(
     of_tables = _are_tables(paths)
     plan = _plan(paths, ways) if of_tables else [Planned(n, c.fingerprint, c) for n, c in ways]
     number = _check(plan, reference, all_pairs)
-    _check_options(of_tables, table_options, folds, split, labels != "folder" or bool(label_map))
+    of_audio = labels != "folder" or bool(label_map or label_regex)
+    _check_options(of_tables, table_options, folds, split, of_audio)
     failed: list[tuple[str, Failure]] = []
     if of_tables:
         tables = _read_tables(paths, table_options, folds, split)
+        changes = [change for text in extra for change in _parse_variant(text)[1]]
+        for table in tables.values():
+            check_extraction(configs, [*overrides, *changes], table.config)
     else:
         group = None if table_options.group == "group" else table_options.group
-        labelling = LabelOptions(labels, label_map, group, table_options.group_regex).chosen()
-        tracks = list(dict.fromkeys(audio_sources(paths, labels).tracks))
+        labelling = LabelOptions(
+            labels, label_map, group, table_options.group_regex, label_regex
+        ).chosen()
+        tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             tracks = labelled(tracks, labelling, workers)
             tables, failed = _extract(plan, tracks, workers, cache_in_use(no_cache))
-    result = _compare(plan, tables, repeats, number, search)
+    try:
+        result = _compare(plan, tables, repeats, number, search)
+    except TableError as error:
+        if not failed:
+            raise
+        # The last line has to hold the cause.
+        raise TableError(f"{error} ({_told_of(failed)})") from None
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed
     ]
@@ -284,7 +300,8 @@ def _check_options(
         raise click.UsageError("--folds and --split exclude each other")
     if of_tables and labels:
         raise click.UsageError(
-            "--labels and --label-map are for audio; a table has a column (--label-column)"
+            "--labels, --label-regex and --label-map are for audio; a table has a column "
+            "(--label-column)"
         )
     plain = TableOptions("label", options.group, options.group_regex, (), (), ())
     if not of_tables and (options != plain or folds or split):
@@ -313,17 +330,18 @@ def _extract(
     kinds = {variant.source: variant for variant in reversed(list(plan))}
     rows: dict[str, list[Row]] = {}
     failed: list[tuple[str, Failure]] = []
-    n_tracks = len(tracks)
     for source, kind in reversed(kinds.items()):
         outcomes = extract_tracks(tracks, kind.config, workers, cache)
         done, failures = extract_with_progress(tracks, outcomes, None)
         note(f"{kind.name}: {summary(done, failures, None)}")
         rows[source] = done
         failed += [(kind.name, failure) for failure in failures]
+        if not done:
+            raise AudioError(
+                f"{kind.name}: none of {plural(len(tracks), 'file')} gave features, the last one "
+                f"because: {failures[-1].error}"
+            )
         tracks = [row.track for row in done]
-        if not tracks:
-            complain(f"genreclf: none of {n_tracks} files gave features")
-            raise click.exceptions.Exit(NOTHING_DONE)
     tell_of_groups(done)
     left = set(tracks)
     tables = {
@@ -331,6 +349,12 @@ def _extract(
         for source, of in rows.items()
     }
     return tables, failed
+
+
+def _told_of(failed: "Sequence[tuple[str, Failure]]") -> str:
+    """Tell why files gave no features, by the last of them."""
+    name, last = failed[-1]
+    return f"{plural(len(failed), 'file')} gave no features, the last one with {name}: {last.error}"
 
 
 def _compare(
@@ -378,7 +402,8 @@ def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None
 
     if plot_file is not None:
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])
+        tell_written("picture", plot_file)
     if json_file is not None:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
     else:
         variants_report(result, stdout_console())

@@ -13,7 +13,8 @@ from genreclf.cli.options import (
     overrides_option,
     write_text,
 )
-from genreclf.cli.telling import complain, note, verbosity_options
+from genreclf.cli.streams import write_document
+from genreclf.cli.telling import complain, say, verbosity_options
 from genreclf.errors import ConfigError, one_line
 
 _INTRODUCTION = """\
@@ -63,8 +64,7 @@ def init(file: Path, preset: str, force: bool) -> None:
     text = _INTRODUCTION.format(file=one_line(file)) + preset_text(preset)
     if file.exists() and not force:
         raise ConfigError(f"{file}: is there already; --force overwrites it")
-    write_text(file, text)
-    note(f"configuration written to {file}")
+    write_text(file, text, "configuration")
 
 
 @config.command()
@@ -82,7 +82,7 @@ def show(source: str, overrides: tuple[str, ...]) -> None:
 
     from genreclf.config import load_config
 
-    click.echo(tomli_w.dumps(load_config(source, overrides).to_dict()), nl=False)
+    write_document(tomli_w.dumps(load_config(source, overrides).to_dict()))
 
 
 @config.command("list")
@@ -99,7 +99,7 @@ def list_presets() -> None:
     for name in names:
         comment, _, _ = preset_text(name).partition("\n\n")
         first, *_ = re.split(r"\.\s+(?=[A-Z])", comment.removeprefix("# ").replace("\n# ", " "))
-        click.echo(f"{name:<{max(map(len, names))}}  {first}")
+        say(f"{name:<{max(map(len, names))}}  {first}")
 
 
 @config.command()
@@ -123,6 +123,6 @@ def validate(files: tuple[Path, ...]) -> None:
             complain(f"genreclf: {error}")
             all_valid = False
         else:
-            click.echo(one_line(f"{file}: valid"))
+            say(f"{file}: valid")
     if not all_valid:
         raise click.exceptions.Exit(NOTHING_DONE)

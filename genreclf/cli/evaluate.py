@@ -1,12 +1,15 @@
 """``genreclf evaluate``: how good a classifier is, honestly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from genreclf.cli.options import (
     FILE,
+    OUTPUT_FILE,
+    SOME_FAILED,
     TABLE,
     Learning,
     TableOptions,
@@ -17,13 +20,16 @@ from genreclf.cli.options import (
     learning_options,
     out_of_core_option,
     stdout_console,
+    summarised,
     table_options,
     target_precision_option,
     trust_option,
+    warn_of_leaks,
     write_html,
+    write_predictions,
     write_text,
 )
-from genreclf.cli.telling import verbosity_options
+from genreclf.cli.telling import complain, verbosity_options
 
 
 @click.command()
@@ -49,6 +55,11 @@ from genreclf.cli.telling import verbosity_options
     metavar="N",
     help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
 )
+@click.option(
+    "--predictions", type=OUTPUT_FILE, metavar="FILE.csv",
+    help="Also write what was predicted for each track: path,fold,label,genre,confidence (- for "
+    "standard output, instead of the text).",
+)  # fmt: skip
 @json_option
 @html_option
 @verbosity_options
@@ -63,6 +74,7 @@ def evaluate(
     folds: str | None,
     split: str | None,
     permutations: int | None,
+    predictions: Path | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:  # fmt: skip
@@ -70,12 +82,15 @@ def evaluate(
 
     Cross-validation by default. If the TABLE has groups (artists, albums), no group is ever on
     both sides of a fold: that accuracy is the one to expect on music not heard before.
+    With --folds, --split and --model, a track whose genre the classifier was not trained on counts
+    as wrong; in cross-validation, a genre of one group only is left out and named.
 
     \b
     Examples:
       genreclf evaluate features.csv
       genreclf evaluate features.csv --classifier lda --json result.json
       genreclf evaluate features.csv --html report.html
+      genreclf evaluate features.csv --predictions predictions.csv
       genreclf evaluate features.csv --model model.joblib
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
@@ -97,14 +112,20 @@ def evaluate(
         raise click.UsageError(
             "--out-of-core goes without --model, --folds, --split, --search and --html"
         )
+    to_stdout = [str(file) for file in (predictions, json_file)].count("-")
+    if to_stdout > 1:
+        raise click.UsageError("--predictions and --json cannot both go to standard output")
     settings = learning.settings()
     if out_of_core:
         from genreclf.outofcore import evaluate_in_parts
 
+        learning.check_extraction(None)
         evaluation = evaluate_in_parts(table, table_options.columns(), settings)
     elif model is None:
         features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
+        learning.check_extraction(features.config)
+        warn_of_leaks(features)
         meter = ImportanceMeter(features, settings)
         n_trainings = count_trainings(features, settings)
         announce_long_training(features, settings, n_trainings, learning.search)
@@ -113,15 +134,23 @@ def evaluate(
     else:
         features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)
+        warn_of_leaks(loaded.columns_of(features))
         evaluation = loaded.evaluate(features)
         if html_file:
             features = loaded.columns_of(features)
             meter = ImportanceMeter(features, loaded.config)
-            meter(loaded.pipeline, features.take(evaluation.held_out.rows))
-    result = evaluation.to_dict(target_precision, permutations)
+            held_out = evaluation.held_out  # in whose groups copies are together
+            meter(loaded.pipeline, replace(features.take(held_out.rows), groups=held_out.groups))
+    result, unreached = summarised(evaluation, target_precision, n_permutations=permutations)
     if html_file is not None:
         write_html(html_file, evaluation, result, features, meter)
-    if json_file is None:
+    # Before the report: whoever reads it through a pipe may stop after the first line.
+    if predictions is not None:
+        write_predictions(predictions, evaluation)
+    if json_file is not None:
+        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
+    elif not to_stdout:
         evaluation_report(result, stdout_console())
-    else:
-        write_text(json_file, json.dumps(result, indent=2) + "\n")
+    if unreached is not None:
+        complain(f"genreclf: {unreached}")
+        raise click.exceptions.Exit(SOME_FAILED)

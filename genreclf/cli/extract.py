@@ -1,8 +1,6 @@
 """``genreclf extract``: from music to a feature table."""
 
 import csv
-import io
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -24,12 +22,17 @@ from genreclf.cli.options import (
     cache_in_use,
     cache_option,
     config_option,
+    is_replaced,
     jobs_option,
     label_options,
+    tell_written,
     timeout_option,
     worker_count,
+    written_to,
 )
+from genreclf.cli.streams import document
 from genreclf.cli.telling import (
+    TrackNotes,
     complain,
     detail,
     note,
@@ -110,14 +113,17 @@ def extract(
     interruption the same command does only what is missing. The exit status is 3 if some
     files failed, and 1 if all did.
 
-    Genres and groups can come from the files' tags (ID3, Vorbis comments, MP4, ASF, APEv2): the
-    first genre of each, and its artist or album however it is spelt, without guests (feat.).
+    A track's genre is the first folder below PATH, as blues of music/blues/artist/a.mp3, or PATH's
+    own name where it is directly in there. Genres and groups can also come from the files' tags
+    (ID3, Vorbis comments, MP4, ASF, APEv2): the first genre of each, and its artist or album
+    however it is spelt, without guests (feat.).
 
     \b
     Examples:
       genreclf extract music/ -o features.csv
       genreclf extract music/ --labels tags --label-map spellings.csv --group artist -o features.csv
       genreclf extract music/ --group-regex 'music/[^/]+/([^/]+)/' -o features.csv
+      genreclf extract music/ --label-regex 'music/[^/]+/([^/]+)/' -o features.csv
       genreclf extract music/ --labels manifest.csv --jobs 4 -o features.parquet
       genreclf extract /nfs/music -o features.csv --backend dask --scheduler tcp://10.0.0.1:8786
       genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
@@ -139,7 +145,7 @@ def extract(
             "pooling.keep_frames: frames are kept in a file beside the table; name it with -o, "
             "without --rows-per-file"
         )
-    tracks = list(dict.fromkeys(audio_sources(paths, str(labelling.labels)).tracks))
+    tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
     with nullcontext() if output is None else only_run(output):
         with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
@@ -152,6 +158,8 @@ def extract(
             rows, failures = extract_with_progress(tracks, outcomes, output)
         if errors is not None:
             _write_failures(failures, errors)
+            if is_replaced(errors):
+                tell_written("failures", errors)
         if not rows:
             if len(tracks) > 1:
                 complain(f"genreclf: none of {len(tracks)} files gave features")
@@ -168,7 +176,7 @@ def labelled(
     tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
 ) -> "list[Track]":
     """Add labels and groups to tracks, showing how far it is, and tell what was met."""
-    from genreclf.labels import label_tracks
+    from genreclf.labels import describe_labels, label_tracks
 
     shown = (
         progress(len(tracks), "tags", "tracks")
@@ -181,6 +189,8 @@ def labelled(
         detail(text)
     for text in found.notes:
         note(f"note: {text}")
+    for text in describe_labels(found.tracks):
+        note(text)
     return found.tracks
 
 
@@ -234,12 +244,7 @@ def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> 
 
     table = build_table(rows, settings)
     if output is None:
-        if sys.stdout.isatty():  # which names of files might steer
-            text = io.StringIO()
-            table.write_csv(text)
-            click.echo("\n".join(map(one_line, text.getvalue().split("\n"))), nl=False)
-            return
-        with click.open_file("-", "w", errors="surrogateescape") as standard_output:
+        with document() as standard_output:
             table.write_csv(standard_output)
     else:
         table.save(output)
@@ -256,7 +261,7 @@ def summary(
     kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
     earlier = [f"{kept} finished by an earlier run"] if kept else []
     earlier += [f"{cached} from the cache"] if cached else []
-    where = f", written to {output}" if output else ""
+    where = f", {written_to(output)}" if output else ""
     return tally(len(rows), earlier, len(failures), seconds) + where
 
 
@@ -289,13 +294,14 @@ def extract_with_progress(
     from genreclf.extraction import Row
     from genreclf.journal import journal_path
 
-    rows, failures = [], []
+    rows, failures, notes = [], [], TrackNotes()
     with progress(len(tracks), "extract", "tracks") as advance:
         try:
             for outcome in outcomes:
                 if isinstance(outcome, Row):
                     rows.append(outcome)
                     tell_row(outcome)
+                    notes.tell(outcome.track.path, outcome.notes)
                     advance(cached=outcome.cached or outcome.kept)
                 else:
                     failures.append(outcome)
@@ -312,6 +318,7 @@ def extract_with_progress(
                 raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
             complain(kept)
             raise
+    notes.finish()
     return rows, failures
 
 

@@ -12,6 +12,7 @@ from genreclf.cli.options import (
     config_option,
     plot_option,
     stdout_console,
+    tell_written,
     timeout_option,
 )
 from genreclf.cli.telling import note
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Hold each feature of an audio file against librosa's own (needs librosa).",
 )
+@click.option("--all", "show_all", is_flag=True, help="List all features of an audio file.")
 @plot_option
 @timeout_option
 def inspect(
@@ -37,10 +39,14 @@ def inspect(
     config: str,
     overrides: tuple[str, ...],
     compare_librosa: bool,
+    show_all: bool,
     plot_file: Path | None,
     timeout: float,
 ) -> None:  # fmt: skip
     """Tell what a feature table, a model or an audio FILE holds.
+
+    Of an audio file: its length, codec and tags, which seconds are listened to, and the features
+    that are one number for all of them, such as the tempo; --all lists the others too.
 
     The suffix decides: .csv, .parquet and .npz are tables, .joblib and .skops are models (of which
     only the card is read, so that nothing in them can run), all else is taken for audio. --plot
@@ -51,7 +57,8 @@ def inspect(
     Examples:
       genreclf inspect features.csv
       genreclf inspect model.joblib
-      genreclf inspect song.mp3 --config wide
+      genreclf inspect song.mp3
+      genreclf inspect song.mp3 --config wide --all
       genreclf inspect song.mp3 --set excerpt.strategy=highlight --plot song.png
       genreclf inspect song.mp3 --compare-librosa
     """
@@ -59,16 +66,17 @@ def inspect(
     from genreclf.formats import FORMATS
     from genreclf.modelfile import SUFFIXES, read_card
     from genreclf.plots import check_plot
-    from genreclf.report import model_report, table_report
+    from genreclf.report import audio_report, model_report, table_report
     from genreclf.table import load_table
 
     console = stdout_console()
-    is_audio = file.suffix.lower() not in (*FORMATS, *SUFFIXES)
+    is_table = file.suffix.lower() in FORMATS or file.is_dir()
+    is_audio = not is_table and file.suffix.lower() not in SUFFIXES
     if plot_file is not None:
         if not is_audio or compare_librosa:
             raise click.UsageError("--plot draws audio files, and without --compare-librosa")
         check_plot(plot_file)
-    if file.suffix.lower() in FORMATS:
+    if is_table:
         table_report(load_table(file), console)
     elif file.suffix.lower() in SUFFIXES:
         model_report(read_card(file), console)
@@ -76,24 +84,26 @@ def inspect(
         _compare_with_librosa(file, load_config(config, overrides), timeout, console)
     else:
         settings = load_config(config, overrides)
-        spans = _inspect_audio(file, settings, timeout, console)
+        report = partial(audio_report, show_all=show_all, console=stdout_console())
+        spans = _inspect_audio(file, settings, timeout, report)
         if plot_file is not None:
             _draw(file, settings, timeout, spans, plot_file)
 
 
 def _inspect_audio(
-    file: Path, settings: "Config", timeout: float, console: "Console"
+    file: Path, settings: "Config", timeout: float, report: Callable[..., None]
 ) -> list[tuple[float, float]]:
     """Print what is in it, and return which seconds were listened to."""
     from genreclf.extraction import extract_frames
     from genreclf.pooling import feature_names, pool
-    from genreclf.report import audio_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    for text in excerpts[0].notes:
+        note(f"note: {text}")
     values = pool(frames, settings)
     features = dict(zip(feature_names(settings), map(float, values), strict=True))
     strategy = settings.each_view[0].excerpt.strategy
-    audio_report(excerpts, strategy, _tags(file), features, console)
+    report(excerpts, strategy, _tags(file), features)
     return [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
 
 
@@ -137,14 +147,18 @@ def _draw(
             segments=heard.structure.segments if heard.structure else [],
         ),
     )
+    tell_written("picture", picture)
 
 
 def _compare_with_librosa(
     file: Path, settings: "Config", timeout: float, console: "Console"
 ) -> None:
+    from genreclf.errors import AudioError
     from genreclf.extraction import extract_frames
     from genreclf.reference import compare_with_librosa
     from genreclf.report import comparison_report
 
-    _, frames = in_worker(extract_frames, file, settings, timeout)
+    excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    if notes := "; ".join(excerpts[0].notes):
+        raise AudioError(f"{file}: {notes}; that cannot be compared with librosa")
     comparison_report(compare_with_librosa(frames, file, settings), console)

@@ -1,6 +1,7 @@
 """Options and helpers that several commands share."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from genreclf.cli.streams import write_document
 from genreclf.cli.telling import duration, note, plural, progress
 from genreclf.config import CLASSIFIERS
 from genreclf.errors import AudioError, GenreclfError, TableError
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from rich.console import Console
 
-    from genreclf.config import Config
+    from genreclf.config import Config, ExtractionConfig
     from genreclf.evaluation import Evaluation
     from genreclf.importance import ImportanceMeter
     from genreclf.labels import Labelling
@@ -34,6 +36,7 @@ TABLE = ANY_PATH  # a file, or a folder of Parquet files
 NOTHING_DONE, SOME_FAILED = 1, 3
 LINEAR = ("lda", "logistic")  # what trains in a time proportional to the tracks, and short
 LONG_SECONDS = 600  # what a person should know of beforehand
+_THERE_BEFORE = "genreclf.there-before"  # outputs that are replaced, in the context of click
 
 
 class OutputFile(click.Path):
@@ -53,6 +56,8 @@ class OutputFile(click.Path):
             self.fail(f"{path}: the folder {folder} does not exist; make it first", param, ctx)
         if not os.access(path if path.exists() else folder, os.W_OK):
             self.fail(f"{path}: cannot be written; permission denied", param, ctx)
+        if ctx is not None and path.is_file():
+            ctx.meta.setdefault(_THERE_BEFORE, set()).add(path)
         return path
 
 
@@ -150,6 +155,41 @@ class Learning:
         chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
         return load_config(self.config, [*chosen, *self.overrides])
 
+    def check_extraction(self, made_with: "ExtractionConfig | None") -> None:
+        """Refuse --set, and tell of --config, that would change the features of a table."""
+        check_extraction([self.config], self.overrides, made_with)
+
+
+def check_extraction(
+    configs: Iterable[str], overrides: Iterable[str], made_with: "ExtractionConfig | None"
+) -> None:
+    """Refuse values, and tell of configurations, that would change the features of a table.
+
+    Parameters
+    ----------
+    configs, overrides : iterable of str
+        Values of --config, of which all counts that is not about features, and of --set.
+    made_with : ExtractionConfig or None
+        What the table was made with; None if it is from elsewhere.
+    """
+    from genreclf.config import ExtractionConfig, extraction_changes, load_config
+
+    for text in extraction_changes(made_with, overrides):
+        key = text.partition("=")[0].strip()
+        raise click.UsageError(
+            f"{text}: {key} is fixed in the table, whose features are there already; to change "
+            f"it, extract them again: genreclf extract PATH... --set {text}"
+        )
+    for config in configs:
+        theirs, ours = load_config(config).extraction, made_with or ExtractionConfig()
+        names = ExtractionConfig.__struct_fields__
+        differing = [name for name in names if getattr(theirs, name) != getattr(ours, name)]
+        if differing and config != "default":
+            note(
+                f"note: --config {config}: its {', '.join(differing)} have no effect, because the "
+                "features of the table are there already; what it says of learning counts"
+            )
+
 
 @dataclass(frozen=True)
 class TableOptions:
@@ -185,13 +225,16 @@ class LabelOptions:
     label_map: Path | None
     group: str | None
     group_regex: str | None
+    label_regex: str | None = None
 
     def chosen(self) -> "Labelling":
         """Make a ``Labelling`` of them; contradictions are wrong usage."""
         from genreclf.labels import Labelling
 
         try:
-            return Labelling(self.labels, self.label_map, self.group, self.group_regex)
+            return Labelling(
+                self.labels, self.label_map, self.group, self.group_regex, self.label_regex
+            )
         except TableError as error:
             raise click.UsageError(str(error)) from None
 
@@ -213,8 +256,17 @@ def group_regex_option(command: Command) -> Command:
     """--group-regex, for paths."""
     return click.option(
         "--group-regex", metavar="REGEX",
-        help="Take groups from the paths instead: what the first parenthesis finds, "
-        "as in 'music/([^/]+)/'.",
+        help="Take groups from the paths instead: what the first parenthesis finds, as in "
+        "'music/[^/]+/([^/]+)/' of music/GENRE/ARTIST/song.mp3.",
+    )(command)  # fmt: skip
+
+
+def label_regex_option(command: Command) -> Command:
+    """--label-regex, for paths."""
+    return click.option(
+        "--label-regex", metavar="REGEX",
+        help="Take genres from the paths instead: what the first parenthesis finds, as in "
+        "'music/[^/]+/([^/]+)/' of music/ARTIST/GENRE/song.mp3.",
     )(command)  # fmt: skip
 
 
@@ -223,8 +275,8 @@ def labels_option(command: Command) -> Command:
     return click.option(
         "--labels", default="folder", show_default=True, shell_complete=complete_labels,
         metavar="folder|tags|none|FILE.csv",
-        help="Where genres come from: each file's folder, its tags, nowhere, or a manifest with "
-        "the columns path,label[,group], paths relative to it.",
+        help="Where genres come from: folders (the first one below PATH, or PATH itself), tags, "
+        "nowhere, or a manifest with the columns path,label[,group], paths relative to it.",
     )(command)  # fmt: skip
 
 
@@ -238,9 +290,10 @@ def label_map_option(command: Command) -> Command:
 
 
 def label_options(command: Command) -> Command:
-    """--labels, --label-map, --group and --group-regex, as one argument ``label_options``."""
+    """--labels, --label-map, --group and both --…-regex, as one argument ``label_options``."""
     options = [
         labels_option,
+        label_regex_option,
         label_map_option,
         click.option("--group", type=click.Choice(list(GROUPS)),
                      help="Take groups, what no test may have on both sides, from this tag (where "
@@ -307,7 +360,8 @@ def target_precision_option(command: Command) -> Command:
         "--target-precision", metavar="SHARE",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         help="Find the confidence from which on this share of the answers is right (0.9, say); a "
-        "model answers 'unknown' below it.",
+        "model answers 'unknown' below it. If none reaches it, the rest is done, with exit status "
+        "3.",
     )(command)  # fmt: skip
 
 
@@ -425,15 +479,49 @@ def announce_long_training(
     note(text)
 
 
-def write_text(path: Path, text: str) -> None:
+def is_replaced(path: Path) -> bool:
+    """Tell whether an output was there before this command."""
+    return path in click.get_current_context().meta.get(_THERE_BEFORE, ())
+
+
+def written_to(path: Path) -> str:
+    """Say where something was written, and whether it replaced an older file."""
+    return f"written to {path}{' (replaced)' if is_replaced(path) else ''}"
+
+
+def tell_written(what: str, path: Path) -> None:
+    """Tell that something was written."""
+    note(f"{what} {written_to(path)}")
+
+
+def write_text(path: Path, text: str, what: str) -> None:
     """Write text to a file, whole or not at all, or to standard output for ``-``."""
     from genreclf.files import written_whole
 
     if str(path) == "-":
-        click.echo(text, nl=False)
+        write_document(text)
         return
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
+    tell_written(what, path)
+
+
+def summarised(
+    evaluation: "Evaluation", target_precision: float | None, **asked: Any
+) -> tuple[dict[str, Any], str | None]:
+    """Return ``Evaluation.to_dict``; without a threshold, and why, if the target is out of reach.
+
+    Nothing that was measured is lost for that.
+    """
+    try:
+        return evaluation.to_dict(target_precision, **asked), None
+    except TableError as error:
+        return evaluation.to_dict(**asked), str(error)
+
+
+def write_predictions(path: Path, evaluation: "Evaluation") -> None:
+    """Write what was predicted for each track as CSV, and say where."""
+    write_text(path, evaluation.answers_csv(), "predictions")
 
 
 def write_html(
@@ -447,11 +535,18 @@ def write_html(
     from genreclf.htmlreport import html_report
 
     command = ["genreclf", *click.get_current_context().find_root().obj]
-    write_text(path, html_report(evaluation, result, table, meter, command))
-    note(f"report written to {path}")
+    write_text(path, html_report(evaluation, result, table, meter, command), "report")
 
 
-def audio_sources(paths: Sequence[Path], labels: str) -> "Sources":
+def warn_of_leaks(table: "FeatureTable") -> None:
+    """Name columns that tell the genre alone, before any time goes into learning from them."""
+    from genreclf.leaks import leak_notes
+
+    for text in leak_notes(table):
+        note(f"warning: {text}")
+
+
+def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
     """Find the tracks behind the arguments, and tell what was met on the way."""
     from genreclf.sources import find_tracks
 
@@ -474,17 +569,19 @@ def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
 
     for path in paths:
         if str(path) == "-":
-            with click.open_file("-", errors="surrogateescape") as lines:
-                yield from read_path_list(lines)
+            # As bytes, which names of files are, whatever the locale takes standard input for.
+            yield from read_path_list(os.fsdecode(line) for line in sys.stdin.buffer)
         else:
             yield path
 
 
 def stdout_console() -> "Console":
-    """Return a console for tables: plain and of fixed width when not on a terminal."""
-    import sys
-
+    """Return a console for tables: plain, and 100 columns or COLUMNS wide, if not a terminal."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else 100
-    return Console(file=sys.stdout, width=width)
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit, with a status of its own
+
+    knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Output(file=sys.stdout, width=None if knows_width else 100)

@@ -17,6 +17,7 @@ from genreclf.cli.options import (
     evaluate_with_progress,
     learning_options,
     table_options,
+    tell_written,
     timeout_option,
 )
 from genreclf.cli.telling import note
@@ -82,6 +83,7 @@ def features(
         for name in chosen[:MOST_FEATURES]
     }
     draw_features(output, values, len(known.genres) - len(shown))
+    tell_written("picture", output)
 
 
 def _finite(values: Any) -> Any:
@@ -136,9 +138,11 @@ def confusion(
         genres, matrix = _read_confusion(source)
     else:
         table = load_table(source, table_options.columns(folds=folds))
+        learning.check_extraction(table.config)
         result = evaluate_with_progress(table, learning.settings(), learning.search)
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
+    tell_written("picture", output)
 
 
 def _read_confusion(path: Path) -> tuple[list[str], list[list[int]]]:
@@ -188,6 +192,7 @@ def spectrogram(
     of_kind = partial(spectrogram_of, kind=kind)
     shown = in_worker(of_kind, song, load_config(config, overrides), timeout)
     draw_spectrograms(output, [shown], song.name)
+    tell_written("picture", output)
 
 
 @plot.command()
@@ -209,3 +214,4 @@ def hpss(song: Path, output: Path, config: str, overrides: tuple[str, ...], time
 
     parts = in_worker(parts_of, song, load_config(config, overrides), timeout)
     draw_spectrograms(output, parts, song.name)
+    tell_written("picture", output)

@@ -1,9 +1,7 @@
 """``genreclf predict``: which genre is this?"""
 
-import csv
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,9 +27,11 @@ from genreclf.cli.options import (
     trust_option,
     worker_count,
 )
+from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import Tagging
 from genreclf.cli.telling import (
     Meter,
+    TrackNotes,
     complain,
     note,
     plural,
@@ -40,13 +40,13 @@ from genreclf.cli.telling import (
     tell_row,
     verbosity_options,
 )
-from genreclf.errors import escaped
 
 if TYPE_CHECKING:
     from genreclf.extraction import Failure, Outcome
     from genreclf.model import Model, Prediction
     from genreclf.playlists import Playlists
     from genreclf.sources import Track
+    from genreclf.uncertainty import Threshold
     from genreclf.windows import Windows
     from genreclf.workers import Workers
 
@@ -141,8 +141,14 @@ def _share_or_auto(
 @click.option(
     "--write-tags",
     is_flag=True,
-    help="Write the genre into each file's tags, unless it is unknown or the file novel. What the "
-    "tags were is kept; 'genreclf tags restore' puts it back.",
+    help="Write the genre into each file's tags, unless it is unknown or the file novel. It takes "
+    "the place of all genres that the file has. What the tags were is kept; 'genreclf tags "
+    "restore' puts it back.",
+)
+@click.option(
+    "--only-missing",
+    is_flag=True,
+    help="Write a genre only into files that have none in any of their tags.",
 )
 @click.option("--dry-run", is_flag=True, help="Only tell what --write-tags would change.")
 @click.option(
@@ -171,6 +177,7 @@ def predict(
     plot_file: Path | None,
     m3u: Path | None,
     write_tags: bool,
+    only_missing: bool,
     dry_run: bool,
     backup: Path | None,
     jobs: int | None,
@@ -182,7 +189,8 @@ def predict(
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
     input. jsonl and csv give one record for each file, in order, failures included. "novel" marks
     what is unlike all music that the model was trained on: noise, speech, another kind of music.
-    The exit status is 3 if some files failed, and 1 if all did.
+    Where a track was not heard as usual, jsonl has "notes", a list of sentences. The exit status is
+    3 if some files failed, and 1 if all did.
 
     --timeline prints the stretches of each file that have one genre. jsonl gives one object a file,
     {"path", "timeline": [{"start", "stop", "genre", "confidence", "probabilities"}, ...]}, in
@@ -191,8 +199,10 @@ def predict(
     --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
     ...]. The contributions add up to the probability less that of the average training track.
 
-    --write-tags writes ID3 (mp3, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and APEv2
-    tags. Audio, other tags and permissions stay as they are.
+    --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
+    APEv2 tags, and whatever else in a file holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
+    wav, freeform GENRE in m4a. If a file has several genres, the new one replaces them all; use
+    --only-missing to keep what is there. Audio, other tags and permissions stay as they are.
 
     \b
     Examples:
@@ -204,6 +214,7 @@ def predict(
       genreclf predict song.mp3 --timeline --window 10 --step 5 --plot song.png
       genreclf predict music/ --threshold 0.7 --m3u playlists/
       genreclf predict music/ --threshold auto --write-tags --dry-run
+      genreclf predict music/ --threshold auto --write-tags --only-missing
     """
     asked = click.get_current_context().params
     _check_usage(paths, table, asked)
@@ -219,7 +230,9 @@ def predict(
     tracks = audio_sources(paths, labels="none").tracks if paths else []
     if plot_file is not None and len(tracks) != 1:
         raise click.UsageError(f"--plot draws one file, and here are {len(tracks)}")
-    tagging = Tagging.into(backup, dry_run=dry_run) if write_tags else None
+    tagging = None
+    if write_tags:
+        tagging = Tagging.into(backup, dry_run=dry_run, only_missing=only_missing)
     source = Source(model or _default_model(), trust, threshold)
     if table is not None:
         failed = _predict_table(table, source, write, explain)
@@ -250,7 +263,7 @@ def _check_usage(paths: Sequence[Path], table: Path | None, asked: Mapping[str, 
 
     for option, needed in (
         *((option, "timeline") for option in given("window", "step", "plot_file")),
-        *((option, "write_tags") for option in given("dry_run", "backup")),
+        *((option, "write_tags") for option in given("only_missing", "dry_run", "backup")),
     ):
         if not asked[needed]:
             raise click.UsageError(f"{option} goes with --{needed.replace('_', '-')} only")
@@ -280,11 +293,29 @@ class Source:
         if self.threshold != "auto":
             return replace(model, threshold=self.threshold)
         found = model.sensible_threshold()
-        note(
-            f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
-            f"evaluation reach it, and {found.precision:.0%} of those are right"
-        )
+        note(_told(found, model))
         return replace(model, threshold=found.confidence)
+
+
+def _told(found: "Threshold", model: "Model") -> str:
+    """Say what a threshold is, and what it was learned from."""
+    from genreclf.report import without_groups
+
+    if not found.confidence:
+        if "threshold" in (model.evaluation or {}):
+            why = "all answers of its evaluation together were right often enough"
+        elif found.precision == 1:
+            why = "its evaluation had no wrong answers"
+        else:
+            why = "its evaluation had too few wrong answers to tell"
+        return f"threshold: 0; {why}, so nothing is withheld"
+    text = (
+        f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
+        f"evaluation reach it, and {found.precision:.0%} of those are right"
+    )
+    if without_groups((model.evaluation or {}).get("splits", {})):
+        text += "; measured without groups, so expect less on artists not heard before"
+    return text
 
 
 @dataclass(frozen=True)
@@ -312,7 +343,11 @@ class Library:
         """Write the playlists, tell of all, and return the exit status."""
         if self.playlists is not None:
             written, left_out = self.playlists.write(workers)
-            note(f"{plural(len(written), 'playlist')} written to {self.playlists.folder}")
+            older = self.playlists.n_replaced
+            note(
+                f"{plural(len(written), 'playlist')} written to {self.playlists.folder}"
+                + (f" ({older} replaced)" if older else "")
+            )
             for path in left_out:
                 complain(f"{path}: in no playlist; its name is not one line of text")
             status = SOME_FAILED if left_out and status is None else status
@@ -370,10 +405,12 @@ def _predict_files(
     card.require_audio()
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, library.cache, each_excerpt=True)
-    model = source.load()
+    model, notes = source.load(), TrackNotes()
     with progress(len(tracks), "predict", "tracks") as meter:
-        predictions = model.predict_outcomes(_counted(outcomes, meter), explained=library.explained)
+        counted = _counted(outcomes, meter, notes)
+        predictions = model.predict_outcomes(counted, explained=library.explained)
         status = _exit_status(write(library.through(predictions), model))
+    notes.finish()
     if len(tracks) > 1:
         earlier = [f"{meter.cached} from the cache"] if meter.cached else []
         note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
@@ -387,18 +424,19 @@ def _predict_timelines(
     from genreclf.cli.timeline import counted, plotted
     from genreclf.timeline import predict_timelines
 
-    model = source.load()
+    model, notes = source.load(), TrackNotes()
     with progress(len(tracks), "predict", "tracks") as meter:
-        results = counted(predict_timelines(model, tracks, windows, workers), meter)
+        results = counted(predict_timelines(model, tracks, windows, workers), meter, notes)
         if plot_file is not None:
             results = plotted(results, plot_file, model.genres)
         status = _exit_status(write(results, model))
+    notes.finish()
     if len(tracks) > 1:
         note(tally(meter.done - meter.failed, [], meter.failed, meter.seconds))
     return status
 
 
-def _counted(outcomes: "Iterable[Outcome]", meter: Meter) -> "Iterator[Outcome]":
+def _counted(outcomes: "Iterable[Outcome]", meter: Meter, notes: TrackNotes) -> "Iterator[Outcome]":
     from genreclf.extraction import Failure
 
     for outcome in outcomes:
@@ -407,6 +445,7 @@ def _counted(outcomes: "Iterable[Outcome]", meter: Meter) -> "Iterator[Outcome]"
         else:
             meter(cached=outcome.cached)
             tell_row(outcome)
+            notes.tell(outcome.track.path, outcome.notes)
         yield outcome
 
 
@@ -459,6 +498,8 @@ def _write_jsonl(
             }
             if result.novel:
                 record["novel"] = True
+            if result.notes:
+                record["notes"] = result.notes
             if result.explanation:
                 record["explanation"] = [
                     {"group": group, "contribution": share}
@@ -473,14 +514,14 @@ def _write_csv(
 ) -> Iterator[bool]:
     from genreclf.extraction import Failure
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["path", "genre", "confidence", *map(escaped, model.genres), "novel", "error"])
+    write = record_writer()
+    write(["path", "genre", "confidence", *model.genres, "novel", "error"])
     for result in results:
         if isinstance(result, Failure):
             blank = [""] * (3 + len(model.genres))
-            writer.writerow([escaped(result.track.path), *blank, escaped(result.error)])
+            write([str(result.track.path), *blank, result.error])
         else:
             shares = [result.probabilities[genre] for genre in model.genres]
-            answer = [escaped(result.genre), result.confidence, *shares, str(result.novel).lower()]
-            writer.writerow([escaped(result.path), *answer, ""])
+            answer = [result.genre, result.confidence, *shares, str(result.novel).lower()]
+            write([result.path, *answer, ""])
         yield not isinstance(result, Failure)

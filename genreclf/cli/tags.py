@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli.options import FILE, NOTHING_DONE, SOME_FAILED
-from genreclf.cli.telling import complain, detail, note, plural, verbosity_options
-from genreclf.errors import AudioError, TagError, one_line
+from genreclf.cli.telling import complain, detail, note, plural, say, verbosity_options
+from genreclf.errors import TagError
 
 if TYPE_CHECKING:
     from genreclf.model import Prediction
-    from genreclf.tagwriter import Backup
+    from genreclf.tagwriter import Backup, GenreTag
 
 
 @click.group()
@@ -37,8 +37,8 @@ def tags() -> None:
 def restore(backup: Path, dry_run: bool, force: bool) -> None:
     """Put back the genre tags that a BACKUP holds.
 
-    Each file gets the values that it had, or no genre tag where it had none, in the same kind and
-    version of tags. A file whose genre tag was changed again since is left alone.
+    Each tag gets the genres that it had, or none if it had none. A file whose genre tag was changed
+    again since is left alone.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
             continue
         restored, same = restored + changes, same + (not changes)
         if changes:
-            click.echo(one_line(_told(path, change.after, change.before.values or ())))
+            say(_told(path, change.after, change.before.genres))
     done = "would be restored" if dry_run else "restored"
     note(f"{plural(restored, 'tag')} {done}, {same} as before already, {failed} failed")
     if failed:
@@ -84,69 +84,65 @@ class Tagging:
     """Writes predicted genres into files' tags, and counts; without a backup it only tells."""
 
     backup: "Backup | None"
+    only_missing: bool = False
     written: int = 0
     same: int = 0
+    left_alone: int = 0
     withheld: int = 0
     failed: int = 0
 
     @classmethod
-    def into(cls, file: Path | None, *, dry_run: bool) -> "Tagging":
+    def into(cls, file: Path | None, *, dry_run: bool, only_missing: bool) -> "Tagging":
         """Choose the backup: a new one in the user's data folder if no other is asked for."""
         from genreclf.tagwriter import Backup
 
-        if dry_run:
-            return cls(None)
-        return cls(Backup(file or _new_backup()))
+        return cls(None if dry_run else Backup(file or _new_backup()), only_missing)
 
     def write(self, prediction: "Prediction") -> None:
         """Write one genre; what cannot be written is told and counted."""
         from genreclf.model import UNKNOWN
+        from genreclf.tagwriter import read_genre
 
         if prediction.genre == UNKNOWN or prediction.novel:
             self.withheld += 1
             return
+        path, genre = Path(prediction.path), prediction.genre
         try:
-            changed = self._changed(Path(prediction.path), prediction.genre)
+            before = read_genre(path)
+            if self.only_missing and before.genres:
+                self.left_alone += 1
+            elif before.reads([genre]):
+                self.same += 1
+            else:
+                self._write(path, before, genre)
+                self.written += 1
         except TagError as error:
             complain(str(error))
             self.failed += 1
-            return
-        self.written, self.same = self.written + changed, self.same + (not changed)
 
-    def _changed(self, path: Path, genre: str) -> bool:
-        from genreclf.tagwriter import Change, read_genre, require_writable, write_genre
+    def _write(self, path: Path, before: "GenreTag", genre: str) -> None:
+        from genreclf.tagwriter import Change, require_writable, write_genre
 
-        before = read_genre(path)
-        if before.reads([genre]):
-            return False
-        told = _told(path, before.values or _other_genres(path), [genre])
+        told = _told(path, before.genres, [genre])
         if self.backup is None:
             require_writable(path)
             complain(told)
         else:
             write_genre(path, Change(str(path.absolute()), before, [genre]), self.backup)
             detail(told)
-        return True
 
     def tell(self) -> None:
         """Tell what was done, and how to undo it."""
         done = "would be written" if self.backup is None else "written"
+        others = f"{self.same} as predicted already"
+        if self.only_missing:
+            others = f"{self.left_alone} with a genre left alone"
         note(
-            f"{plural(self.written, 'tag')} {done}, {self.same} as predicted already, "
+            f"{plural(self.written, 'tag')} {done}, {others}, "
             f"{self.withheld} unknown or novel, {self.failed} failed"
         )
         if self.backup is not None and self.written:
             note(f"to undo it: genreclf tags restore {self.backup.file}")
-
-
-def _other_genres(path: Path) -> Sequence[str]:
-    """Return genres that stand in other tags than those that would be written."""
-    from genreclf.tags import read_tags
-
-    try:
-        return read_tags(path).get("genre", ())
-    except AudioError:
-        return ()
 
 
 def _new_backup() -> Path:

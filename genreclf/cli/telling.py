@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from genreclf.cli.streams import give_up
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LEVEL = "genreclf.verbosity"
 _QUIET, _VERBOSE = "quiet", "verbose"
+_NOTED_TRACKS = 5  # of more, only -v names each
 
 
 def verbosity_options(command: Command) -> Command:
@@ -44,7 +46,16 @@ def _level() -> str | None:
 def complain(text: str) -> None:
     """Tell what went wrong, in one line that steers no terminal."""
     # To what stands for standard error now: a bar makes room for the line, which err=True evades.
-    click.echo(one_line(text), file=sys.stderr)
+    try:
+        click.echo(one_line(text), file=sys.stderr)
+    except OSError:  # nobody listens, which is no reason to lose the results
+        give_up(sys.stderr)
+
+
+def say(text: str) -> None:
+    """Print one line of a result for people."""
+    # By its name, as click would choose another encoding than that of the stream.
+    click.echo(one_line(text), file=sys.stdout)
 
 
 def note(text: str) -> None:
@@ -66,6 +77,26 @@ def tell_row(row: "Row") -> None:
     else:
         how = "from the cache" if row.cached else "computed"
         detail(f"{row.track.path}: {how}, {row.seconds:.2f} s")
+
+
+class TrackNotes:
+    """Tells how tracks were heard, where that is not as usual: of the first few one by one."""
+
+    def __init__(self) -> None:
+        self._n_tracks = 0
+
+    def tell(self, path: object, notes: Sequence[str]) -> None:
+        """Tell the notes on one track."""
+        self._n_tracks += bool(notes)
+        say = note if self._n_tracks <= _NOTED_TRACKS else detail
+        for text in notes:
+            say(f"note: {path}: {text}")
+
+    def finish(self) -> None:
+        """Count the tracks that were not named."""
+        more = self._n_tracks - _NOTED_TRACKS
+        if more > 0 and _level() != _VERBOSE:
+            note(f"note: {plural(more, 'more track')} with notes of this kind; -v names each")
 
 
 def plural(n: int, noun: str) -> str:

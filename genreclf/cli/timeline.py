@@ -1,17 +1,15 @@
 """``genreclf predict --timeline``: how the genre changes along a track."""
 
-import csv
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import stdout_console
-from genreclf.cli.telling import Meter, complain
-from genreclf.errors import escaped
+from genreclf.cli.options import stdout_console, tell_written
+from genreclf.cli.streams import record_writer
+from genreclf.cli.telling import Meter, TrackNotes, complain
 
 if TYPE_CHECKING:
     from genreclf.extraction import Failure
@@ -21,12 +19,14 @@ if TYPE_CHECKING:
     Results = Iterator[Timeline | Failure]
 
 
-def counted(results: "Results", meter: Meter) -> "Results":
-    """Let a meter count tracks as they are done."""
+def counted(results: "Results", meter: Meter, notes: TrackNotes) -> "Results":
+    """Let a meter count tracks as they are done, and tell how they were heard."""
     from genreclf.extraction import Failure
 
     for result in results:
         meter(failed=isinstance(result, Failure))
+        if not isinstance(result, Failure):
+            notes.tell(result.path, result.notes)
         yield result
 
 
@@ -42,6 +42,7 @@ def plotted(results: "Results", file: Path, genres: Sequence[str]) -> "Results":
             said = [_probabilities(window) for window in result.windows]
             shares = np.array([[of.get(genre, np.nan) for genre in genres] for of in said])
             draw_timeline(file, result.borders, shares, genres, Path(result.path).name)
+            tell_written("picture", file)
         yield result
 
 
@@ -73,6 +74,8 @@ def write_jsonl(results: "Results", model: "Model", top: int) -> Iterator[bool]:
         else:
             windows = [_window_record(window, top) for window in result.windows]
             record = {"path": result.path, "timeline": windows}
+            if result.notes:
+                record["notes"] = result.notes
         click.echo(json.dumps(record))
         yield not isinstance(result, Failure)
 
@@ -94,17 +97,17 @@ def write_csv(results: "Results", model: "Model", top: int) -> Iterator[bool]:
     """Write a row a window."""
     from genreclf.extraction import Failure
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    write = record_writer()
     names = ["path", "start", "stop", "genre", "confidence"]
-    writer.writerow([*names, *map(escaped, model.genres), "novel", "error"])
+    write([*names, *model.genres, "novel", "error"])
     for result in results:
         if isinstance(result, Failure):
             blank = [""] * (len(names) + len(model.genres))
-            writer.writerow([escaped(result.track.path), *blank, escaped(result.error)])
+            write([str(result.track.path), *blank, result.error])
         else:
             for window in result.windows:
-                row = [escaped(result.path), round(window.start, 3), round(window.stop, 3)]
-                writer.writerow([*row, *_answer(window, model.genres), ""])
+                row = [result.path, round(window.start, 3), round(window.stop, 3)]
+                write([*row, *_answer(window, model.genres), ""])
         yield not isinstance(result, Failure)
 
 
@@ -113,4 +116,4 @@ def _answer(window: "Window", genres: Sequence[str]) -> list[object]:
     if said is None:
         return ["", "", *("" for _ in genres), ""]
     shares = [said.probabilities[genre] for genre in genres]
-    return [escaped(said.genre), said.confidence, *shares, str(said.novel).lower()]
+    return [said.genre, said.confidence, *shares, str(said.novel).lower()]

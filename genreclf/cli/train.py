@@ -7,6 +7,7 @@ import click
 
 from genreclf.cli.options import (
     OUTPUT_FILE,
+    SOME_FAILED,
     TABLE,
     Learning,
     TableOptions,
@@ -16,11 +17,14 @@ from genreclf.cli.options import (
     learning_options,
     out_of_core_option,
     stdout_console,
+    summarised,
     table_options,
     target_precision_option,
+    tell_written,
+    warn_of_leaks,
     write_html,
 )
-from genreclf.cli.telling import note, plural, verbosity_options
+from genreclf.cli.telling import complain, plural, verbosity_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,8 +63,8 @@ def train(
     """Train a classifier on the labelled tracks of a feature TABLE and save it.
 
     First its accuracy on tracks that it has not seen is measured by cross-validation; then it is
-    trained on all of them. What the features are is the table's to say: of the configuration only
-    seed, scaling, pca, codebook, classifier and evaluation count.
+    trained on all of them. The features are those of the table: of the configuration only seed,
+    scaling, pca, codebook, classifier and evaluation count.
 
     \b
     Examples:
@@ -74,6 +78,7 @@ def train(
     from genreclf.evaluation import count_trainings
     from genreclf.importance import ImportanceMeter
     from genreclf.model import Model
+    from genreclf.modelfile import check_writer
     from genreclf.report import genre_counts
     from genreclf.table import load_table
 
@@ -81,45 +86,51 @@ def train(
         raise click.UsageError("--target-precision is learned from the cross-validation")
     if no_evaluate and html_file:
         raise click.UsageError("--html reports the cross-validation, which --no-evaluate skips")
+    check_writer(output)
     settings = learning.settings()
     console = stdout_console()
+    evaluated, unreached = None, None
     if out_of_core:
         if learning.search or html_file:
             raise click.UsageError("--out-of-core goes without --search and --html")
         from genreclf.outofcore import evaluate_in_parts, train_in_parts
 
+        learning.check_extraction(None)
         columns = table_options.columns()
-        evaluated = None
         if not no_evaluate:
             evaluation = evaluate_in_parts(table, columns, settings)
-            evaluated = evaluation.to_dict(target_precision, suggest=True)
+            evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
         model = train_in_parts(table, columns, settings).judged(evaluated)
         # Before the report: whoever reads it through a pipe may stop after the first line.
         model.save(output)
-        _tell(model, output, console)
+        _tell(model, output, console, unreached)
         return
     features = load_table(table, table_options.columns()).labelled()
+    learning.check_extraction(features.config)
     n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
+    warn_of_leaks(features)
     n_trainings = 1 + (0 if no_evaluate else count_trainings(features, settings))
     announce_long_training(features, settings, n_trainings, learning.search)
-    evaluated = None
     if not no_evaluate:
         meter = ImportanceMeter(features, settings)
         watching = meter if html_file else None
         evaluation = evaluate_with_progress(features, settings, learning.search, watching)
-        evaluated = evaluation.to_dict(target_precision, suggest=True)
+        evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
     model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
     model.save(output)
     if html_file is not None and evaluated is not None:
         write_html(html_file, evaluation, evaluated, features, meter)
-    _tell(model, output, console)
+    _tell(model, output, console, unreached)
 
 
-def _tell(model: "Model", output: Path, console: "Console") -> None:
+def _tell(model: "Model", output: Path, console: "Console", unreached: str | None) -> None:
     from genreclf.report import evaluation_report
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, console)
-    note(f"model written to {output}")
+    tell_written("model", output)
+    if unreached is not None:
+        complain(f"genreclf: {unreached}; the model has no threshold and answers every file")
+        raise click.exceptions.Exit(SOME_FAILED)

@@ -68,6 +68,7 @@ def audio_seeds(folder: Path) -> list[Path]:
     for mode in ("CONSTANT", "AVERAGE", "VARIABLE"):
         soundfile.write(folder / f"{mode}.mp3", stereo, RATE, bitrate_mode=mode)
     _without_length(folder / "VARIABLE.mp3", folder / "no length.mp3")
+    _join(folder)
     for name, (container, codec) in LIBAV.items():
         _encode(folder / name, stereo.astype(np.float32), container, codec)
     return sorted(path for path in folder.iterdir() if path.stat().st_size)
@@ -85,6 +86,17 @@ def _write(path: Path, stereo: NDArray[Any], container: str, subtype: str) -> No
 def _without_length(path: Path, target: Path) -> None:
     """Blot out the frame that tells the length of a variable-rate mp3."""
     target.write_bytes(path.read_bytes().replace(b"Xing", b"\0\0\0\0", 1))
+
+
+def _join(folder: Path) -> None:
+    """Put files one behind the other, and blot out a length as a pipe does."""
+    for name in ("OGG.VORBIS.ogg", "OGG.OPUS.ogg", "FLAC.PCM_16.flac", "CONSTANT.mp3"):
+        content = (folder / name).read_bytes()
+        (folder / f"joined {name}").write_bytes(content * 2)
+    flac = (folder / "FLAC.PCM_16.flac").read_bytes()
+    (folder / "streamed.flac").write_bytes(
+        flac[:21] + bytes((flac[21] & 0xF0,)) + bytes(4) + flac[26:]
+    )
 
 
 def _encode(path: Path, stereo: NDArray[np.float32], container: str, codec: str) -> None:
