@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -45,14 +44,18 @@ from genreclf.config import (
 )
 from genreclf.errors import ConfigError, TableError
 from genreclf.kept import kept_shapes
-from genreclf.scaling import LogScaler
+from genreclf.scaling import LogScaler, measures_spread
 from genreclf.splits import Fold, cross_validation, known_genres_only
 from genreclf.table import FeatureTable
 
 __all__ = ["EvenLda", "SoftVote", "fit_pipeline", "make_pipeline", "training_seconds", "tune"]
 
 INNER_FOLDS = 5
-_TREES = (RandomForest, GradientBoosting, Ensemble)
+
+# Classifiers that "auto" puts behind PCA. Trees ask about one column at a time, of which rotated
+# ones each tell a little of everything; of what PCA drops, discriminant analysis loses two to eight
+# points (benchmarks/accuracy.md).
+_BEHIND_PCA = (Svm, Knn, Mlp)
 
 # What ``fit_pipeline`` takes, with default hyperparameters, for 10,000 tracks of 300 columns and
 # ten genres: seconds of one core, and the power of the number of tracks that they grow with. From
@@ -91,7 +94,7 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
             f"pca = {config.pca}: {len(table)} tracks with {n_columns} columns have "
             f"{most} components at most"
         )
-    pipeline = make_pipeline(config, len(table), codebooks=make_codebooks(table, config))
+    pipeline = make_pipeline(config, table)
     groups = table.groups if table.has_groups else None
     with _learning(table, config):
         columns = inputs(table.values, table.frames, config)
@@ -143,49 +146,56 @@ def _learning(table: FeatureTable, config: Config) -> Iterator[None]:
             ) from None
 
 
-def make_pipeline(
-    config: Config, n_tracks: int, *, calibrated: bool = True, codebooks: Any = None
-) -> Pipeline:
+def make_pipeline(config: Config, table: FeatureTable, *, calibrated: bool = True) -> Pipeline:
     """Build (codebook →) impute → standardise → PCA → classify, unfitted.
 
     Parameters
     ----------
     config : Config
-    n_tracks : int
-        How many there are to train on.
+    table : FeatureTable
+        What it is to learn from: names and number of its columns, and how many tracks.
     calibrated : bool
         Wrap the classifier in ``TemperatureScaled``.
-    codebooks : transformer, optional
-        As ``make_codebooks`` gives it.
     """
-    classifier = _make_classifier(config, n_tracks)
+    n_columns = _n_columns(table, config)
+    classifier = _make_classifier(config, len(table), n_columns)
     if calibrated:
         classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
+    codebooks = make_codebooks(table, config)
     return Pipeline(
         [
             *([("codebook", codebooks)] if codebooks is not None else []),
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-            ("standardise", LogScaler() if config.scaling == "log" else StandardScaler()),
+            ("standardise", _make_scaler(config, table.names, n_columns)),
             ("pca", _make_pca(config)),
             ("classify", classifier),
         ]
     )
 
 
+def _make_scaler(config: Config, names: Sequence[str], n_columns: int) -> LogScaler:
+    logarithmic = np.zeros(n_columns, dtype=bool)
+    if config.scaling == "log":
+        logarithmic[: len(names)] = measures_spread(names)
+    limit = np.inf if config.scaling_limit == "off" else config.scaling_limit
+    return LogScaler(logarithmic, limit)
+
+
 def _make_pca(config: Config) -> PCA | str:
     kept = config.pca
     if kept == "auto":
-        # Trees ask about one column at a time: of rotated ones each tells a little of everything.
-        kept = "off" if isinstance(config.classifier, _TREES) else 0.99
+        kept = 0.99 if isinstance(config.classifier, _BEHIND_PCA) else "off"
     return "passthrough" if kept == "off" else PCA(kept, svd_solver="full")
 
 
-def _make_classifier(config: Config, n_tracks: int) -> Any:
+def _make_classifier(config: Config, n_tracks: int, n_columns: int) -> Any:
     """Balance the genres wherever the estimator can."""
     chosen, seed = config.classifier, config.seed
     parameters = {key: getattr(chosen, key) for key in chosen.__struct_fields__}
     match chosen:
         case Svm():
+            if chosen.gamma == "half-scale":
+                parameters["gamma"] = 0.5 / n_columns
             return SVC(**parameters, class_weight="balanced", decision_function_shape="ovo")
         case Logistic():
             return LogisticRegression(**parameters, class_weight="balanced", max_iter=2000)
@@ -225,15 +235,16 @@ class EvenLda(LinearDiscriminantAnalysis):
 
 
 class SoftVote(ClassifierMixin, BaseEstimator):
-    """Mean probabilities of three very different classifiers.
+    """Mean probabilities of three very different classifiers, for standardised columns.
 
     A support vector machine, discriminant analysis and, counting twice, extremely randomised trees
-    (Geurts, Ernst & Wehenkel 2006).
+    (Geurts, Ernst & Wehenkel 2006). The first two are calibrated, so that none outvotes the others
+    by being too sure of itself.
 
     Parameters
     ----------
     C : float
-        Of the support vector machine.
+        Of the support vector machine, whose kernel is half as narrow as scikit-learn's "scale".
     n_estimators, max_features, min_samples_leaf
         Of the trees.
     random_state : int
@@ -246,7 +257,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
-        C: float = 1.0,
+        C: float = 3.0,
         n_estimators: int = 300,
         max_features: float = 0.2,
         min_samples_leaf: int = 1,
@@ -262,7 +273,13 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         """Fit all three."""
         values, labels = validate_data(self, X, y)
         check_classification_targets(labels)
-        machine = SVC(C=self.C, class_weight="balanced", decision_function_shape="ovo")
+        machine = SVC(
+            C=self.C,
+            gamma=0.5 / values.shape[1],
+            class_weight="balanced",
+            decision_function_shape="ovo",
+        )
+        lda = EvenLda(solver="lsqr", shrinkage="auto")
         trees = ExtraTreesClassifier(
             self.n_estimators,
             max_features=self.max_features,
@@ -272,7 +289,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         )
         members = [
             ("svm", TemperatureScaled(machine, INNER_FOLDS, self.random_state)),
-            ("lda", EvenLda(solver="lsqr", shrinkage="auto")),
+            ("lda", TemperatureScaled(lda, INNER_FOLDS, self.random_state)),
             ("trees", trees),
         ]
         self.vote_ = VotingClassifier(members, voting="soft", weights=[1, 1, 2])
@@ -333,9 +350,7 @@ def tune(table: FeatureTable, config: Config) -> Config:
     if "n_neighbors" in space:
         space = {"n_neighbors": [k for k in space["n_neighbors"] if k <= smallest]}
     search = GridSearchCV(
-        make_pipeline(
-            config, len(table), calibrated=False, codebooks=make_codebooks(table, config)
-        ),
+        make_pipeline(config, table, calibrated=False),
         {f"classify__{name}": values for name, values in space.items()},
         cv=folds,
         scoring="accuracy",

@@ -448,14 +448,14 @@ class _Classifier(_Section, frozen=True, tag_field="name"):
 class Svm(_Classifier, frozen=True, tag="svm"):
     """Support vector machine with a radial basis function kernel."""
 
-    C: Positive = 10.0
-    gamma: Positive | Literal["scale", "auto"] = "scale"
+    C: Positive = 3.0
+    gamma: Positive | Literal["half-scale", "scale", "auto"] = "half-scale"
 
 
 class Logistic(_Classifier, frozen=True, tag="logistic"):
     """Multinomial logistic regression."""
 
-    C: Positive = 0.1
+    C: Positive = 0.3
 
 
 class Lda(_Classifier, frozen=True, tag="lda"):
@@ -491,7 +491,7 @@ class GradientBoosting(_Classifier, frozen=True, tag="gradient-boosting"):
 class Ensemble(_Classifier, frozen=True, tag="ensemble"):
     """Vote of a support vector machine, discriminant analysis and extremely random trees."""
 
-    C: Positive = 1.0
+    C: Positive = 3.0
     n_estimators: Annotated[int, Meta(ge=1, le=10_000)] = 300
     max_features: Annotated[float, Meta(gt=0, le=1)] = 0.2
     min_samples_leaf: Count = 1
@@ -535,6 +535,7 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
 
     seed: Annotated[int, Meta(ge=0, lt=2**32)] = 0
     scaling: Scaling = "log"
+    scaling_limit: Positive | Literal["off"] = 4.0
     pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["auto", "off"] = "auto"
     codebook: Codebook = Codebook()
     classifier: ClassifierConfig = Svm()

@@ -191,7 +191,7 @@ def _whitened(values: NDArray[np.float32]) -> Doubles:
     filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(values)
     most = min(len(values) // 2, filled.shape[1], MOST_COMPONENTS)
     pca = PCA(most, whiten=True, random_state=0)
-    scores: Doubles = pca.fit_transform(LogScaler().fit_transform(filled))
+    scores: Doubles = pca.fit_transform(LogScaler((filled > 0).all(axis=0)).fit_transform(filled))
     # Where columns depend on each other, nothing but rounding errors is left to the last ones.
     return scores[:, pca.explained_variance_ratio_ > 1e-9]
 

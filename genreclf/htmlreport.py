@@ -255,7 +255,7 @@ def _two_components(values: NDArray[np.float32]) -> tuple[Doubles | None, list[f
     if min(known.shape) < 2:
         return None, []
     filled = np.where(np.isnan(known), np.nanmedian(known, axis=0), known)
-    scaled = LogScaler(limit=MAP_LIMIT).fit_transform(filled)
+    scaled = LogScaler((filled > 0).all(axis=0), MAP_LIMIT).fit_transform(filled)
     left, spread, right = np.linalg.svd(scaled - scaled.mean(axis=0), full_matrices=False)
     if spread[0] <= 1e-9:
         return None, []

@@ -23,6 +23,7 @@ from genreclf.kept import Layout
 from genreclf.modelfile import bundled_model, read_card, read_model, write_model
 from genreclf.novelty import NoveltyDetector
 from genreclf.pooling import feature_names
+from genreclf.scaling import measures_spread
 from genreclf.sources import Track
 from genreclf.table import FeatureTable, Texts
 from genreclf.versions import versions
@@ -128,6 +129,8 @@ class Model(Card):
 
         config = settle(config or Config(), table)
         table = keep_copies_together(table.labelled())
+        # The order of rows decides what a random state draws: the same tracks, the same model.
+        table = table.take(np.argsort(table.paths, kind="stable"))
         if len(table.genres) < 2:
             raise TableError(f"all tracks are {table.genres[0]!r}; two genres are needed to tell")
         if table.config is not None:
@@ -136,9 +139,10 @@ class Model(Card):
             config = tune(table, config)
         pipeline = fit_pipeline(table, config)
         groups = table.groups if table.has_groups else None
+        novelty = NoveltyDetector(measures_spread(table.names), random_state=config.seed)
         model = cls(
             pipeline=pipeline,
-            novelty=NoveltyDetector(random_state=config.seed).fit(table.values, groups=groups),
+            novelty=novelty.fit(table.values, groups=groups),
             genres=[str(genre) for genre in pipeline.classes_],
             feature_names=table.names,
             config=config,

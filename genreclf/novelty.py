@@ -32,12 +32,13 @@ class NoveltyDetector(BaseEstimator):
     """Detector of samples that are far from all that were trained on.
 
     Distances to neighbours find what densities and class probabilities do not (Sun et al. 2022,
-    "Out-of-distribution detection with deep nearest neighbors"). They are measured between
-    logarithms of those columns that are always positive, such as variances: next to music, noise
-    and tones vary less by orders of magnitude, which is next to nothing on a linear scale.
+    "Out-of-distribution detection with deep nearest neighbors").
 
     Parameters
     ----------
+    logarithmic : (n_features,) array of bool, optional
+        Columns to compare by their logarithms, such as variances: next to music, noise and tones
+        vary less by orders of magnitude, which is next to nothing on a linear scale.
     n_neighbors : int
     quantile : float
         Share of held-out training samples that pass as familiar.
@@ -55,12 +56,14 @@ class NoveltyDetector(BaseEstimator):
 
     def __init__(
         self,
+        logarithmic: ArrayLike | None = None,
         n_neighbors: int = 5,
         quantile: float = 0.99,
         n_folds: int = 10,
         max_samples: int = 5000,
         random_state: int = 0,
     ) -> None:
+        self.logarithmic = logarithmic
         self.n_neighbors = n_neighbors
         self.quantile = quantile
         self.n_folds = n_folds
@@ -107,7 +110,7 @@ class NoveltyDetector(BaseEstimator):
         return self.distances(X) > self.farthest_
 
     def _keep(self, values: Doubles) -> None:
-        self.scale_ = _scale().fit(values)
+        self.scale_ = _scale(self.logarithmic).fit(values)
         # Trees of neighbours are of no use in so many dimensions.
         nearest = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(values)), algorithm="brute"
@@ -137,9 +140,9 @@ class NoveltyDetector(BaseEstimator):
         return tags
 
 
-def _scale() -> Pipeline:
+def _scale(logarithmic: ArrayLike | None) -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
-        LogScaler(FARTHEST),
+        LogScaler(logarithmic, FARTHEST),
         PCA(0.99, svd_solver="full"),
     )

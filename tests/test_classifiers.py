@@ -100,11 +100,13 @@ def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_hyperparameters_reach_the_estimator(name: str) -> None:
     config = configured(name)
-    estimator = make_pipeline(config, 100, calibrated=False)["classify"]
-    parameters = estimator.get_params()
-    for key in config.classifier.__struct_fields__:
-        assert parameters[key] == getattr(config.classifier, key)
-    wrapped = make_pipeline(config, 100)["classify"]
+    table = blobs(30)
+    estimator = make_pipeline(config, table, calibrated=False)["classify"]
+    expected = {key: getattr(config.classifier, key) for key in config.classifier.__struct_fields__}
+    if name == "svm":
+        expected["gamma"] = 0.5 / len(table.names)  # half of what "scale" is after standardising
+    assert expected.items() <= estimator.get_params().items()
+    wrapped = make_pipeline(config, table)["classify"]
     assert isinstance(wrapped, TemperatureScaled)
     assert type(wrapped.estimator) is type(estimator)
 
@@ -317,6 +319,40 @@ def test_pca_keeps_what_it_is_told(pca: str, n_columns: int | None) -> None:
         variances = np.linalg.svd(standardised, compute_uv=False) ** 2
         n_columns = int(np.searchsorted(np.cumsum(variances) / variances.sum(), 0.99) + 1)
     assert seen == n_columns
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifiers_default_decides_whether_pca_comes_before_it(name: str) -> None:
+    step = make_pipeline(configured(name), blobs(10))["pca"]
+    assert (step == "passthrough") == (name not in ("svm", "knn", "mlp"))
+    assert make_pipeline(configured(name, "pca=3"), blobs(10))["pca"].n_components == 3
+
+
+@pytest.mark.parametrize("name", ["svm", "logistic", "lda"])
+def test_no_single_column_decides(name: str) -> None:
+    """As when a chroma that is nearly always 1 is 0.9 for once: 100 standard deviations off."""
+    table = blobs(30)
+    steady = 1 + 1e-3 * np.random.default_rng(0).standard_normal((len(table), 1))
+    values = np.hstack((table.values, steady)).astype(np.float32)
+    pipeline = fit_pipeline(replace(table, values=values, names=[*table.names, "c"]),
+                            configured(name))  # fmt: skip
+    odd = values.copy()
+    odd[:, -1] = 0.9
+    assert pipeline.score(odd, table.labels) == pipeline.score(values, table.labels) == 1
+    sure = pipeline.predict_proba(odd).max(axis=1)
+    assert (sure > 0.8 * pipeline.predict_proba(values).max(axis=1)).all()
+
+
+def test_what_is_logarithmic_is_no_matter_of_which_tracks_are_there() -> None:
+    names = ["mix.mfcc.01.mean", "mix.mfcc.01.var", "mix.rms.mean", "rms_std", "mix.rms.var.mean",
+             "mix.mfcc.01x01.cov", "mix.mfcc.01x02.cov", "mix.rms.var.skewness", "variety",
+             "mix.rms.modulation_0.5-1hz"]  # fmt: skip
+    table = replace(blobs(10, n_features=len(names)), names=names)
+    table = replace(table, values=np.exp(table.values))  # each column is positive
+    for rows in (slice(None), slice(0, 15)):
+        scaler = fit_pipeline(table.take(np.arange(len(table))[rows]), configured("lda"))[1]
+        logarithmic = [name for name, floor in zip(names, scaler.floor_, strict=True) if floor > 0]
+        assert logarithmic == [names[i] for i in (1, 3, 4, 5, 9)]
 
 
 def test_more_components_than_the_table_has_is_told() -> None:

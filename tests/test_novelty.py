@@ -13,7 +13,8 @@ from test_table import texts
 from genreclf.config import load_config
 from genreclf.extraction import extract_one
 from genreclf.novelty import NoveltyDetector
-from genreclf.scaling import LogScaler
+from genreclf.pooling import feature_names
+from genreclf.scaling import LogScaler, measures_spread
 
 RATE = 22050
 
@@ -105,7 +106,7 @@ def test_noise_tones_and_clicks_are_unlike_music(
     features_of: Callable[[Samples], Samples],
 ) -> None:
     pieces = [features_of(music(6, RATE, seed, 70 + 2 * seed)) for seed in range(60)]
-    detector = NoveltyDetector().fit(np.array(pieces[:50]))
+    detector = NoveltyDetector(measures_spread(feature_names(SHORT))).fit(np.array(pieces[:50]))
     assert detector.is_novel(np.array(pieces[50:])).sum() <= 1
     odd = [noise(6, RATE), noise(6, RATE, 1e-3), sine(440, 6, RATE), sine(3000, 6, RATE, 0.1),
            clicks(120, 6, RATE)]  # fmt: skip
@@ -116,13 +117,14 @@ def test_noise_tones_and_clicks_are_unlike_music(
 def test_log_scaling_is_numpys(limit: float) -> None:
     random = np.random.default_rng(0)
     variances, means = random.lognormal(size=(50, 3)), random.standard_normal((50, 2))
-    scaled = LogScaler(limit).fit_transform(np.hstack((variances, means)))
+    logarithmic = [True] * 3 + [False] * 2
+    scaled = LogScaler(logarithmic, limit).fit_transform(np.hstack((variances, means)))
     expected = StandardScaler().fit_transform(np.hstack((np.log(variances), means)))
     np.testing.assert_allclose(scaled, np.clip(expected, -limit, limit), atol=1e-12)
 
 
 def test_zero_where_all_were_positive_is_very_small() -> None:
-    scaler = LogScaler().fit(np.array([[1.0], [2.0], [4.0]]))
+    scaler = LogScaler([True]).fit(np.array([[1.0], [2.0], [4.0]]))
     low = scaler.transform(np.array([[0.0], [-3.0], [1e-9]]))
     assert np.isfinite(low).all()
     assert (low < -10).all()
