@@ -255,9 +255,9 @@ def _common_rows(tables: Mapping[str, FeatureTable]) -> tuple[list[Indices], lis
     common = [path for path in first if all(path in other for other in others)]
     if not common:
         raise TableError(
-            "no track is in all of "
-            + ", ".join(f"{name} (which has {next(iter(rows))!r})" for name, rows in where.items())
-            + "; tracks are told by their paths, which have to be spelt alike"
+            "no track is in every table: "
+            + ", ".join(f"{name} has {next(iter(rows))!r}" for name, rows in where.items())
+            + "; tracks are matched by path, so the paths have to be the same"
         )
     rows = [np.array([of[path] for path in common], dtype=np.intp) for of in where.values()]
     notes = [

@@ -562,11 +562,11 @@ def predict_held_out(
         fitted(pipeline, part)
     if not parts:
         raise TableError(
-            "every genre lives in one group, so that none can be tested on groups that were not "
-            "trained on; more groups a genre are needed"
+            "every genre lives in one group, so none can be tested on a group that is not in the "
+            "training set; each genre needs at least two groups"
             if splits.kind == "grouped" else
-            "the tracks of every genre are copies of one recording, so that none can be tested on "
-            "recordings that were not trained on; more recordings a genre are needed"
+            "the tracks of every genre are copies of one recording, so none can be tested on a "
+            "recording that is not in the training set; each genre needs at least two recordings"
         )  # fmt: skip
     return HeldOut(
         *(np.concatenate([getattr(part, column.name) for part in parts])
@@ -615,10 +615,9 @@ def unknown_genre_notes(held_out: HeldOut, who: str) -> list[str]:
     if not unknown.any():
         return []
     genres = shortened(", ".join(sorted(set(held_out.labels[unknown]))))
-    return [
-        f"{unknown.sum()} of the {len(unknown)} tracks count as wrong because {who} has no tracks "
-        f"of their genre ({genres})"
-    ]
+    n, total = int(unknown.sum()), len(unknown)
+    count = f"all {total}" if n == total else f"{n} of the {total}"
+    return [f"{count} tracks count as wrong because {who} has no tracks of their genre ({genres})"]
 
 
 def _unknown_genre_warnings(held_out: HeldOut, who: str) -> list[str]:

@@ -126,7 +126,7 @@ def _accuracies(result: dict[str, Any]) -> list[dict[str, Any]]:
     low, high = result["accuracy_ci95"]
     rows = [{"name": "this classifier", "share": result["accuracy"], "low": low, "high": high}]
     others = {
-        "the same, if groups were ignored": result.get("ungrouped_accuracy"),
+        "this classifier, ignoring groups": result.get("ungrouped_accuracy"),
         "always the most frequent genre": result["baseline_accuracy"],
         "guessing in proportion": result["chance_accuracy"],
     }

@@ -46,8 +46,8 @@ def leak_notes(table: FeatureTable) -> list[str]:
         begin = f"each of these columns alone tells the genre: {', '.join(shown)}{more}"
         end = "leave them out with --ignore"
     return [
-        f"{begin}; the number of a genre, a row or an artist is no property of the sound, and "
-        f"makes the accuracy look far too good: {end}"
+        f"{begin}; if that is a number of genres, artists or rows, the accuracy is far too high: "
+        f"{end}"
     ]
 
 

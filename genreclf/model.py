@@ -132,7 +132,7 @@ class Model(Card):
         # The order of rows decides what a random state draws: the same tracks, the same model.
         table = table.take(np.argsort(table.paths, kind="stable"))
         if len(table.genres) < 2:
-            raise TableError(f"all tracks are {table.genres[0]!r}; two genres are needed to tell")
+            raise TableError(f"all tracks are {table.genres[0]!r}; at least two genres are needed")
         if table.config is not None:
             config = config.with_extraction(table.config)
         if search:

@@ -81,6 +81,8 @@ class Records(Table):
         if self._fits(console, options):
             yield from super().__rich_console__(console, options)
             return
+        if self.title:
+            yield self.title
         for cells in zip(*(column.cells for column in self.columns), strict=True):
             name = Column(max_width=options.max_width // 3)
             grid = Table.grid(name, Column(overflow="fold"), padding=(0, 2))
@@ -90,6 +92,8 @@ class Records(Table):
                     grid.add_row(column.header, whole)
             yield grid
             yield ""
+        if self.caption:
+            yield self.caption
 
     def _fits(self, console: Console, options: ConsoleOptions) -> bool:
         """Tell whether there is room for each column's longest word."""
@@ -178,17 +182,16 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         f"always answering the most frequent genre: {result['baseline_accuracy']:.1%}; guessing "
         f"in proportion: {result['chance_accuracy']:.1%}",
         f"balanced accuracy {result['balanced_accuracy']:.1%}, macro F1 {result['macro_f1']:.3f}; "
-        f"right genre among the first two {result['top2_accuracy']:.1%}, three "
-        f"{result['top3_accuracy']:.1%}",
+        f"top-2 accuracy {result['top2_accuracy']:.1%}, top-3 {result['top3_accuracy']:.1%}",
     ]
     ungrouped = result.get("ungrouped_accuracy")
     if ungrouped is not None:
         points = 100 * (ungrouped - result["accuracy"])
         lines.insert(
             1,
-            f"ignoring groups it would seem {ungrouped:.1%}: {abs(points):.1f} points "
-            f"{'more' if points >= 0 else 'less'}; the figure above is the one to expect "
-            "on artists or albums not heard before",
+            f"ignoring groups it would be {ungrouped:.1%}, {abs(points):.1f} points "
+            f"{'more' if points >= 0 else 'less'}; expect {result['accuracy']:.1%} on artists or "
+            "albums that were not in the training set",
         )
     # Beside the accuracy, which they are about.
     lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]
@@ -208,9 +211,10 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
     elif "suggested_threshold" in result and result["accuracy"] < 1:
         found = result["suggested_threshold"]
         lines.append(
-            f"answers of less than {found['confidence']:.1%} are more often wrong than right; "
-            f"predict --threshold auto withholds them, and {found['precision']:.1%} of the others "
-            f"are right ({found['coverage']:.1%} of the tracks){_ungrouped_clause(result)}"
+            f"answers with a confidence below {found['confidence']:.1%} are more often wrong than "
+            "right; predict --threshold auto withholds them; "
+            f"{found['coverage']:.1%} of the tracks remain, and {found['precision']:.1%} of those "
+            f"are right{_ungrouped_clause(result)}"
         )
     return lines
 
@@ -234,8 +238,9 @@ def _reliability_table(result: dict[str, Any]) -> Table:
     """Compare what the predictions say of themselves with how often they are right."""
     error = result["expected_calibration_error"]
     columns = (_right(name) for name in ("confidence", "tracks", "on average", "right"))
-    title = f"confidence, off by {100 * error:.1f} points on average{_ungrouped_clause(result)}"
-    table = Records(*columns, title=title)
+    table = Records(*columns, title=f"calibration (mean error {100 * error:.1f} points)")
+    if without_groups(result["splits"]):
+        table.caption = "measured without groups"
     for part in result["reliability"]:
         table.add_row(
             f"{part['low']:.0%} to {part['high']:.0%}", str(part["n"]),

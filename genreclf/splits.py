@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from genreclf.errors import TableError
+from genreclf.errors import TableError, shortened
 from genreclf.table import Texts
 
 __all__ = [
@@ -29,6 +29,11 @@ Fold = tuple[Indices, Indices]
 # Grouped folds cannot always be balanced: of this many shuffles the one that leaves the fewest
 # tracks without a genre to be compared with is taken.
 SHUFFLES_TRIED = 10
+
+# What else the parts of published splits are called.
+_PARTS = {"training": "train", "testing": "test"} | dict.fromkeys(
+    ("validation", "val", "dev"), "valid"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +112,7 @@ def cross_validation(
     """
     counts = Counter(labels)
     if len(counts) < 2:
-        raise TableError(f"all tracks are {next(iter(counts))!r}; two genres are needed to tell")
+        raise TableError(f"all tracks are {next(iter(counts))!r}; at least two genres are needed")
     kind = "stratified" if groups is None else "grouped"
     together = groups if copies is None else copies
     n_groups = len(labels)
@@ -184,7 +189,7 @@ def published_folds(column: Texts) -> Splits:
     used = column != ""
     names = sorted(set(column[used]))
     if len(names) < 2:
-        raise TableError("the folds column has fewer than two different values")
+        raise TableError(f"the folds column needs two different values; it has {_values(column)}")
     folds = [
         (np.flatnonzero(used & (column != name)), np.flatnonzero(column == name)) for name in names
     ]
@@ -194,21 +199,32 @@ def published_folds(column: Texts) -> Splits:
 def published_split(column: Texts) -> Splits:
     """Train on the rows called ``train`` and test on those called ``test``.
 
-    Rows called ``valid`` or ``validation`` take no part: nothing is tuned on them.
+    Rows called ``valid`` take no part: nothing is tuned on them. Case does not count, and
+    ``training``, ``testing``, ``validation``, ``val`` and ``dev`` mean the same.
 
     Raises
     ------
     TableError
         If there are no rows of either kind.
     """
-    names = np.array([str(name).lower() for name in column], dtype=object)
+    names = np.array([str(name).strip().lower() for name in column], dtype=object)
+    names = np.array([_PARTS.get(name, name) for name in names], dtype=object)
     train, test = np.flatnonzero(names == "train"), np.flatnonzero(names == "test")
     if not len(train) or not len(test):
-        raise TableError("the split column needs rows called 'train' and rows called 'test'")
-    known = np.isin(names, ("train", "test", "valid", "validation"))
+        raise TableError(
+            "the split column needs rows called 'train' and rows called 'test'; it has "
+            + _values(column)
+        )
+    known = np.isin(names, ("train", "test", "valid"))
     n_valid = int(known.sum()) - len(train) - len(test)
     notes = [f"{n_valid} tracks for validation are not used"] if n_valid else []
     return Splits("split", [(train, test)], ["test"], [*notes, *_left_out(known)])
+
+
+def _values(column: Texts) -> str:
+    """List the values of a column, for a message."""
+    counts = Counter(str(value) or "empty cells" for value in column)
+    return shortened(", ".join(f"{value} ({n})" for value, n in counts.most_common(5)), 200)
 
 
 def _left_out(used: NDArray[np.bool_]) -> list[str]:

@@ -52,7 +52,7 @@ def trained(genre_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("trained")
     extracted = run("extract", genre_folder, "-o", folder / "features.csv", "--jobs", 2)
     assert extracted.exit_code == 0, extracted.output
-    assert "passed over 1 file " in extracted.stderr
+    assert "skipped 1 file " in extracted.stderr
     done = run("train", folder / "features.csv", "-o", folder / "model.joblib")
     assert done.exit_code == 0, done.output
     assert "accuracy" in done.stdout
@@ -373,7 +373,7 @@ def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
     done = run("evaluate", trained / "features.csv", "--permutations", 200)
     assert "so high an accuracy by chance: p = 0.0" in done.stdout
     assert "guessing in proportion: 50.0%" in done.stdout
-    assert "confidence, off by" in done.stdout
+    assert "calibration (mean error " in done.stdout
     plain = run("evaluate", trained / "features.csv", "--permutations", 200, "--json", "-").stdout
     assert 0 < json.loads(plain)["permutation_p_value"] < 0.05
 

@@ -112,7 +112,7 @@ def test_tables_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(TableError, match=r"b: labels of 1 tracks differ.*003\.mp3 is 'jazz'"):
         match_tracks({"a": first, "b": replace(first, labels=labels)})
     elsewhere = replace(first, paths=np.array([f"x/{p}" for p in first.paths], dtype=object))
-    with pytest.raises(TableError, match=r"no track is in all of a .*, b .*'x/000\.mp3'"):
+    with pytest.raises(TableError, match=r"no track is in every table: a .*, b .*'x/000\.mp3'"):
         match_tracks({"a": first, "b": elsewhere})
 
 

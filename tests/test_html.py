@@ -239,7 +239,7 @@ def test_tables_of_very_many_genres_and_tracks_give_small_files() -> None:
     cells = np.array(cells_of_matrix(text))
     assert cells.shape == (60, 61)
     assert cells[:, :-1].sum() == 70 * 36
-    assert "Drawn are 2000 of 2520 tracks" in text
+    assert "The map shows 2000 of 2520 tracks" in text
     assert "11 others" in text
 
 
@@ -248,13 +248,13 @@ def test_two_genres_that_are_told_apart_and_missing_values_are_reported_too() ->
     table.values[3, 2] = np.nan
     table.values[:, 5] = 1.0
     text = report(table)
-    assert "every track was answered rightly" in text
+    assert "all predictions are correct" in text
     assert "1 (0.8%)" in text
 
 
 def test_an_accuracy_no_better_than_the_baseline_is_called_so() -> None:
     text = report(three_parts(n_per_genre=12, n_genres=2, spread=0.0))
-    assert "The interval does not lie above that" in text
+    assert "The interval is not above that" in text
 
 
 def test_the_same_table_gives_the_same_report(plain: str) -> None:
@@ -379,7 +379,7 @@ def test_train_reports_its_cross_validation_and_evaluate_a_saved_model(
     assert done.exit_code == 0, done.output
     text = (tmp_path / "e.html").read_text(encoding="utf-8")
     Document(text)
-    assert "answered rightly by the saved model" in text
+    assert "accuracy of the saved model on the" in text
     assert "What the accuracy rests on" in text
     assert "held out" not in text
     assert "copies of one another" not in text

@@ -261,7 +261,7 @@ def test_the_command_takes_labels_and_groups_from_tags(
     assert list(table.labels) == ["hiphop", "hiphop", "hiphop", "Jazz", "", "", "JAZZ"]
     assert list(table.groups) == ["the beatles"] * 3 + ["bjork"] * 2 + ["", "rem"]
     assert "note: no artist tag, and so no group: 1 of 7 tracks\n" in done.stderr
-    assert "accuracy will be too good" not in done.stderr  # the one without a group has no label
+    assert "accuracy will be too high" not in done.stderr  # the one without a group has no label
     done = run("extract", library, *options, "--group-regex", r"library/(\d)")
     assert list(load_table(tmp_path / "t.csv").groups) == list("0123456")
 
@@ -303,7 +303,7 @@ def test_only_the_most_frequent_of_many_genres_are_listed() -> None:
 
 def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> None:
     output = ["-o", tmp_path / "t.csv"]
-    told = "note: no groups: where an artist has several tracks, the accuracy will be too good"
+    told = "note: no groups: where an artist has several tracks, the accuracy will be too high"
     assert told in run("extract", library, *QUICK, *output).stderr
     assert told not in run("extract", library, *QUICK, *output, "--labels", "none").stderr
     some = run("extract", library, *QUICK, *output, "--group", "album").stderr

@@ -141,7 +141,7 @@ def test_the_number_of_the_genre_is_named_in_commands_and_reports(
     assert f"warning: {TOLD}" in done.stderr
     done = run("evaluate", ids, *LDA, "--html", html)
     assert f"warning: {TOLD}" in done.stderr
-    assert f"note: {TOLD}" in " ".join(done.stdout.split())
+    assert f"warning: {TOLD}" in " ".join(done.stdout.split())
     assert TOLD in html.read_text(encoding="utf-8")
     for options in (LDA, ["--model", model]):
         done = run("evaluate", ids, *options, "--json", "-")

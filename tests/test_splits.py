@@ -135,7 +135,7 @@ def test_the_shuffle_is_taken_that_loses_fewest_tracks() -> None:
 @pytest.mark.parametrize("grouped", [False, True])
 def test_one_genre_cannot_be_split(grouped: bool) -> None:
     groups = random_groups(10, 3) if grouped else None
-    with pytest.raises(TableError, match="all tracks are 'a'; two genres are needed"):
+    with pytest.raises(TableError, match="all tracks are 'a'; at least two genres"):
         cross_validation(labels_of(a=10), groups, 5, seed=0)
 
 
@@ -166,7 +166,7 @@ def test_published_folds_run_as_they_are() -> None:
 
 @pytest.mark.parametrize("column", [["1", "1"], ["", ""], ["1", ""]])
 def test_published_folds_need_two(column: list[str]) -> None:
-    with pytest.raises(TableError, match="fewer than two"):
+    with pytest.raises(TableError, match="needs two different values"):
         published_folds(texts(column))
 
 
@@ -180,6 +180,19 @@ def test_a_published_split_runs_as_it_is_and_leaves_validation_alone() -> None:
         "2 tracks for validation are not used",
         "1 of 8 tracks are in no part of the published split",
     ]
+
+
+def test_the_parts_of_a_published_split_have_usual_names() -> None:
+    column = texts(["Training", "Testing ", "Validation", "val", "dev", "TRAINING"])
+    splits = published_split(column)
+    [(train, test)] = splits.folds
+    assert (list(train), list(test)) == ([0, 5], [1])
+    assert splits.notes == ["3 tracks for validation are not used"]
+
+
+def test_what_a_split_column_holds_instead_is_named() -> None:
+    with pytest.raises(TableError, match=r"'test'; it has a \(2\), b \(1\), empty cells \(1\)$"):
+        published_split(texts(["a", "b", "a", ""]))
 
 
 @pytest.mark.parametrize("column", [["train", "train"], ["test", ""], ["", ""], ["valid", "test"]])

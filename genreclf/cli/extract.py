@@ -200,7 +200,7 @@ def tell_of_groups(rows: "list[Row]") -> None:
     if n := sum(not track.group for track in labelled):
         which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
         note(
-            f"note: {which}: where an artist has several tracks, the accuracy will be too good; "
+            f"note: {which}: where an artist has several tracks, the accuracy will be too high; "
             "--group artist takes artists from the tags, --group-regex from the paths"
         )
 

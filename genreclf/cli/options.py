@@ -554,7 +554,7 @@ def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
     for text in sources.notes:
         note(f"note: {text}")
     if sources.passed_over:
-        note(f"passed over {plural(sources.passed_over, 'file')} without an audio suffix")
+        note(f"skipped {plural(sources.passed_over, 'file')} without an audio suffix")
     if not sources.tracks:
         raise AudioError(
             f"{', '.join(map(str, paths))}: no audio files found; looked for the suffixes of mp3, "
