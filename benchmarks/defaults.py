@@ -150,7 +150,8 @@ def main() -> None:
         print(f"\n| {classifier} | {' | '.join(c.name for c in found)} | weighted |",
               "|---" * (2 + len(found)) + "|", sep="\n")  # fmt: skip
         jobs = [(c, overrides) for overrides in (BEFORE[classifier], *variants) for c in found]
-        results = Parallel(n_jobs=-1, batch_size=1)(delayed(hits)(c, classifier, o) for c, o in jobs)
+        workers = Parallel(n_jobs=-1, batch_size=1)
+        results = workers(delayed(hits)(c, classifier, o) for c, o in jobs)
         for row in range(0, len(jobs), len(found)):
             cells, differences = [], {}
             for c, ours, before in zip(found, results[row:], results, strict=False):
