@@ -25,7 +25,8 @@ TABLES = {
     f"--features 'mfcc[._]*' {OTHERS} --ignore 'mfcc_delta*.mean'",
 }
 CLASSIFIERS = {
-    "SVC, C = 10, standardised": "--set scaling=standard --set pca=off",
+    "SVC, C = 10, standardised": "--set scaling=standard --set scaling_limit=off --set pca=off "
+    "--set classifier.C=10 --set classifier.gamma=scale",
     "default": "",
     "ensemble": "--classifier ensemble",
 }

@@ -4,7 +4,11 @@ The features are published ones of the thousand GTZAN clips, in two tables that 
 genreclf: ``gtzan-mfcc.csv`` and ``gtzan-librosa57.csv``. ``configs/gtzan133.toml`` computes the
 same features from audio. Prints the SHA-256 that ``genreclf/modelfile.py`` has to hold.
 
-    python data/train_bundled.py FOLDER_OF_TABLES
+    python data/train_bundled.py FOLDER_OF_TABLES FOLDER_OF_OTHER_MUSIC
+
+The other music is only measured on, for the card: a folder with audio files and a ``manifest.csv``
+of their genres and artists. The card's figures are of 230 excerpts of Emotify (Aljanaki, Wiering &
+Veltkamp 2016).
 """
 
 import argparse
@@ -16,8 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf import cross_validate, load_config
+from genreclf import cross_validate, extract, load_config
 from genreclf.config import Config
+from genreclf.evaluation import Evaluation
 from genreclf.model import Model
 from genreclf.modelfile import bundled_model, write_model
 from genreclf.pooling import feature_names
@@ -88,7 +93,7 @@ def _our_name(name: str) -> str:
     return PUBLISHED[theirs] + name.removeprefix(theirs)
 
 
-def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
+def write_card(model: Model, ungrouped_accuracy: float, other: Evaluation, path: Path) -> None:
     """Say in Markdown what the model is, how good, and what not to expect of it."""
     result = model.evaluation or {}
     low, high = result["accuracy_ci95"]
@@ -101,17 +106,18 @@ def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
         "",
         "## How good it is",
         "",
-        f"On artists that it has not heard it names the right genre for "
-        f"**{result['accuracy']:.1%}** of the tracks (95 % interval {low:.1%} to {high:.1%}, "
-        f"bootstrap over artists; {result['n_tracks']} tracks, three artist-filtered folds). The "
-        f"right genre is among its first two for {result['top2_accuracy']:.1%}, among its first "
-        f"three for {result['top3_accuracy']:.1%}. Its confidence is off by "
-        f"{100 * result['expected_calibration_error']:.1f} points on average. Always answering the "
-        f"most frequent genre: {result['baseline_accuracy']:.1%}.",
+        f"Accuracy on artists that were not in the training set: **{result['accuracy']:.1%}** "
+        f"(95 % interval {low:.1%} to {high:.1%}, bootstrap over artists; {result['n_tracks']} "
+        "GTZAN tracks, three artist-filtered folds). The right genre is among the first two for "
+        f"{result['top2_accuracy']:.1%}, among the first three for {result['top3_accuracy']:.1%}. "
+        f"Confidence is off by {100 * result['expected_calibration_error']:.1f} points on average. "
+        f"Always answering the most frequent genre: {result['baseline_accuracy']:.1%}.",
         "",
         "The kind of classifier was chosen on these same folds, from some hundred: expect one or "
-        "two points less. Among clips by artists that it has heard it would seem to get "
-        f"{ungrouped_accuracy:.0%} right, which tells nothing of your music.",
+        "two points less. With the same artists in training and test, accuracy would be "
+        f"{ungrouped_accuracy:.0%}. That tells nothing of your music.",
+        "",
+        *_on_other_music(other),
         "",
         *_scores(result),
         "",
@@ -145,7 +151,7 @@ def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
         "analysis, extremely randomised trees), calibrated with artists kept together.",
         "",
         "```sh",
-        "python data/train_bundled.py FOLDER_OF_TABLES",
+        "python data/train_bundled.py FOLDER_OF_TABLES FOLDER_OF_OTHER_MUSIC",
         "```",
         "",
         "Versions: " + ", ".join(f"{name} {version}" for name, version in model.versions.items())
@@ -153,6 +159,20 @@ def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
         "",
     ]  # fmt: skip
     path.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _on_other_music(other: Evaluation) -> list[str]:
+    low, high = other.interval
+    recalls = ", ".join(
+        f"{genre} {scores['recall']:.0%} of {scores['n']}"
+        for genre, scores in other.per_genre.items()
+    )
+    n_artists = len(set(other.held_out.groups))
+    return [
+        f"On other music it is less accurate: **{other.accuracy:.1%}** ({low:.1%} to {high:.1%}) "
+        f"on {len(other.held_out.rows)} tracks by {n_artists} artists of Emotify (Aljanaki, "
+        f"Wiering & Veltkamp 2016) that have one of its genres. Recall: {recalls}.",
+    ]
 
 
 def _scores(result: dict[str, Any]) -> list[str]:
@@ -173,9 +193,10 @@ def _confusion(result: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """Evaluate on artist-filtered folds, then train on everything."""
+    """Evaluate on artist-filtered folds, then train on everything and try it on other music."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", type=Path, metavar="FOLDER_OF_TABLES")
+    parser.add_argument("other", type=Path, metavar="FOLDER_OF_OTHER_MUSIC")
     arguments = parser.parse_args()
     config = load_config("gtzan133", SETTINGS)
     table = load_published(arguments.tables, config)
@@ -185,7 +206,10 @@ def main() -> None:
     path = bundled_model()
     estimators = {"pipeline": model.pipeline, "novelty": model.novelty}
     write_model(path, estimators, model, compress=("xz", 6))
-    write_card(model, cross_validate(leaky, config).accuracy, path.with_suffix(".md"))
+    other = extract(arguments.other, config, labels=arguments.other / "manifest.csv")
+    known = other.take(np.isin(other.labels, model.genres))
+    ungrouped = cross_validate(leaky, config).accuracy
+    write_card(model, ungrouped, model.evaluate(known), path.with_suffix(".md"))
     print(hashlib.sha256(path.read_bytes()).hexdigest(), path.name, f"{evaluation.accuracy:.1%}")
 
 

@@ -16,6 +16,8 @@ from threadpoolctl import threadpool_limits
 
 Samples = NDArray[np.float32]
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and commands heed it
+
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two processes that compile librosa's functions into one cold cache crash: to each its own.
     cache = Path(tempfile.gettempdir()) / f"genreclf-tests-numba-{getpass.getuser()}-{worker}"

@@ -47,7 +47,7 @@ def test_contributions_add_up_to_the_difference_from_the_average_track(scaling: 
     for prediction in found:
         baseline = expected[model.genres.index(prediction.genre)]
         total = sum(prediction.explanation.values())
-        assert total == pytest.approx(prediction.confidence - baseline, abs=1e-9)
+        assert total == pytest.approx(prediction.confidence - baseline, abs=1e-7)
         amounts = [abs(share) for share in prediction.explanation.values()]
         assert amounts == sorted(amounts, reverse=True)
 

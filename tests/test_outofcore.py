@@ -79,8 +79,8 @@ def test_a_column_that_tells_the_genre_is_named(tmp_path: Path) -> None:
         part = clouds(400, ["a", "b"], seed=i)
         part.values[:, 3] = part.labels == "b"
         part.save(folder / f"{i}.parquet")
-    notes = evaluate_in_parts(folder, Columns(), LDA).notes
-    assert notes[0].startswith("column f3 alone tells the genre of 100% of the tracks")
+    [warning] = evaluate_in_parts(folder, Columns(), LDA).warnings
+    assert warning.startswith("column f3 alone tells the genre of 100% of the tracks")
 
 
 def test_no_group_is_on_both_sides(tmp_path: Path) -> None:

@@ -114,10 +114,22 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert "evaluation is damaged" in done.stderr
 
 
-def test_the_bundled_model_knows_a_threshold_to_a_tenth(short_song: Path) -> None:
-    assert Model.load(bundled_model()).sensible_threshold().confidence == 0.5
+def test_the_bundled_model_knows_a_threshold(short_song: Path) -> None:
+    known = read_card(bundled_model()).evaluation
+    assert known is not None
+    threshold = known["suggested_threshold"]
+    assert 0.3 < threshold["confidence"] < 0.6
     done = run("predict", short_song, "--model", bundled_model(), "--threshold", "auto")
-    assert "threshold: 0.50; 75% of the tracks" in done.stderr
+    told = f"threshold: {threshold['confidence']:.2f}; {threshold['coverage']:.0%} of the tracks"
+    assert told in done.stderr
+
+
+def test_a_threshold_to_a_tenth_where_the_evaluation_is_older(model: Path) -> None:
+    known = dict(read_card(model).evaluation or {})
+    known.pop("suggested_threshold", None)
+    older = replace(Model.load(model), evaluation=known)
+    confidence = older.sensible_threshold().confidence
+    assert confidence == pytest.approx(round(confidence, 1))
 
 
 def test_loudness_decides_nothing(tmp_path: Path) -> None:

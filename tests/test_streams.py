@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -180,7 +181,8 @@ def test_tables_keep_genre_confidence_and_ends_of_paths(width: int, work: Path) 
     assert max(map(len, text.splitlines())) <= width
     flat = " ".join(text.split())
     for i in range(16):
-        assert f"{i} song.ogg" in flat
+        # Of a name that is too long by a letter, the middle goes.
+        assert re.search(rf"\b{i} so(ng|…g)\.ogg", flat)
     assert sum(text.count(genre) for genre in GENRES) == 32  # the answer, and the other one
     assert text.count("%") == 32
 

@@ -214,7 +214,7 @@ def test_commands_take_views(two: Path, genre_folder: Path) -> None:
     shown = run(cli, ["inspect", str(output)]).stdout
     assert "views.0.excerpt.seconds = 2.0" in shown
     assert "views.1.excerpt.seconds = 3.0" in shown
-    shown = run(cli, ["inspect", str(song), "--config", str(two)]).stdout
+    shown = run(cli, ["inspect", str(song), "--config", str(two), "--all"]).stdout
     assert "mix.mfcc.19.max" in shown
     assert "percussive.tempo" in shown
 
