@@ -158,7 +158,7 @@ def make_pipeline(config: Config, table: FeatureTable, *, calibrated: bool = Tru
         Wrap the classifier in ``TemperatureScaled``.
     """
     n_columns = _n_columns(table, config)
-    classifier = _make_classifier(config, len(table), n_columns)
+    classifier = _make_classifier(config, len(table))
     if calibrated:
         classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
     codebooks = make_codebooks(table, config)
@@ -188,14 +188,12 @@ def _make_pca(config: Config) -> PCA | str:
     return "passthrough" if kept == "off" else PCA(kept, svd_solver="full")
 
 
-def _make_classifier(config: Config, n_tracks: int, n_columns: int) -> Any:
+def _make_classifier(config: Config, n_tracks: int) -> Any:
     """Balance the genres wherever the estimator can."""
     chosen, seed = config.classifier, config.seed
     parameters = {key: getattr(chosen, key) for key in chosen.__struct_fields__}
     match chosen:
         case Svm():
-            if chosen.gamma == "half-scale":
-                parameters["gamma"] = 0.5 / n_columns
             return SVC(**parameters, class_weight="balanced", decision_function_shape="ovo")
         case Logistic():
             return LogisticRegression(**parameters, class_weight="balanced", max_iter=2000)

@@ -449,7 +449,7 @@ class Svm(_Classifier, frozen=True, tag="svm"):
     """Support vector machine with a radial basis function kernel."""
 
     C: Positive = 3.0
-    gamma: Positive | Literal["half-scale", "scale", "auto"] = "half-scale"
+    gamma: Positive | Literal["scale", "auto"] = "scale"
 
 
 class Logistic(_Classifier, frozen=True, tag="logistic"):
