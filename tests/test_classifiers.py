@@ -329,7 +329,7 @@ def test_a_classifiers_default_decides_whether_pca_comes_before_it(name: str) ->
 @pytest.mark.parametrize("name", ["svm", "logistic", "lda"])
 def test_no_single_column_decides(name: str) -> None:
     """As when a chroma that is nearly always 1 is 0.9 for once: 100 standard deviations off."""
-    table = blobs(30)
+    table = blobs(30, n_features=60)
     steady = 1 + 1e-3 * np.random.default_rng(0).standard_normal((len(table), 1))
     values = np.hstack((table.values, steady)).astype(np.float32)
     pipeline = fit_pipeline(replace(table, values=values, names=[*table.names, "c"]),
