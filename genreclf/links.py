@@ -1,8 +1,8 @@
-"""Files that are several, one behind the other: chained Ogg and joined FLAC.
+"""Files that consist of several, one after the other: chained Ogg, joined FLAC and AAC.
 
-Recorders of radio streams and ``cat`` make them. libsndfile and the header know of the first only.
-A FLAC that was written into a pipe does not know its own length either; its last frame does.
-Layout: RFC 3533 (Ogg), RFC 9639 (FLAC).
+Recorders of radio streams write them, and ``cat`` does. libsndfile reads only the first.
+A FLAC that was written into a pipe does not state its length; it is found from the last frame.
+Layout: RFC 3533 (Ogg), RFC 9639 (FLAC), ISO/IEC 13818-7 (ADTS).
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 from genreclf.mpeg import after_id3
 from genreclf.parts import Part
 
-__all__ = ["FlacLink", "flac_links", "ogg_links"]
+__all__ = ["FlacLink", "adts_links", "flac_links", "ogg_links"]
 
 _BLOCK = 2**20  # what is read at a time
 
@@ -63,6 +63,57 @@ def _pages(file: BinaryIO) -> Iterator[tuple[int, int]]:
             if found < 0 and len(block) < _BLOCK:
                 return
             at = base + (found if found >= 0 else len(block) - 3)
+
+
+# --- AAC -------------------------------------------------------------------------------------
+
+_ADTS_HEADER_SIZE = 7
+
+
+def adts_links(path: Path) -> list[tuple[int, int]]:
+    """Return where each stretch of an AAC (ADTS) starts and stops; none if it is no such file.
+
+    A stretch ends where the sample rate, the number of channels or the profile changes.
+    """
+    starts: list[int] = []
+    current = b""
+    with path.open("rb") as file:
+        frames = _adts_frames(file, after_id3(file, 0))
+        for (at, stop, kind), (following, _, same) in pairwise(frames):
+            # Only where a frame of the same kind follows; garbage may look like a single frame.
+            if kind != current and kind == same and stop == following:
+                starts.append(at)
+                current = kind
+        end = file.seek(0, 2)
+    return [*pairwise([*starts, end])]
+
+
+def _adts_frames(file: BinaryIO, at: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where each frame starts and stops, and the bits that tell what kind it is."""
+    file.seek(at)
+    if not _is_adts(file.read(2)):
+        return
+    base, block = at, b""
+    while True:
+        if at + _ADTS_HEADER_SIZE > base + len(block):
+            base = at
+            file.seek(base)
+            block = file.read(_BLOCK)
+            if len(block) < _ADTS_HEADER_SIZE:
+                return
+        within = at - base
+        head = block[within : within + _ADTS_HEADER_SIZE]
+        size = int.from_bytes(head[3:6]) >> 5 & 0x1FFF
+        if _is_adts(head) and size >= _ADTS_HEADER_SIZE:
+            yield at, at + size, bytes((head[1] & 8, head[2] & 0xFD, head[3] & 0xC0))
+            at += size
+        else:
+            found = block.find(b"\xff", within + 1)
+            at = base + (found if found >= 0 else len(block))
+
+
+def _is_adts(head: bytes) -> bool:
+    return head[:1] == b"\xff" and head[1] & 0xF6 == 0xF0
 
 
 # --- FLAC ------------------------------------------------------------------------------------
