@@ -56,6 +56,9 @@ _DECODING = 2
 # From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
 
+# What SoX states as the size of an AIFF that it writes into a pipe; others state larger sizes.
+UNKNOWN_SIZE = 0x7F00_0000
+
 # What libsndfile says of an Ogg stream without an end is the largest number that there is.
 UNKNOWN_LENGTH = 2**48
 
@@ -410,7 +413,7 @@ def _declared_frames(file: AudioFile) -> int:
     found = _SHORTENED.search(file.extra_info)
     if found:
         declared, there = map(int, found.groups())
-        if there < declared < 2**31 - 2**16:
+        if there < declared < UNKNOWN_SIZE - 2**16:
             return round(file.frames * declared / there)
     return int(file.frames)
 

@@ -1,4 +1,4 @@
-"""What kind of file it is, and where in it tags are.
+"""The kind of a file, and where its tags are.
 
 Some containers have a place for tags (WAV, AIFF, MP4, Ogg, ASF). Other files are a bare stream with
 tags around it: ID3v2 in front; APEv2, Lyrics3 and ID3v1 behind, in any order and number.
@@ -13,6 +13,7 @@ __all__ = [
     "ID3V1_BYTES",
     "Chunk",
     "Span",
+    "after_id3",
     "bare_stream",
     "chunks",
     "id3_end",
@@ -44,7 +45,7 @@ class Span(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A chunk of a WAV or AIFF file: its name, and where the header says that its content is."""
+    """A chunk of a WAV or AIFF file: its name, and the place and size of its content."""
 
     name: bytes
     start: int
@@ -52,13 +53,14 @@ class Chunk(NamedTuple):
 
 
 def kind_of(file: BinaryIO, suffix: str = "") -> str:
-    """Tell what kind of file it is, as far as tags go.
+    """Tell the kind of a file by its first bytes.
 
     Returns
     -------
     str
-        "mp3" (also TTA, and whatever else has ID3v2 in front), "aac" (ADTS and ADIF), "ape" (all
-        that have APEv2 tags), "flac", "ogg", "mp4", "asf", "wav", "aiff", "dsf", or "" for others.
+        "mp3" (also TTA, and other streams behind an ID3v2 tag), "aac" (ADTS and ADIF), "ape" (all
+        formats with APEv2 tags), "flac", "ogg", "mp4", "asf", "wav", "aiff", "dsf", or "" for
+        others.
     """
     start = id3_end(file)
     file.seek(start)
@@ -79,18 +81,26 @@ def id3_end(file: BinaryIO) -> int:
     """Return where the ID3v2 tags in front of a stream end; 0 if there are none."""
     end = 0
     for _ in range(_MOST_TAGS):
-        file.seek(end)
-        head = file.read(10)
-        # As libmpg123 and FFmpeg have it: with other bytes it is no tag.
-        if len(head) < 10 or head[:3] != b"ID3" or max(head[3], *head[6:]) > 0x7F:
+        after = after_id3(file, end)
+        if after == end:
             break
-        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-        end += size + (20 if head[5] & 0x10 else 10)
+        end = after
     return end
 
 
+def after_id3(file: BinaryIO, at: int) -> int:
+    """Return where the ID3v2 tag that begins here ends; the same place if there is none."""
+    file.seek(at)
+    head = file.read(10)
+    # With other bytes, libmpg123 and FFmpeg do not take it for a tag.
+    if len(head) < 10 or head[:3] != b"ID3" or max(head[3], *head[6:]) > 0x7F:
+        return at
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return at + size + (20 if head[5] & 0x10 else 10)
+
+
 def tags_behind(file: BinaryIO) -> dict[str, Span]:
-    """Find the tags behind a stream: "id3v1", "ape" and "lyrics3", the last one of each."""
+    """Find the tags behind a stream: the last "id3v1", "ape" and "lyrics3", where there is one."""
     found: dict[str, Span] = {}
     end = file.seek(0, os.SEEK_END)
     for _ in range(_MOST_TAGS):
@@ -106,7 +116,7 @@ def tags_behind(file: BinaryIO) -> dict[str, Span]:
 
 
 def bare_stream(file: BinaryIO) -> Span:
-    """Return what is between the tags in front of a stream and those behind it."""
+    """Return the part between the tags in front of a stream and those behind it."""
     starts = [span.start for span in tags_behind(file).values()]
     return Span(id3_end(file), min(starts, default=file.seek(0, os.SEEK_END)))
 

@@ -45,9 +45,14 @@ _OGG_END_SECONDS = 10
 _WITHOUT_BLOCKS = frozenset(
     ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
 )
+# The header of ASF, and the object in it that holds the length and flags. The first flag says that
+# the length is not valid.
+_ASF = bytes.fromhex("3026b2758e66cf11")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_FLAGS_AT, _ASF_PROPERTIES_WITHIN = 88, 2**16
 # First bytes that tell whatever the name is: (offset, bytes).
 _MARKS = (
-    *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11")),
+    *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, _ASF)),
     *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
     *((0, b"DSD "), (0, b"FRM8"), (0, b".RMF"), (0, b"#!AMR"), (0, b"ajkg")),
     *((0, b"\xff\xf0"), (0, b"\xff\xf1"), (0, b"\xff\xf8"), (0, b"\xff\xf9")),  # AAC
@@ -97,7 +102,7 @@ class LibavFile:
         if find_spec("av") is None:
             raise LibavError(NEEDS_EXTRA)
         self._path, self._parts = path, parts
-        self._at = 0
+        self._at, self._timed = 0, True
         with self._opened() as (container, stream):
             first = next(self._decoded(container, stream), None)
             if first is None or not (first.samples and first.sample_rate and stream.time_base):
@@ -117,7 +122,7 @@ class LibavFile:
         if self.format.lower() in _BARE_STREAMS:
             self._count(first.samples)
             return
-        if unknown := self.frames <= 0:
+        if unknown := self.frames <= 0 or _is_broadcast(path):
             self._measure()
         if unknown or self.format in ("CAF", "WAV"):
             self._find_end(tolerance=0)
@@ -164,8 +169,10 @@ class LibavFile:
 
     def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
-        if self.subtype.lower() in _WITHOUT_BLOCKS or (
-            self.format == "OGG" and at > self.frames - _OGG_END_SECONDS * self.samplerate
+        if (
+            not self._timed
+            or self.subtype.lower() in _WITHOUT_BLOCKS
+            or (self.format == "OGG" and at > self.frames - _OGG_END_SECONDS * self.samplerate)
         ):
             at = 0
         with self._opened() as (container, stream):
@@ -201,7 +208,7 @@ class LibavFile:
         """Tell a frame that does not follow the one before, or is of another kind."""
         if (frame.sample_rate, frame.layout.nb_channels) != (self.samplerate, self.channels):
             return True
-        if frame.pts is None:
+        if frame.pts is None or not self._timed:
             return False
         gap = (frame.pts - self._start) / self._step - position
         return abs(gap) > _LARGEST_GAP_SECONDS * self.samplerate
@@ -220,16 +227,21 @@ class LibavFile:
             self._step = Fraction(durations[0], samples)  # rounded, as all time stamps are
 
     def _measure(self) -> None:
-        """Find the length that a container does not state, by where its last packet ends."""
+        """Find the length that a container does not state, by where its last packet ends.
+
+        Where time stamps stand still, as in old RealAudio, the lengths of packets are added up.
+        """
         from av import FFmpegError
 
-        end = Fraction(self._start)
+        end, total = Fraction(self._start), Fraction(0)
         with self._opened() as (container, stream), suppress(FFmpegError, OSError):
             for packet in container.demux(stream):
-                if packet.size and packet.pts is not None:
-                    lasts = packet.duration or self._first * self._step
-                    end = max(end, Fraction(packet.pts + lasts))
-        self.frames = round((end - self._start) / self._step)
+                if packet.size:
+                    lasts = Fraction(packet.duration or self._first * self._step)
+                    total += lasts
+                    end = max(end, (packet.pts or 0) + lasts)
+        self._timed = 2 * (end - self._start) > total
+        self.frames = round((end - self._start if self._timed else total) / self._step)
 
     def _find_end(self, tolerance: int) -> None:
         """Correct a length that is wrong by more than a tolerance, by decoding the last packets.
@@ -281,6 +293,15 @@ class LibavFile:
                     raise LibavError("no audio could be decoded (no decoder for its codec)")
                 stream.codec_context.thread_count = 1  # files are what is done at a time
                 yield container, stream
+
+
+def _is_broadcast(path: Path) -> bool:
+    """Tell an ASF that was written into a pipe: its header does not state the length."""
+    with path.open("rb") as file:
+        head = file.read(_ASF_PROPERTIES_WITHIN)
+    at = head.find(_ASF_PROPERTIES)
+    flags = head[at + _ASF_FLAGS_AT : at + _ASF_FLAGS_AT + 4]
+    return head.startswith(_ASF) and at > 0 and bool(int.from_bytes(flags, "little") & 1)
 
 
 def _samples(frame: "AudioFrame") -> Samples:

@@ -1,8 +1,8 @@
-"""Files that are several, one behind the other: chained Ogg and joined FLAC.
+"""Files that consist of several, one after the other: chained Ogg, joined FLAC and AAC.
 
-Recorders of radio streams and ``cat`` make them. libsndfile and the header know of the first only.
-A FLAC that was written into a pipe does not know its own length either; its last frame does.
-Layout: RFC 3533 (Ogg), RFC 9639 (FLAC).
+Recorders of radio streams write them, and ``cat`` does. libsndfile reads only the first.
+A FLAC that was written into a pipe does not state its length; it is found from the last frame.
+Layout: RFC 3533 (Ogg), RFC 9639 (FLAC), ISO/IEC 13818-7 (ADTS).
 """
 
 import re
@@ -11,10 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from genreclf.mpeg import after_id3
+from genreclf.containers import id3_end
 from genreclf.parts import Part
 
-__all__ = ["FlacLink", "flac_links", "ogg_links"]
+__all__ = ["FlacLink", "adts_links", "flac_links", "ogg_links"]
 
 _BLOCK = 2**20  # what is read at a time
 
@@ -26,10 +26,10 @@ _LONGEST_PAGE_HEADER = 27 + 255
 
 
 def ogg_links(path: Path) -> list[tuple[int, int]]:
-    """Return where each link of a chain starts and stops; one for most files, none if no Ogg.
+    """Return where each link of a chain starts and stops.
 
-    A link begins with the first page of a stream that comes after pages of others. Pages that
-    several streams begin with belong together: sound, pictures and an index.
+    Most Ogg files have one link; other files have none. A link begins where a stream begins after
+    pages of other streams. Several streams that begin together (sound and pictures) are one link.
     """
     starts, after_others = [], True
     with path.open("rb") as file:
@@ -43,7 +43,7 @@ def ogg_links(path: Path) -> list[tuple[int, int]]:
 
 
 def _pages(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Yield place and flags of each page."""
+    """Yield the place and the flags of each page."""
     if file.read(4) != b"OggS":
         return
     at = base = 0
@@ -65,6 +65,57 @@ def _pages(file: BinaryIO) -> Iterator[tuple[int, int]]:
             at = base + (found if found >= 0 else len(block) - 3)
 
 
+# --- AAC -------------------------------------------------------------------------------------
+
+_ADTS_HEADER_SIZE = 7
+
+
+def adts_links(path: Path) -> list[tuple[int, int]]:
+    """Return where each stretch of an AAC (ADTS) starts and stops; none if it is no such file.
+
+    A stretch ends where the sample rate, the number of channels or the profile changes.
+    """
+    starts: list[int] = []
+    current = b""
+    with path.open("rb") as file:
+        frames = _adts_frames(file, id3_end(file))
+        for (at, stop, kind), (following, _, same) in pairwise(frames):
+            # Only where a frame of the same kind follows; garbage may look like a single frame.
+            if kind != current and kind == same and stop == following:
+                starts.append(at)
+                current = kind
+        end = file.seek(0, 2)
+    return [*pairwise([*starts, end])]
+
+
+def _adts_frames(file: BinaryIO, at: int) -> Iterator[tuple[int, int, bytes]]:
+    """Yield where each frame starts and stops, and the bits that tell what kind it is."""
+    file.seek(at)
+    if not _is_adts(file.read(2)):
+        return
+    base, block = at, b""
+    while True:
+        if at + _ADTS_HEADER_SIZE > base + len(block):
+            base = at
+            file.seek(base)
+            block = file.read(_BLOCK)
+            if len(block) < _ADTS_HEADER_SIZE:
+                return
+        within = at - base
+        head = block[within : within + _ADTS_HEADER_SIZE]
+        size = int.from_bytes(head[3:6]) >> 5 & 0x1FFF
+        if _is_adts(head) and size >= _ADTS_HEADER_SIZE:
+            yield at, at + size, bytes((head[1] & 8, head[2] & 0xFD, head[3] & 0xC0))
+            at += size
+        else:
+            found = block.find(b"\xff", within + 1)
+            at = base + (found if found >= 0 else len(block))
+
+
+def _is_adts(head: bytes) -> bool:
+    return head[:1] == b"\xff" and head[1] & 0xF6 == 0xF0
+
+
 # --- FLAC ------------------------------------------------------------------------------------
 
 _STREAM_INFO = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
@@ -80,10 +131,12 @@ class FlacLink(NamedTuple):
     Attributes
     ----------
     parts : list of Part
-        What libsndfile has to be given, with a header that states the length.
+        What to give libsndfile to read, with a header that states the length.
     last_block : int or None
-        First sample of the last block, if the header did not state the length: then the block may
-        be cut off, and ``shorter`` is the link without it.
+        First sample of the last block, if the header in the file does not state the length. Then
+        that block may be incomplete.
+    shorter : list of Part or None
+        The link without its last block.
     """
 
     parts: list[Part]
@@ -110,14 +163,14 @@ class _Frame(NamedTuple):
 
 
 def flac_links(path: Path) -> list[FlacLink]:
-    """Return what a FLAC consists of where libsndfile would not find it all; otherwise nothing.
+    """Return the links of a FLAC that libsndfile would not read to the end; otherwise nothing.
 
-    A file is looked at in its whole length only if its last frame, or some in between, do not
-    have the numbers that they should.
+    The whole file is searched only if the number of its last frame, or of some in between, is not
+    what the header leads to expect.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
-        start = after_id3(file, 0)
+        start = id3_end(file)
         info = _info(file, start)
         if info is None or _is_one(file, info, start, size):
             return []
@@ -143,7 +196,7 @@ def _info(file: BinaryIO, at: int) -> _Info | None:
 
 
 def _is_one(file: BinaryIO, info: _Info, start: int, size: int) -> bool:
-    """Tell a FLAC as it should be: its frames count up to the length in its header."""
+    """Tell whether a FLAC is one file whose frames end at the length in its header."""
     last = _last_frame(file, info, start, size)
     if last is None:
         return True
@@ -161,7 +214,7 @@ def _is_one(file: BinaryIO, info: _Info, start: int, size: int) -> bool:
 
 
 def _magics(file: BinaryIO, start: int) -> list[int]:
-    """Find all places where a FLAC begins."""
+    """Find all places where a FLAC file begins."""
     found, at = [], start
     while True:
         file.seek(at)
@@ -192,7 +245,7 @@ def _with_length(file: BinaryIO, start: int, n_samples: int) -> bytes:
 
 
 def _last_frame(file: BinaryIO, info: _Info, start: int, stop: int) -> _Frame | None:
-    """Find the last frame that continues another one, or the only one."""
+    """Find the last frame that follows another one, or the only frame."""
     window = min(3 * info.frame_size + 2**16, _LONGEST_WINDOW)
     frames = _frames(file, info, max(start, stop - window), stop)
     stops = {frame.stop for frame in frames}
@@ -201,7 +254,7 @@ def _last_frame(file: BinaryIO, info: _Info, start: int, stop: int) -> _Frame | 
 
 
 def _frames(file: BinaryIO, info: _Info, start: int, stop: int) -> list[_Frame]:
-    """Find what look like headers of frames, and have the right checksum."""
+    """Find all bytes that look like the header of a frame and have the right checksum."""
     file.seek(start)
     data = file.read(stop - start)
     found = []
@@ -214,7 +267,7 @@ def _frames(file: BinaryIO, info: _Info, start: int, stop: int) -> list[_Frame]:
 
 
 def _parse(head: bytes, info: _Info) -> tuple[int, int] | None:
-    """Read from a frame's header which samples it holds."""
+    """Read the first sample of a frame, and the one after its last, from its header."""
     size_code, rate_code = head[2] >> 4, head[2] & 15
     if size_code == 0 or rate_code == 15 or head[3] >> 4 > 10 or head[3] & 1:
         return None

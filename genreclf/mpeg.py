@@ -1,11 +1,11 @@
 """The frames of MPEG audio files (mp3, mp2, mp1): where they are and how many.
 
-libsndfile estimates the length of an mp3 from its size and its first bit rate where no Xing or
-Info frame states it. That counts tags as audio, and is wrong for a variable rate. Here all frame
-headers are walked over, which takes 2 to 3 ms for a song of four minutes. What is not a frame
-(tags, zeros, garbage) is left out.
+Where no Xing or Info frame states the length of an mp3, libsndfile estimates it from the size of
+the file and the first bit rate. That counts tags as audio, and is wrong for variable rates. Here
+the frames are counted instead, which takes 2 to 3 ms for a song of four minutes. Tags, zeros and
+garbage between them are left out.
 
-The index that the walk leaves leads to a sample in the middle much faster than libmpg123 finds it.
+The places of the frames also lead to the middle of a file much faster than libmpg123 does.
 Header layout: ISO/IEC 11172-3 and 13818-3. Xing and VBRI frames: as LAME and Fraunhofer write them.
 """
 
@@ -18,11 +18,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from genreclf.containers import after_id3
 from genreclf.parts import Part
 
-__all__ = ["MISSING_SECONDS_ALLOWED", "Mpeg", "after_id3", "after_tags", "find_mpeg"]
+__all__ = ["MISSING_SECONDS_ALLOWED", "Mpeg", "after_tags", "find_mpeg"]
 
-# Bit rates in kbit/s by index, from 1; index 0 (free format) and 15 are not walked.
+# Bit rates in kbit/s by index, from 1. Index 0 (free format) and 15 are not supported.
 _KBPS = {
     ("MPEG 1", 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     ("MPEG 1", 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -33,7 +34,7 @@ _KBPS = {
 }
 _HZ = (44_100, 48_000, 32_000)
 _HALVINGS = {3: 0, 2: 1, 0: 2}  # version bits: MPEG 1, 2 and 2.5 halve the rates once and twice
-_BLOCK = 2**18  # what is walked is read in such parts, so that long files need no more memory
+_BLOCK = 2**18  # bytes that are read at a time, so that long files need no more memory
 # Bytes that are neither frame nor tag. Searching them for frames takes up to 3 µs a byte.
 _MOST_GARBAGE = 2**20
 _THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II, 160 kbit/s
@@ -51,8 +52,8 @@ _OTHERS = (
 )
 # libmpg123 decodes four frames in vain after a seek.
 _FRAMES_BEFORE = 8
-# Samples lie later than their number says, by the delays that the first frame tells to drop: up
-# to 4,095 and the decoder's own 529, which is nine frames of MPEG 2.
+# Decoders drop the first samples, as many as the first frame says: up to 4,095, and 529 of their
+# own. All others lie that much later in the stream, which is up to nine frames of MPEG 2.
 _FRAMES_AFTER = 16
 _DECODER_DELAY = 529  # samples, of layer III
 
@@ -80,7 +81,7 @@ class _Run(NamedTuple):
 
 
 class _Stated(NamedTuple):
-    """What a frame that holds a header and no audio says; 0 where it says nothing."""
+    """What a Xing, Info or VBRI frame says; 0 for what it leaves out."""
 
     n_frames: int
     n_bytes: int
@@ -88,9 +89,9 @@ class _Stated(NamedTuple):
 
 
 class _Lengths(dict[bytes, int]):
-    """From a frame's four bytes to its length, or to 0 if it is none of the same stream.
+    """The length of a frame by its first four bytes; 0 if it is no frame of the same stream.
 
-    Each four are parsed once; a stream has some hundreds.
+    Each header is parsed once; a stream has a few hundred different ones.
     """
 
     def __init__(self, first: _Header) -> None:
@@ -109,14 +110,13 @@ class Mpeg:
     Attributes
     ----------
     n_samples : int or None
-        Length; None where the first frame states it, and libsndfile knows it better: to the
-        sample.
+        Length. None where the first frame states it: then libsndfile knows it to the sample.
     n_there : int
-        Samples that the frames hold. They are fewer than ``n_samples`` if the file breaks off.
+        Samples that the frames hold, fewer than ``n_samples`` if the file breaks off.
     n_delayed : int
-        Samples in front of these, which an encoder put there.
+        Samples in front of these that the encoder added.
     whole_file : bool
-        Whether libsndfile finds by itself what there is.
+        Whether libsndfile reads the whole file correctly by itself.
     """
 
     sample_rate_hz: int
@@ -128,10 +128,10 @@ class Mpeg:
 
     @property
     def parts(self) -> list[Part]:
-        """What libsndfile has to be given.
+        """What to give libsndfile to read.
 
-        It reads no further than its estimate, which is as much too low as the first frame is
-        longer than the others. Where it has to estimate, the frames come more than once.
+        It stops at the length that it estimates from the first frame. Where that frame is longer
+        than the others, the estimate is too low; so the frames are given several times over.
         """
         parts: list[Part] = [(run.start, run.stop) for run in self._runs]
         if self.n_samples is None:
@@ -142,10 +142,9 @@ class Mpeg:
     def part(self, path: Path, start: int, stop: int) -> tuple[bytes, int] | None:
         """Return the frames that the samples from start to stop are decoded from.
 
-        Frames are left out between the first two and these samples. The first one may tell a
-        delay, which so shifts these samples as it shifts those of the whole file; the second is
-        the first to be decoded, and what that leaves in the decoder is heard, if only in the
-        last bit.
+        The first two frames of the file come before them. The first may state a delay, which has
+        to shift these samples as it shifts those of the whole file. The second is the first to
+        be decoded, and what it leaves in the decoder changes later samples in the last bit.
 
         Returns
         -------
@@ -154,7 +153,7 @@ class Mpeg:
         n_dropped : int
             Sample n of the file is sample n - n_dropped of the stream.
 
-        or None where there is little to leave out, or something else between the frames.
+        or None where there is little to leave out, or the samples are not all in the first run.
         """
         run = self._runs[0]
         start, stop = start + self.n_delayed, stop + self.n_delayed
@@ -192,7 +191,7 @@ def find_mpeg(path: Path) -> list[Mpeg]:
 
 
 def after_tags(path: Path) -> int:
-    """Return where the tags end that a file begins with."""
+    """Return where the tags at the beginning of a file end."""
     with path.open("rb") as file:
         return _after_tags(file, 0)
 
@@ -220,10 +219,10 @@ def _may_be_mpeg(file: BinaryIO, suffix: str) -> bool:
 
 
 def _judged(file: BinaryIO, runs: list[_Run], size: int | None) -> Mpeg:
-    """Decide what tells the length: the first frame's header, or the count of frames.
+    """Decide where the length comes from: the first frame's header, or the count of frames.
 
-    The header is believed if the frames are there, or would be had the file not been cut.
-    Otherwise it is left out. ``size`` is that of the file, if it holds these frames only.
+    The header is trusted if as many frames are there, or if the file was cut. Otherwise that frame
+    is left out. ``size`` is the size of the file, or None if it holds frames of other kinds too.
     """
     first = runs[0]
     rate, samples = first.header.sample_rate_hz, first.header.samples
@@ -291,7 +290,7 @@ def _stated(
 
 
 def _runs(file: BinaryIO, size: int) -> Iterator[_Run]:
-    """Find all frames; what does not belong to two others of its kind is garbage."""
+    """Find all frames; a frame that two of its kind do not follow is garbage."""
     garbage, start = _MOST_GARBAGE, _after_tags(file, 0)
     at = _next_frame(file, start if start < size else 0, garbage)  # no tag is longer
     for _ in range(_MOST_RUNS):
@@ -312,7 +311,7 @@ def _runs(file: BinaryIO, size: int) -> Iterator[_Run]:
 
 
 def _next_frame(file: BinaryIO, at: int, most_garbage: int) -> int | None:
-    """Find a frame header that two others follow, at once or after zeros or garbage."""
+    """Find the next frame that two others follow; zeros or garbage may come before it."""
     for garbage in sorted({0, min(2**16, most_garbage), most_garbage}):
         file.seek(at)
         data = file.read(garbage + _THREE_FRAMES)
@@ -325,7 +324,7 @@ def _next_frame(file: BinaryIO, at: int, most_garbage: int) -> int | None:
 
 
 def _after_tags(file: BinaryIO, at: int) -> int:
-    """Return where tags end that begin here, several in a row."""
+    """Return where the tags that begin here end; several may follow each other."""
     for _ in range(_MOST_TAGS):
         file.seek(at)
         head = file.read(32)
@@ -341,22 +340,8 @@ def _after_tags(file: BinaryIO, at: int) -> int:
     return at
 
 
-def after_id3(file: BinaryIO, at: int) -> int:
-    """Return where an ID3v2 tag ends, if one begins here."""
-    file.seek(at)
-    head = file.read(10)
-    if head[:3] != b"ID3" or len(head) < 10:
-        return at
-    if max(head[3], *head[6:10]) > 0x7F:  # libmpg123 does not take it for a tag
-        return at
-    size = 0
-    for byte in head[6:10]:
-        size = size << 7 | byte
-    return at + size + (20 if head[5] & 0x10 else 10)
-
-
 def _is_followed(data: bytes, at: int) -> bool:
-    """Tell a frame header that two others of its kind follow."""
+    """Tell whether a frame begins here that two others of its kind follow."""
     first = header = _parse(data, at)
     for _ in range(2):
         if header is None or first is None:
@@ -369,7 +354,7 @@ def _is_followed(data: bytes, at: int) -> bool:
 
 
 def _walk(file: BinaryIO, start: int, size: int) -> _Run:
-    """Go from header to header, as far as one frame follows the other and is complete."""
+    """Go from frame to frame, as long as each follows the one before and is complete."""
     file.seek(start)
     first = _parse(file.read(4), 0)
     if first is None:
@@ -394,7 +379,7 @@ def _walk(file: BinaryIO, start: int, size: int) -> _Run:
 
 
 def _place(file: BinaryIO, run: _Run, index: int, lengths: _Lengths) -> int:
-    """Return where a frame of a run begins, from the nearest mark on."""
+    """Return where a frame of a run begins, counting from the nearest mark."""
     at, n = run.marks[bisect_right(run.marks, index, key=lambda mark: mark[1]) - 1]
     file.seek(at)
     block, within = file.read(_BLOCK + _THREE_FRAMES), 0

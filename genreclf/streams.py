@@ -18,7 +18,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from genreclf.libav import LibavError, LibavFile
-from genreclf.links import FlacLink, flac_links, ogg_links
+from genreclf.links import FlacLink, adts_links, flac_links, ogg_links
 from genreclf.mpeg import MISSING_SECONDS_ALLOWED, Mpeg, after_tags, find_mpeg
 from genreclf.parts import Part, open_parts
 
@@ -75,6 +75,8 @@ def open_with_libsndfile(path: Path) -> AudioFile:
         links = [partial(_flac_file, path, link) for link in several]
     elif len(chain := ogg_links(path)) > 1:
         return _ogg_chain(path, chain)
+    elif len(stretches := adts_links(path)) > 1:
+        links = [partial(LibavFile, path, [stretch]) for stretch in stretches]
     else:
         return _single_file(path)
     return links[0]() if len(links) == 1 else Chain(links)

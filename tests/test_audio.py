@@ -393,6 +393,21 @@ def test_pcm_file_that_breaks_off_tells_how_much_was_there(tmp_path: Path, kind:
     assert "10.0 s" in message
 
 
+def test_aiff_that_sox_wrote_into_a_pipe(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", music(3, 8000), 8000, "aiff")
+    expected = decode(path, whole)[0]
+    content = bytearray(path.read_bytes())
+    unknown = 0x7F00_0000
+    for at, value in (
+        (content.index(b"FORM") + 4, unknown + 80),
+        (content.index(b"COMM") + 10, unknown // 2),  # in frames
+        (content.index(b"SSND") + 4, unknown + 8),
+    ):
+        content[at : at + 4] = value.to_bytes(4)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(decode(path, whole)[0], expected)
+
+
 def test_mp3_that_breaks_off_tells_how_much_was_there(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp3", noise(10, 22050), 22050, "mp3")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -224,6 +224,8 @@ def piped(path: Path, signal: Samples, codec: str, container: str, sample_format
     with av.open(target, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout="mono", options=options)
         stream.codec_context.format = sample_format
+        if codec == "wmav2":
+            stream.bit_rate = 96_000
         frame = av.AudioFrame.from_ndarray(signal[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = rate, 0
         stream.codec_context.open()
@@ -246,6 +248,7 @@ REFUSED = {
     "alac.caf": ("alac", "caf", "s16p"),
     "yamaha.wav": ("adpcm_yamaha", "wav", "s16"),
     "ac3.wav": ("ac3", "wav", "fltp"),
+    "piped.wma": ("wmav2", "asf", "fltp"),
 }
 
 
@@ -273,6 +276,26 @@ def test_the_end_of_an_ogg_is_where_it_is(tmp_path: Path, signal: Samples, start
     path = piped(tmp_path / "a.oga", signal, *REFUSED["flac.oga"])
     part, _, _ = decode(path, lambda n, rate: (start, start + 10_000))
     np.testing.assert_array_equal(part, signal[start : start + 10_000])
+
+
+def test_realaudio_whose_time_stamps_stand_still(tmp_path: Path) -> None:
+    path = tmp_path / "a.ra"
+    with av.open(str(path), "w", format="rm") as file:
+        stream = file.add_stream("real_144", rate=8000, layout="mono")
+        stream.codec_context.format = "s16"
+        samples = (music(12, 8000) * 2**15).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = 8000, 0
+        stream.codec_context.open()
+        resampler = av.AudioResampler("s16", "mono", 8000, stream.codec_context.frame_size)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            file.mux(stream.encode(part))
+        file.mux(stream.encode(None))
+    decoded, info, _ = decode(path, whole)
+    assert info.seconds == pytest.approx(12, abs=0.05)
+    assert len(decoded) == info.n_frames
+    part, _, _ = decode(path, lambda n, rate: (50_000, 60_000))
+    np.testing.assert_array_equal(part, decoded[50_000:60_000])
 
 
 def test_gsm_in_a_wav(tmp_path: Path) -> None:

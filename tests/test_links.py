@@ -15,7 +15,7 @@ from genreclf import extract_one, load_config
 from genreclf.audio import decode, decode_blocks, decode_spans, describe
 from genreclf.cli import cli
 from genreclf.errors import AudioError
-from genreclf.links import flac_links, ogg_links
+from genreclf.links import adts_links, flac_links, ogg_links
 
 RATE = 24_000
 KINDS = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}
@@ -211,6 +211,58 @@ def test_flac_that_is_cut_breaks_off(tmp_path: Path) -> None:
     content = encoded("flac", noise(10, RATE))
     (tmp_path / "a.flac").write_bytes(content[: len(content) // 2])
     assert "s of 10.0 s; the file is damaged" in message_of(tmp_path / "a.flac")
+
+
+# --- AAC whose frames change ------------------------------------------------------------------
+
+
+def aac(samples: Samples, rate: int = RATE) -> bytes:
+    """Encode (n,) or (n, 2) samples as bare frames."""
+    av = pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
+    channels = samples.reshape(len(samples), -1).astype(np.float32)
+    layout = "mono" if channels.shape[1] == 1 else "stereo"
+    file = io.BytesIO()
+    with av.open(file, "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=rate, layout=layout, options={"aac_pns": "0"})
+        stream.bit_rate = 192_000
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(channels.T), format="fltp", layout=layout
+        )
+        frame.sample_rate, frame.pts = rate, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("between", [b"", bytes(3000)], ids=["", "zeros"])
+def test_aac_that_becomes_stereo_is_heard_to_the_end(tmp_path: Path, between: bytes) -> None:
+    import av
+
+    links = [aac(music(3, RATE)), aac(music(4, RATE, seed=1)[:, None] * [1, 0.5])]
+    path = tmp_path / "a.aac"
+    path.write_bytes(between.join(links))
+    assert [start for start, _ in adts_links(path)] == [0, len(links[0]) + len(between)]
+    expected = []
+    for link in links:
+        with av.open(io.BytesIO(link), format="aac") as file:
+            expected += [frame.to_ndarray().mean(axis=0) for frame in file.decode(audio=0)]
+    samples, info, _ = decode(path, whole)
+    assert info.n_frames == len(samples)
+    np.testing.assert_allclose(samples, np.concatenate(expected), atol=1e-6)
+
+
+def test_what_looks_like_one_frame_of_aac_begins_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.aac"
+    false = b"\xff\xf1\x50\x80\x02\x00\x00 a frame?"
+    path.write_bytes(aac(music(1, RATE)) + false + aac(music(1, RATE)))
+    assert len(adts_links(path)) == 1
+
+
+def test_aac_of_another_rate_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.aac"
+    path.write_bytes(aac(music(2, 16_000), 16_000) + aac(music(4, RATE)))
+    _, info, notes = decode_spans(path, lambda info: [(0, info.n_frames)])
+    assert info.seconds == pytest.approx(4, abs=0.2)
+    assert notes[0].startswith("2.1 s of 6.2 s are not heard")
 
 
 @pytest.mark.filterwarnings("ignore:.*not heard")
