@@ -21,6 +21,7 @@ from genreclf.config import Config
 from genreclf.model import Model
 from genreclf.modelfile import bundled_model, write_model
 from genreclf.pooling import feature_names
+from genreclf.report import calibration_clause
 from genreclf.table import Columns, FeatureTable, load_table
 
 # Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.
@@ -103,10 +104,10 @@ def write_card(model: Model, ungrouped_accuracy: float, path: Path) -> None:
         "",
         f"On artists that it has not heard it names the right genre for "
         f"**{result['accuracy']:.1%}** of the tracks (95 % interval {low:.1%} to {high:.1%}, "
-        f"bootstrap over artists; {result['n_tracks']} tracks, three artist-filtered folds). The "
+        f"counted by artists; {result['n_tracks']} tracks, three artist-filtered folds). The "
         f"right genre is among its first two for {result['top2_accuracy']:.1%}, among its first "
-        f"three for {result['top3_accuracy']:.1%}. Its confidence is off by "
-        f"{100 * result['expected_calibration_error']:.1f} points on average. Always answering the "
+        f"three for {result['top3_accuracy']:.1%}. Its confidence is {calibration_clause(result)}. "
+        "Always answering the "
         f"most frequent genre: {result['baseline_accuracy']:.1%}.",
         "",
         "The kind of classifier was chosen on these same folds, from some hundred: expect one or "

@@ -532,7 +532,7 @@ def paired_difference(measured: Measured, reference: Measured, design: Design) -
         variant=measured.variant.name,
         reference=reference.variant.name,
         difference=mean,
-        interval=interval,
+        interval=(max(-1.0, interval[0]), min(1.0, interval[1])),
         same_answers=bool((measured.answers == reference.answers).all()),
         t_test=t_test,
         group_t_test=group_t,

@@ -1,4 +1,5 @@
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from genreclf.classifiers import fit_pipeline
 from genreclf.config import Config, load_config
 from genreclf.errors import GenreclfError, TableError
 from genreclf.evaluation import (
+    Evaluation,
     HeldOut,
     accuracy_interval,
     choose_splits,
@@ -31,6 +33,7 @@ from genreclf.evaluation import (
     versions,
     wilson_interval,
 )
+from genreclf.report import calibration_clause
 from genreclf.table import FeatureTable
 
 
@@ -349,6 +352,36 @@ def test_the_keys_of_the_contract_are_all_there(grouped: bool) -> None:
     assert np.array(plain["confusion_matrix"]).sum() == 60
     assert plain["config"]["classifier"]["name"] == "logistic"
     assert {"genreclf", "python", "numpy", "scikit-learn"} <= set(plain["versions"])
+
+
+@pytest.mark.parametrize(("n", "power"), [(42, 1), (948, 1), (948, 3)])
+def test_confidence_is_off_only_beyond_chance(n: int, power: int) -> None:
+    """Answers are right as often as they say, or much less often where the power is 3."""
+    random = np.random.default_rng(2)
+    confidence = random.uniform(0.5, 1, n)
+    correct = random.random(n) < confidence**power
+    probabilities = np.column_stack([confidence, 1 - confidence])
+    part = replace(held_out(correct, [""] * n), probabilities=probabilities)
+    empty = texts([])
+    measured = Evaluation(
+        part, ["a", "b"], {"kind": "stratified"}, Config(), (0, 1),
+        evaluation.TestSet(part.rows, empty, empty, part.labels), np.ones(n),
+    )  # fmt: skip
+    plain = dict(measured.calibration)
+    low, high = plain["calibration_error_by_chance_ci95"]
+    chance, error = plain["calibration_error_by_chance"], plain["expected_calibration_error"]
+    assert 0 < low < chance < high < (0.35 if n == 42 else 0.06)
+    assert plain["excess_calibration_error"] == pytest.approx(max(0, error - chance))
+    clause = calibration_clause(plain)
+    assert f"{100 * low:.1f} to {100 * high:.1f} by chance" in clause
+    if power == 1:
+        assert low <= error <= high
+        assert "no more than chance" in clause
+    else:
+        assert plain["excess_calibration_error"] > 0.1
+        assert re.search(r"off by \d\d\.\d points on average, \d\d\.\d more than by", clause)
+    del plain["calibration_error_by_chance"]  # the card of an older model
+    assert calibration_clause(plain) == f"off by {100 * error:.1f} points on average"
 
 
 def test_versions_are_those_installed() -> None:
