@@ -29,10 +29,10 @@ from functools import partial
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import click
+from numpy import median
 
 # Nothing heavy is imported up here: on Linux, the peak memory that a process reports starts from
 # what the process that started it held.

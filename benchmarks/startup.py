@@ -6,12 +6,12 @@ Every figure is a whole fresh process; contenders take turns, so that a machine 
 slows down all of them.
 """
 
-import statistics
 import subprocess
 import sys
 import time
 
 import click
+from numpy import median
 
 # What predicting cannot do without: unpickling a scikit-learn pipeline.
 NEEDED = "import numpy, scipy, sklearn.decomposition, sklearn.impute, sklearn.pipeline, sklearn.svm"
@@ -50,14 +50,14 @@ def main(song: str, model: str, rounds: int) -> None:
         for name, command in commands.items():
             times[name].append(seconds(command))
     for name, measured in times.items():
-        click.echo(f"{name:28s} {statistics.median(measured):.3f} s (least {min(measured):.3f})")
+        click.echo(f"{name:28s} {median(measured):.3f} s (least {min(measured):.3f})")
     for name, floor in (
         ("genreclf --help", "import click"),
         ("genreclf --version", "import click"),
         ("genreclf predict SONG", "imports that predict needs"),
     ):
         ratios = [a / b for a, b in zip(times[name], times[floor], strict=True)]
-        click.echo(f"{name} / {floor}: {statistics.median(ratios):.2f}")
+        click.echo(f"{name} / {floor}: {median(ratios):.2f}")
 
 
 if __name__ == "__main__":

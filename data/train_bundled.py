@@ -26,6 +26,7 @@ from genreclf.evaluation import Evaluation
 from genreclf.model import Model
 from genreclf.modelfile import bundled_model, write_model
 from genreclf.pooling import feature_names
+from genreclf.report import calibration_clause
 from genreclf.table import Columns, FeatureTable, load_table
 
 # Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.
@@ -107,10 +108,10 @@ def write_card(model: Model, ungrouped_accuracy: float, other: Evaluation, path:
         "## How good it is",
         "",
         f"Accuracy on artists that were not in the training set: **{result['accuracy']:.1%}** "
-        f"(95 % interval {low:.1%} to {high:.1%}, bootstrap over artists; {result['n_tracks']} "
+        f"(95 % interval {low:.1%} to {high:.1%}, over artists; {result['n_tracks']} "
         "GTZAN tracks, three artist-filtered folds). The right genre is among the first two for "
         f"{result['top2_accuracy']:.1%}, among the first three for {result['top3_accuracy']:.1%}. "
-        f"Confidence is off by {100 * result['expected_calibration_error']:.1f} points on average. "
+        f"Confidence is {calibration_clause(result)}. "
         f"Always answering the most frequent genre: {result['baseline_accuracy']:.1%}.",
         "",
         "The kind of classifier was chosen on these same folds, from some hundred: expect one or "

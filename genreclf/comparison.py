@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import combinations
 from typing import Any
 
@@ -20,19 +20,36 @@ from genreclf.evaluation import (
     HeldOut,
     Interval,
     choose_splits,
+    few_groups_notes,
     predict_held_out,
     share_interval,
     unknown_genre_notes,
     unscored_notes,
 )
 from genreclf.leaks import leak_notes
-from genreclf.significance import SignFlipTest, TTest, corrected_t_test, holm, sign_flip_test
+from genreclf.significance import (
+    SignFlipTest,
+    TTest,
+    corrected_t_test,
+    group_t_test,
+    holm,
+    sign_flip_test,
+)
 from genreclf.splits import SHUFFLES_TRIED, Splits, own_groups
 from genreclf.table import FeatureTable, Texts
-from genreclf.uncertainty import bootstrap_interval
+from genreclf.uncertainty import learning_factor
 from genreclf.versions import versions
 
-__all__ = ["Comparison", "Variant", "compare", "count_folds", "match_tracks"]
+__all__ = [
+    "Comparison",
+    "Design",
+    "Measured",
+    "Variant",
+    "compare",
+    "count_folds",
+    "match_tracks",
+    "paired_difference",
+]
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -113,10 +130,12 @@ class Difference:
     same_answers : bool
         Whether both predicted the same for every track.
     t_test : TTest or None
-        None where it says nothing.
+        Over folds; None where it says nothing.
+    group_t_test : TTest or None
+        Over groups, or over tracks where there are none.
     permutation : SignFlipTest
     test : str
-        Which test decides: ``t`` or ``permutation``.
+        Which test decides: ``t``, ``group_t`` or ``permutation``.
     p_holm : float
         Its p-value, corrected for the number of comparisons.
     """
@@ -127,6 +146,7 @@ class Difference:
     interval: Interval
     same_answers: bool
     t_test: TTest | None
+    group_t_test: TTest | None
     permutation: SignFlipTest
     test: str
     p_holm: float = 1.0
@@ -134,9 +154,8 @@ class Difference:
     @property
     def p_value(self) -> float:
         """That of the test that decides."""
-        if self.test == "t" and self.t_test is not None:
-            return self.t_test.p_value
-        return self.permutation.p_value
+        by_test = {"t": self.t_test, "group_t": self.group_t_test}
+        return (by_test.get(self.test) or self.permutation).p_value
 
     @property
     def verdict(self) -> str:
@@ -149,10 +168,6 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
-        t_test = None
-        if self.t_test is not None:
-            t_test = asdict(self.t_test)
-            t_test["ci95"] = list(t_test.pop("interval"))
         return {
             "variant": self.variant,
             "reference": self.reference,
@@ -163,9 +178,18 @@ class Difference:
             "test": self.test,
             "more_than_noise": self.verdict in ("better", "worse"),
             "verdict": self.verdict,
-            "t_test": t_test,
+            "t_test": _plain(self.t_test),
+            "group_t_test": _plain(self.group_t_test),
             "permutation": asdict(self.permutation),
         }
+
+
+def _plain(test: TTest | None) -> dict[str, Any] | None:
+    if test is None:
+        return None
+    plain = asdict(test)
+    plain["ci95"] = list(plain.pop("interval"))
+    return plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,9 +333,10 @@ def compare(
 ) -> Comparison:
     """Measure variants on the same folds, and test their differences.
 
-    The corrected resampled t-test decides where there are folds enough for it (five in a round,
-    ten in all); where there are not, as in published folds, the permutation test over groups (or
-    tracks, where there are none) does.
+    Two tests have to find a difference: the t-test over groups (or tracks, where there are none),
+    and the corrected resampled t-test over folds where there are folds enough for it (five in a
+    round, ten in all). The one that is less sure decides. Of a published split, whose classifiers
+    are given, and where groups are too few for a t-test, the permutation test over groups decides.
 
     Parameters
     ----------
@@ -341,16 +366,16 @@ def compare(
     rounds = [choose_splits(table, _reseeded(config, i), copies) for i in range(repeats)]
     held_out = [_predict(variant, groups, rounds, search, on_fold) for variant in variants]
     splits = _facts(rounds, table.labels, config)
+    rows = np.unique(np.concatenate([part.rows for part in held_out[0]]))
+    design = Design.of(splits, table.labels[rows], groups[rows], config.seed)
     measured = [
-        _measure(variant, copies, of_rounds, splits)
+        _measure(variant, copies, of_rounds, design)
         for variant, of_rounds in zip(variants, held_out, strict=True)
     ]
-    rows = np.unique(np.concatenate([part.rows for part in held_out[0]]))
-    units = np.unique(own_groups(groups)[rows], return_inverse=True)[1]
     pairs = list(combinations(range(len(variants)), 2)) if reference is None else [
         (reference, i) for i in range(len(variants)) if i != reference
     ]  # fmt: skip
-    differences = [_difference(measured[b], measured[a], units, splits, config) for a, b in pairs]
+    differences = [paired_difference(measured[b], measured[a], design) for a, b in pairs]
     corrected = holm([difference.p_value for difference in differences])
     differences = [replace(d, p_holm=p) for d, p in zip(differences, corrected, strict=True)]
     distinct = {id(variant.table.values): variant.table for variant in variants}.values()
@@ -358,14 +383,16 @@ def compare(
     notes += [note for splits_ in rounds for note in splits_.notes]
     notes += unscored_notes(table, rounds[0], held_out[0][0])
     notes += unknown_genre_notes(held_out[0][0], "the training part")
-    if not table.has_groups and rounds[0].kind == "stratified":
+    if table.has_groups:
+        notes += few_groups_notes(table.labels[rows], groups[rows], design.train_share)
+    elif rounds[0].kind == "stratified":
         notes.append(NO_GROUPS)
     return Comparison(
         measured,
         differences,
         None if reference is None else variants[reference].name,
         splits,
-        int(units.max()) + 1 if table.has_groups else None,
+        design.n_units if table.has_groups else None,
         list(dict.fromkeys(notes)),
     )
 
@@ -420,14 +447,13 @@ def _facts(rounds: Sequence[Splits], labels: Texts, config: Config) -> dict[str,
 
 
 def _measure(
-    variant: Variant, copies: Copies, rounds: Sequence[HeldOut], splits: Mapping[str, Any]
+    variant: Variant, copies: Copies, rounds: Sequence[HeldOut], design: "Design"
 ) -> Measured:
     rows = np.concatenate([held_out.rows for held_out in rounds])
     correct = np.concatenate([held_out.correct for held_out in rounds])
-    scored, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    scored, which = np.unique(rows, return_inverse=True)
     right = np.bincount(which, weights=correct) / np.bincount(which)
-    ends = np.cumsum(splits["n_test"])[:-1]
-    groups = np.concatenate([held_out.groups for held_out in rounds])[first]
+    ends = np.cumsum(design.splits["n_test"])[:-1]
     n_recordings = copies.weights(scored).sum()
     tied = variant.table.has_groups or n_recordings < len(scored)
     return Measured(
@@ -435,31 +461,81 @@ def _measure(
         right,
         np.concatenate([held_out.predicted for held_out in rounds]),
         np.array([part.mean() for part in np.split(correct, ends)]),
-        share_interval(right, groups if tied else None, variant.config, n_recordings),
+        share_interval(right, design.groups if tied else None, n_recordings, design.factor),
     )
 
 
-def _difference(
-    measured: Measured, reference: Measured, units: Indices, splits: Mapping[str, Any],
-    config: Config,
-) -> Difference:  # fmt: skip
-    """Test by folds and by units, the groups or tracks that stand or fall together."""
+@dataclass(frozen=True, eq=False)
+class Design:
+    """What the differences between variants are judged by.
+
+    Attributes
+    ----------
+    splits : dict
+        ``n_folds``, and of each fold of all repeats ``n_test`` and ``n_train``.
+    groups : (n_tracks,) array of str
+        Of the tracks that are tested; tracks of one group stand or fall together.
+    factor : float
+        What variances are multiplied by for what one classifier was learned from.
+    seed : int
+    """
+
+    splits: Mapping[str, Any]
+    groups: Texts
+    factor: float
+    seed: int
+
+    @classmethod
+    def of(cls, splits: Mapping[str, Any], labels: Texts, groups: Texts, seed: int) -> "Design":
+        """Take the tracks that are tested, (n_tracks,), with their genres and groups."""
+        share = _train_share(splits)
+        factor = 1.0 if share is None else learning_factor(labels, groups, share)
+        return cls(splits, groups, factor, seed)
+
+    @property
+    def train_share(self) -> float | None:
+        """Tracks that a fold is trained on, as a share of all; None where one fold is all."""
+        return _train_share(self.splits)
+
+    @cached_property
+    def units(self) -> Indices:
+        """Number of each track's group, from 0; a track without a group is one of its own."""
+        return np.unique(own_groups(self.groups), return_inverse=True)[1]
+
+    @property
+    def n_units(self) -> int:
+        """How many groups there are."""
+        return int(self.units.max()) + 1
+
+
+def _train_share(splits: Mapping[str, Any]) -> float | None:
+    n_test, n_train = sum(splits["n_test"]), sum(splits["n_train"])
+    return None if splits["n_folds"] < 2 else n_train / (n_train + n_test)
+
+
+def paired_difference(measured: Measured, reference: Measured, design: Design) -> Difference:
+    """Test how much more a variant gets right than another; ``compare`` says by which test."""
     gained = measured.right - reference.right
     by_fold = measured.fold_accuracies - reference.fold_accuracies
+    splits, share = design.splits, design.train_share or 1.0
     t_test = corrected_t_test(by_fold, splits["n_test"], splits["n_train"])
+    # Two classifiers were learned, each of which another choice of artists would have changed.
+    group_t = group_t_test(gained, design.units, design.factor * (2 - share))
+    mean = float(gained.mean())
     enough = splits["n_folds"] >= FEWEST_FOLDS and len(by_fold) >= FEWEST_IN_ALL
-    if t_test is not None and enough:
-        test, interval = "t", t_test.interval
-    else:
-        test, n_samples = "permutation", config.evaluation.bootstrap_samples
-        interval = bootstrap_interval(gained, units, n_samples, config.seed)
+    test, interval = "permutation", (mean, mean) if design.n_units > 1 else (-1.0, 1.0)
+    if group_t is not None:
+        test, interval = "group_t" if splits["n_folds"] > 1 else test, group_t.interval
+        if enough and t_test is not None and t_test.p_value > group_t.p_value:
+            test, interval = "t", t_test.interval
     return Difference(
         variant=measured.variant.name,
         reference=reference.variant.name,
-        difference=float(gained.mean()),
-        interval=interval,
+        difference=mean,
+        interval=(max(-1.0, interval[0]), min(1.0, interval[1])),
         same_answers=bool((measured.answers == reference.answers).all()),
         t_test=t_test,
-        permutation=sign_flip_test(np.bincount(units, weights=gained), config.seed),
+        group_t_test=group_t,
+        permutation=sign_flip_test(np.bincount(design.units, weights=gained), design.seed),
         test=test,
     )

@@ -28,8 +28,12 @@ from genreclf.table import FeatureTable, Texts
 from genreclf.uncertainty import (
     ConfidenceBin,
     Threshold,
+    calibration_error_by_chance,
+    cluster_interval,
+    effective_groups,
     expected_calibration_error,
-    group_bootstrap,
+    groups_of_genres,
+    learning_factor,
     nearest_to_precision,
     permutation_p_value,
     reliability,
@@ -50,6 +54,7 @@ __all__ = [
     "count_trainings",
     "cross_validate",
     "evaluate_model",
+    "few_groups_notes",
     "predict_held_out",
     "share_interval",
     "unknown_genre_notes",
@@ -64,6 +69,9 @@ NO_GROUPS = (
 )
 # Copies that differ a little are looked for among so many tracks that a model predicts at once.
 MOST_COMPARED = 10_000
+# Of fewer groups, the interval holds the truth only because it is so wide; see
+# benchmarks/statistics.py.
+FEWEST_GROUPS, FEWEST_A_GENRE = 10, 3
 MODEL_KNOWS = "tracks that the model was trained on, if any, make this accuracy too high"
 
 
@@ -219,6 +227,20 @@ class Evaluation:
         """How sure the predictions are, and how often right, in bins of confidence."""
         return reliability(self.held_out.confidence, self.held_out.correct)
 
+    @cached_property
+    def calibration(self) -> dict[str, Any]:
+        """How far confidence is off, and how far it would be by chance if it were exactly true."""
+        error = expected_calibration_error(self.reliability)
+        chance, low, high = calibration_error_by_chance(
+            self.held_out.confidence, float(self.weights.sum()), self.config.seed
+        )
+        return {
+            "expected_calibration_error": error,
+            "calibration_error_by_chance": chance,
+            "calibration_error_by_chance_ci95": [low, high],
+            "excess_calibration_error": max(0.0, error - chance),
+        }
+
     def threshold(self, target_precision: float) -> Threshold:
         """Find the confidence below which to answer ``unknown``.
 
@@ -341,7 +363,7 @@ class Evaluation:
             "chance_accuracy": self.chance_accuracy,
             "top2_accuracy": self.top_accuracy(2),
             "top3_accuracy": self.top_accuracy(3),
-            "expected_calibration_error": expected_calibration_error(self.reliability),
+            **self.calibration,
             "reliability": [part.to_dict() for part in self.reliability],
             "per_genre": self.per_genre,
             "genres": self.genres,
@@ -463,7 +485,10 @@ def cross_validate(
         on_fold()
 
     held_out = predict_held_out(together, config, splits, search, fitted)
+    train_share = splits.train_share(table.labels)
     warnings = leak_notes(table)
+    if table.has_groups:
+        warnings += few_groups_notes(held_out.labels, held_out.groups, train_share)
     warnings += _unknown_genre_warnings(held_out, "the training part")
     warnings += unscored_notes(table, splits, held_out)
     ungrouped = None
@@ -480,7 +505,7 @@ def cross_validate(
          "n_unknown_genre": int((~held_out.known).sum()),
          "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
-        accuracy_interval(held_out, table.has_groups, config, weights.sum()),
+        accuracy_interval(held_out, table.has_groups, weights.sum(), train_share),
         TestSet.of(table, splits),
         weights,
         ungrouped,
@@ -519,6 +544,8 @@ def evaluate_model(
     genres = sorted({*genres, *table.genres})
     held_out = _held_out(pipeline, genres, part, values[rows], rows)
     warnings = [MODEL_KNOWS, *_unknown_genre_warnings(held_out, "the model")]
+    if table.has_groups:
+        warnings += few_groups_notes(held_out.labels, held_out.groups)
     weights = copies.weights(np.arange(len(rows)))
     no_folds = np.full(len(rows), "", dtype=object)
     return Evaluation(
@@ -526,7 +553,7 @@ def evaluate_model(
         genres,
         {"kind": "model", "n_unknown_genre": int((~held_out.known).sum())},
         config,
-        accuracy_interval(held_out, table.has_groups, config, weights.sum()),
+        accuracy_interval(held_out, table.has_groups, weights.sum()),
         TestSet(rows, part.paths, no_folds, part.labels),
         weights,
         notes=[*notes, *warnings],
@@ -653,23 +680,38 @@ def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> li
 
 
 def accuracy_interval(
-    held_out: HeldOut, has_groups: bool, config: Config, n_recordings: float | None = None
+    held_out: HeldOut,
+    has_groups: bool,
+    n_recordings: float | None = None,
+    train_share: float | None = None,
 ) -> Interval:
-    """95 % confidence interval of the accuracy; see ``share_interval``."""
-    right = held_out.correct
+    """95 % confidence interval of the accuracy; see ``share_interval``.
+
+    Parameters
+    ----------
+    held_out : HeldOut
+    has_groups : bool
+        Whether tracks depend on each other within groups.
+    n_recordings : float, optional
+        How many of the tracks are no copies of another; by default all.
+    train_share : float, optional
+        In a cross-validation, the tracks that a fold is trained on, as a share of all. Without it,
+        the accuracy is that of one classifier that is there already.
+    """
+    right, groups = held_out.correct, held_out.groups
     n_recordings = n_recordings or len(right)
     tied = has_groups or n_recordings < len(right)
-    return share_interval(right, held_out.groups if tied else None, config, n_recordings)
+    factor = 1.0 if train_share is None else learning_factor(held_out.labels, groups, train_share)
+    return share_interval(right, groups if tied else None, n_recordings, factor)
 
 
 def share_interval(
-    right: NDArray[Any], groups: Texts | None, config: Config, n_recordings: float
+    right: NDArray[Any], groups: Texts | None, n_recordings: float, factor: float = 1.0
 ) -> Interval:
     """95 % confidence interval of a share of right answers.
 
-    Wilson's where tracks are independent; where they come in groups, the percentiles of a
-    bootstrap over groups, since tracks of one artist stand or fall together, but no less than
-    Wilson's of as many tracks as there are recordings.
+    Wilson's; where tracks come in groups, with as many answers as they are worth, since tracks of
+    one artist stand or fall together (``cluster_interval``).
 
     Parameters
     ----------
@@ -677,16 +719,38 @@ def share_interval(
         True or 1 where the answer is right; in between for a mean over several answers.
     groups : (n_tracks,) array of str, or None
         Copies of one recording are in one group.
-    config : Config
     n_recordings : float
         How many of the tracks are no copies of another.
+    factor : float
+        What the variance is multiplied by; see ``learning_factor``.
     """
-    share = float(right.mean())
-    independent = wilson_interval(share * n_recordings, n_recordings)
     if groups is None:
-        return independent
-    low, high = group_bootstrap(right, groups, config.evaluation.bootstrap_samples, config.seed)
-    if low == high:  # all right or all wrong: what so many groups can tell
-        n_groups = len(set(own_groups(groups)))
-        return wilson_interval(share * n_groups, n_groups)
-    return min(low, independent[0]), max(high, independent[1])
+        n = n_recordings / factor
+        return wilson_interval(float(right.mean()) * n, n)
+    _, group = np.unique(own_groups(groups), return_inverse=True)
+    return cluster_interval(right, group, n_recordings, factor)
+
+
+def few_groups_notes(labels: Texts, groups: Texts, train_share: float | None = None) -> list[str]:
+    """Say when groups are too few to tell an accuracy on others.
+
+    Parameters
+    ----------
+    labels, groups : (n_tracks,) array of str
+        Of the tracks that were tested.
+    train_share : float, optional
+        As for ``accuracy_interval``: only a cross-validation needs several groups in each genre.
+    """
+    _, group = np.unique(own_groups(groups), return_inverse=True)
+    n_groups = int(group.max()) + 1
+    a_genre = np.mean(list(groups_of_genres(labels, groups).values()))
+    few = effective_groups(group) < FEWEST_GROUPS
+    if not few and (train_share is None or a_genre >= FEWEST_A_GENRE):
+        return []
+    uneven = n_groups >= FEWEST_GROUPS and few
+    what = f"{n_groups} groups{' of very unequal size' if uneven else ''}, {a_genre:.2g} a genre"
+    return [
+        f"too few groups to tell how good this is on others ({what}): the interval is so wide for "
+        f"that reason; take {FEWEST_GROUPS} groups or more, and {FEWEST_A_GENRE} or more of each "
+        "genre"
+    ]

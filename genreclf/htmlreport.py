@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from genreclf.errors import one_line, shortened
 from genreclf.evaluation import Evaluation
 from genreclf.importance import ImportanceMeter
-from genreclf.report import config_lines, how_measured, without_groups
+from genreclf.report import calibration_clause, config_lines, how_measured, without_groups
 from genreclf.scaling import LogScaler
 from genreclf.table import FeatureTable
 from genreclf.uncertainty import wilson_interval
@@ -81,6 +81,7 @@ def html_report(
         accuracies=_accuracies(result),
         genres=_most_frequent(evaluation)[:MOST_GENRES],
         confusion=_confusion(evaluation),
+        calibration=calibration_clause(result),
         confidence=_confidence(evaluation),
         map=shown_map,
         importances=meter.importances(),

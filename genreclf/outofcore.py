@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from genreclf.classifiers import EvenLda
 from genreclf.config import Config, Lda
 from genreclf.errors import TableError, shortened
-from genreclf.evaluation import NO_GROUPS, Evaluation, TestSet
+from genreclf.evaluation import NO_GROUPS, Evaluation, TestSet, few_groups_notes
 from genreclf.formats import import_pyarrow, table_parts
 from genreclf.leaks import leak_notes
 from genreclf.model import Model
@@ -113,7 +113,9 @@ def evaluate_in_parts(path: Path, columns: Columns, config: Config) -> Evaluatio
         raise TableError(f"{path}: too few groups to hold any out; leave out --out-of-core")
     known = np.isin(test.labels, model.genres)
     evaluation = model.evaluate(test.take(known))
-    warnings = leak_notes(test) + ([] if test.has_groups else [NO_GROUPS])
+    scored = evaluation.held_out
+    warnings = leak_notes(test)
+    warnings += few_groups_notes(scored.labels, scored.groups) if test.has_groups else [NO_GROUPS]
     if n_unscored := int((~known).sum()):
         genres = shortened(", ".join(sorted(set(test.labels[~known]))), 300)
         warnings.append(

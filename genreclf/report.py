@@ -236,9 +236,8 @@ def _per_genre_table(result: dict[str, Any]) -> Table:
 
 def _reliability_table(result: dict[str, Any]) -> Table:
     """Compare what the predictions say of themselves with how often they are right."""
-    error = result["expected_calibration_error"]
     columns = (_right(name) for name in ("confidence", "tracks", "on average", "right"))
-    table = Records(*columns, title=f"calibration (mean error {100 * error:.1f} points)")
+    table = Records(*columns, title=f"calibration: confidence is {calibration_clause(result)}")
     if without_groups(result["splits"]):
         table.caption = "measured without groups"
     for part in result["reliability"]:
@@ -247,6 +246,20 @@ def _reliability_table(result: dict[str, Any]) -> Table:
             f"{part['confidence']:.0%}", f"{part['accuracy']:.0%}",
         )  # fmt: skip
     return table
+
+
+def calibration_clause(result: dict[str, Any]) -> str:
+    """Say by how much confidence is off, and how much of that chance would do as well."""
+    error = 100 * result["expected_calibration_error"]
+    clause = f"off by {error:.1f} points on average"
+    if "calibration_error_by_chance" not in result:  # the card of an older model
+        return clause
+    low, high = (100 * bound for bound in result["calibration_error_by_chance_ci95"])
+    chance = f"so many tracks give {low:.1f} to {high:.1f} by chance"
+    if error <= high:
+        return f"{clause}, no more than chance ({chance})"
+    excess = 100 * result["excess_calibration_error"]
+    return f"{clause}, {excess:.1f} more than by chance ({chance})"
 
 
 def _confusion_table(result: dict[str, Any], width: int) -> Table:
@@ -609,7 +622,7 @@ def _difference_line(found: dict[str, Any]) -> str:
         return "{} gives the same answers as {}".format(*names)
     points, (low, high) = 100 * found["difference"], found["difference_ci95"]
     p_values = f"p {_equals(found['p_holm'])}"
-    if found["test"] == "t":
+    if found["test"] in ("t", "group_t"):
         p_values += f", by permutation {_p(found['permutation']['p_value'])}"
     elif found["t_test"] is not None:
         p_values += f", by t-test {_p(found['t_test']['p_value'])}"
@@ -631,19 +644,17 @@ def _which_test(found: Sequence[dict[str, Any]], result: dict[str, Any]) -> list
     single = "tracks" if n_units == result["n_tracks"] else "recordings"
     units = "groups" if result["n_groups"] else single
     lines = []
-    if any(difference["test"] == "t" for difference in found):
+    if any(difference["test"] in ("t", "group_t") for difference in found):
         lines.append(
-            f"p is that of the corrected resampled t-test over {n_folds} folds (Nadeau & Bengio "
-            "2003)"
+            f"p is the larger one of a t-test over {n_units} {units} and, where folds are enough, "
+            f"one over {n_folds} folds (Nadeau & Bengio 2003)"
         )
     permuted = [difference for difference in found if difference["test"] == "permutation"]
     if permuted:
-        few = any(difference["t_test"] is not None for difference in permuted)
-        why = "too few" if few else "too much alike"
         lines.append(
             f"{'elsewhere p' if lines else 'p'} is that of the permutation test, which exchanges "
-            f"the answers of {n_units} {units}: {n_folds} folds are {why} for the t-test to be "
-            "believed"
+            f"the answers of {n_units} {units}: a t-test needs several folds, several groups, and "
+            "differences that vary"
         )
     if len(found) > 1:
         lines.append(f"p is corrected for {len(found)} comparisons (Holm 1979), intervals are not")

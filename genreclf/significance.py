@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-__all__ = ["SignFlipTest", "TTest", "corrected_t_test", "holm", "sign_flip_test"]
+from genreclf.uncertainty import cluster_variance, effective_groups
+
+__all__ = ["SignFlipTest", "TTest", "corrected_t_test", "group_t_test", "holm", "sign_flip_test"]
 
 Doubles = NDArray[np.float64]
 
@@ -25,7 +27,7 @@ class TTest:
     ----------
     mean : float
     statistic : float
-    degrees_of_freedom : int
+    degrees_of_freedom : float
     p_value : float
     interval : (float, float)
         95 % confidence interval of the mean difference.
@@ -33,7 +35,7 @@ class TTest:
 
     mean: float
     statistic: float
-    degrees_of_freedom: int
+    degrees_of_freedom: float
     p_value: float
     interval: tuple[float, float]
 
@@ -71,11 +73,45 @@ def corrected_t_test(differences: ArrayLike, n_test: ArrayLike, n_train: ArrayLi
         return None
     variance = float(weights @ (d - mean) ** 2) / (1 - concentration)
     error = np.sqrt((concentration + n_test.sum() / n_train.sum()) * variance)
-    df = len(d) - 1
+    return _t_test(mean, float(error), len(d) - 1)
+
+
+def _t_test(mean: float, error: float, df: float) -> TTest:
+    """Hold a mean against its standard error."""
     reach = float(student.ppf(0.975, df) * error)
-    statistic = float(mean / error)
+    statistic = mean / error
     p_value = float(2 * student.sf(abs(statistic), df))
     return TTest(mean, statistic, df, p_value, (mean - reach, mean + reach))
+
+
+def group_t_test(
+    differences: ArrayLike, group: NDArray[np.intp], factor: float = 1.0
+) -> TTest | None:
+    """Test differences of single tracks that depend on each other within groups.
+
+    The cluster-robust variance of their mean (CR3), and Student's t for the effective number of
+    groups: with few artists, folds are many more than what there is to learn from, and a t-test
+    over folds is too sure.
+
+    Parameters
+    ----------
+    differences : (n_tracks,) array
+        Right answers of one classifier less those of the other.
+    group : (n_tracks,) array of int
+        Number of each track's group, from 0.
+    factor : float
+        What the variance is multiplied by, for what the classifiers were learned from.
+
+    Returns
+    -------
+    TTest or None
+        None with fewer than two effective groups, or where all groups differ by the same amount.
+    """
+    d = np.asarray(differences, dtype=float)
+    n_groups = effective_groups(group)
+    if n_groups < 2 or (variance := factor * cluster_variance(d, group)) < 1e-24:
+        return None
+    return _t_test(float(d.mean()), float(np.sqrt(variance)), n_groups - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,14 @@ class Splits:
         """Whether others chose what is tested, so that all of it counts."""
         return self.kind in ("folds", "split")
 
+    def train_share(self, labels: NDArray[Any]) -> float | None:
+        """Return which share of the tracks a fold is trained on; None where one fold is all."""
+        folds = self.tested(labels)
+        if len(self.folds) < 2 or not folds:
+            return None
+        n_train, n_test = (sum(map(len, parts)) for parts in zip(*folds, strict=True))
+        return n_train / (n_train + n_test)
+
     def tested(self, labels: NDArray[Any]) -> list[Fold]:
         """Return the folds that are run.
 
@@ -99,7 +107,10 @@ def cross_validation(
     groups : (n,) array of str, or None
         A track whose group is the empty string is on its own.
     n_folds : int
-        At most; fewer when there are not enough tracks or groups, with a note.
+        At most; fewer when there are not enough tracks or groups, with a note. With groups, there
+        are no more folds than groups in a typical genre: then each fold takes its share of every
+        genre. With more folds a genre would be trained on less than the others whenever it is
+        tested, and even random labels would get less than chance.
     seed : int
     copies : (n,) array of str, optional
         Groups to be held together instead where tracks are copies of one another. Without
@@ -115,15 +126,16 @@ def cross_validation(
         raise TableError(f"all tracks are {next(iter(counts))!r}; at least two genres are needed")
     kind = "stratified" if groups is None else "grouped"
     together = groups if copies is None else copies
-    n_groups = len(labels)
+    n_groups = typical = len(labels)
     if together is not None:
         together = own_groups(together)
         n_groups = len(set(together))
+        typical = _groups_of_a_genre(labels, together)
     if groups is None:
         # A genre of one track cannot be tested, and need not cost the others their folds.
         possible = min([n_folds, n_groups, *(count for count in counts.values() if count > 1)])
     else:
-        possible = min(n_folds, n_groups, max(counts.values()))
+        possible = min(n_folds, n_groups, max(counts.values()), typical)
     if possible < 2 or max(counts.values()) < 2:
         why = "every genre has one track only" if max(counts.values()) < 2 else (
             "all tracks are copies of one recording" if groups is None else
@@ -139,9 +151,18 @@ def cross_validation(
         why = f"{fewest} has {counts[fewest]} tracks" if genre_decides else (
             f"there are {n_groups} {together_as} and at most {max(counts.values())} tracks a genre"
         )  # fmt: skip
+        if groups is not None and possible == typical < n_groups:
+            why = f"half of the genres have {typical} groups or fewer"
         notes.append(f"{possible} folds instead of {n_folds}: {why}")
     folds = _best_shuffle(labels, together, possible, seed)
     return Splits(kind, folds, [str(i + 1) for i in range(possible)], notes)
+
+
+def _groups_of_a_genre(labels: NDArray[Any], groups: Texts) -> int:
+    """Return the median number of groups, at least 2, of the genres that can be tested."""
+    pairs = set(zip(labels, groups, strict=True))
+    several = [n for n in Counter(label for label, _ in pairs).values() if n > 1]
+    return int(np.median(several)) if several else len(pairs)
 
 
 def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]:

@@ -1,4 +1,5 @@
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+from scipy.stats import t as student
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,15 +22,18 @@ from genreclf.classifiers import fit_pipeline
 from genreclf.config import Config, load_config
 from genreclf.errors import GenreclfError, TableError
 from genreclf.evaluation import (
+    Evaluation,
     HeldOut,
     accuracy_interval,
     choose_splits,
     count_trainings,
     cross_validate,
     evaluate_model,
+    few_groups_notes,
     versions,
     wilson_interval,
 )
+from genreclf.report import calibration_clause
 from genreclf.table import FeatureTable
 
 
@@ -136,11 +141,80 @@ def test_wilsons_interval_is_scipys(k: int, n: int, confidence: float) -> None:
     assert k / n - 1e-12 <= ours[1] <= 1
 
 
-def test_tracks_without_groups_have_wilsons_interval() -> None:
+def learned_from(n: int, n_genres: int, n_folds: int) -> float:
+    """What the variance is multiplied by: few groups in each genre, and not all trained on."""
+    return (n - 1) / (n - n_genres) * (1 + 1 / n_folds)
+
+
+def test_tracks_without_groups_have_wilsons_interval_of_somewhat_fewer_tracks() -> None:
     result = cross_validate(blobs(20, 3, spread=0.6), configured())
-    hits = int(result.held_out.correct.sum())
-    expected = binomtest(hits, 60).proportion_ci(method="wilson")
-    assert result.interval == pytest.approx((expected.low, expected.high))
+    n = 60 / learned_from(60, 3, 4)
+    assert result.interval == pytest.approx(wilson_interval(result.accuracy * n, n))
+    low, high = accuracy_interval(result.held_out, False)  # of a classifier that is given
+    expected = binomtest(int(result.held_out.correct.sum()), 60).proportion_ci(method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
+def test_the_grouped_interval_written_out() -> None:
+    """Wilson's of so many answers as the tracks are worth, with Student's t."""
+    random = np.random.default_rng(3)
+    sizes = random.integers(3, 9, size=20)
+    groups = np.repeat([f"g{i}" for i in range(20)], sizes)
+    correct = random.random(len(groups)) < np.repeat(random.uniform(0.3, 1, 20), sizes)
+    p = correct.mean()
+    without = np.array([correct[groups != f"g{i}"].mean() for i in range(20)])
+    variance = 19 / 20 * ((without - p) ** 2).sum()  # the jackknife's
+    assert variance > p * (1 - p) / len(correct)
+    n_groups = len(groups) ** 2 / (sizes**2).sum()
+    for share, factor in ((None, 1.0), (0.8, 1.2)):  # one genre has all
+        n, z = p * (1 - p) / variance / factor, student.ppf(0.975, n_groups - 1)
+        # Both ends solve |p - x| = z sqrt(x (1 - x) / n).
+        ends = np.sort(np.roots([1 + z**2 / n, -2 * p - z**2 / n, p**2]))
+        tracks = held_out(correct, list(groups))
+        assert accuracy_interval(tracks, True, train_share=share) == pytest.approx(ends)
+
+
+@pytest.mark.parametrize("n_wrong", range(4))
+def test_a_wrong_answer_makes_no_interval_sharper(n_wrong: int) -> None:
+    groups = [f"g{i // 10}" for i in range(200)]
+    right = np.arange(200) >= n_wrong
+    perfect, _ = accuracy_interval(held_out(np.ones(200, dtype=bool), groups), True)
+    low, high = accuracy_interval(held_out(right, groups), True)
+    assert 0 < low <= perfect
+    assert right.mean() <= high <= 1
+    _, nothing = accuracy_interval(held_out(np.zeros(200, dtype=bool), groups), True)
+    assert nothing == pytest.approx(1 - perfect)
+
+
+@pytest.mark.parametrize(
+    ("groups", "told"),
+    [
+        (["all"] * 40, "1 groups, 1 a genre"),
+        (["most"] * 38 + ["a", "b"], "3 groups, 3 a genre"),
+        ([f"g{i // 5}" for i in range(40)], "8 groups, 8 a genre"),
+        (["most"] * 29 + [f"g{i}" for i in range(11)], "12 groups of very unequal size, 12 a"),
+    ],
+)
+def test_groups_that_are_too_few_to_tell_are_said_so(groups: list[str], told: str) -> None:
+    correct = np.arange(40) % 4 > 0
+    low, high = accuracy_interval(held_out(correct, groups), True, train_share=0.9)
+    assert 0 <= low < 0.75 < high <= 1
+    assert high - low > 0.29  # of 40 tracks it would be 0.26
+    if len(set(groups)) <= 3:
+        assert (low, high) == (0, 1)
+    [note] = few_groups_notes(texts(["a"] * 40), texts(groups), 0.9)
+    assert note.startswith("too few groups to tell how good this is on others")
+    assert told in note
+
+
+def test_two_groups_a_genre_are_too_few_to_learn_from_but_not_to_test_with() -> None:
+    labels = texts([f"genre{i // 6}" for i in range(60)])
+    groups = texts([f"g{i // 3}" for i in range(60)])
+    assert few_groups_notes(labels, groups) == []
+    [note] = few_groups_notes(labels, groups, 0.5)
+    assert "20 groups, 2 a genre" in note
+    table = blobs(12, 2, group=lambda genre, i: f"{genre}-{i // 6}")
+    assert any("too few groups to tell" in text for text in cross_validate(table).warnings)
 
 
 def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
@@ -148,8 +222,7 @@ def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
     right = np.arange(40) % 10 < 7
     correct = np.repeat(right, 10)
     groups = [f"g{i}" for i in np.repeat(np.arange(40), 10)]
-    config = Config()
-    low, high = accuracy_interval(held_out(correct, groups), True, config)
+    low, high = accuracy_interval(held_out(correct, groups), True)
     wilson = wilson_interval(280, 400)
     honest = wilson_interval(28, 40)
     assert high - low > 2.5 * (wilson[1] - wilson[0])
@@ -160,7 +233,7 @@ def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
 def test_a_perfect_score_on_a_few_groups_is_no_certainty() -> None:
     # Four of four right leaves Wilson's lower bound at 0.51; hundreds of tracks add little.
     groups = [f"g{i % 4}" for i in range(400)]
-    low, high = accuracy_interval(held_out(np.ones(400, dtype=bool), groups), True, Config())
+    low, high = accuracy_interval(held_out(np.ones(400, dtype=bool), groups), True)
     assert high == 1
     assert low < 0.9
 
@@ -168,23 +241,8 @@ def test_a_perfect_score_on_a_few_groups_is_no_certainty() -> None:
 def test_groups_of_one_track_have_an_interval_like_wilsons() -> None:
     correct = np.arange(400) % 10 < 7
     for groups in ([f"g{i}" for i in range(400)], [""] * 399 + ["g"]):
-        interval = accuracy_interval(held_out(correct, groups), True, Config())
+        interval = accuracy_interval(held_out(correct, groups), True)
         assert interval == pytest.approx(wilson_interval(280, 400), abs=0.01)
-
-
-def test_the_bootstrap_is_that_of_plain_resampling() -> None:
-    random = np.random.default_rng(5)
-    sizes = random.integers(1, 12, size=25)
-    groups = np.repeat([f"g{i}" for i in range(25)], sizes)
-    correct = random.random(len(groups)) < np.repeat(random.random(25), sizes)
-    members = [correct[groups == name] for name in sorted(set(groups))]
-    means = []
-    for _ in range(4000):
-        drawn = random.integers(25, size=25)
-        means.append(np.concatenate([members[i] for i in drawn]).mean())
-    config = load_config(overrides=["evaluation.bootstrap_samples=4000"])
-    interval = accuracy_interval(held_out(correct, list(groups)), True, config)
-    assert interval == pytest.approx(np.percentile(means, (2.5, 97.5)), abs=0.015)
 
 
 def test_groups_keep_a_leak_out_of_the_accuracy() -> None:
@@ -271,6 +329,7 @@ CONTRACT = {
     "accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "n_tracks", "splits",
     "baseline_accuracy", "per_genre", "genres", "confusion_matrix", "config", "versions",
     "chance_accuracy", "top2_accuracy", "top3_accuracy", "expected_calibration_error",
+    "calibration_error_by_chance", "calibration_error_by_chance_ci95", "excess_calibration_error",
     "reliability", "warnings",
 }  # fmt: skip
 
@@ -293,6 +352,36 @@ def test_the_keys_of_the_contract_are_all_there(grouped: bool) -> None:
     assert np.array(plain["confusion_matrix"]).sum() == 60
     assert plain["config"]["classifier"]["name"] == "logistic"
     assert {"genreclf", "python", "numpy", "scikit-learn"} <= set(plain["versions"])
+
+
+@pytest.mark.parametrize(("n", "power"), [(42, 1), (948, 1), (948, 3)])
+def test_confidence_is_off_only_beyond_chance(n: int, power: int) -> None:
+    """Answers are right as often as they say, or much less often where the power is 3."""
+    random = np.random.default_rng(2)
+    confidence = random.uniform(0.5, 1, n)
+    correct = random.random(n) < confidence**power
+    probabilities = np.column_stack([confidence, 1 - confidence])
+    part = replace(held_out(correct, [""] * n), probabilities=probabilities)
+    empty = texts([])
+    measured = Evaluation(
+        part, ["a", "b"], {"kind": "stratified"}, Config(), (0, 1),
+        evaluation.TestSet(part.rows, empty, empty, part.labels), np.ones(n),
+    )  # fmt: skip
+    plain = dict(measured.calibration)
+    low, high = plain["calibration_error_by_chance_ci95"]
+    chance, error = plain["calibration_error_by_chance"], plain["expected_calibration_error"]
+    assert 0 < low < chance < high < (0.35 if n == 42 else 0.06)
+    assert plain["excess_calibration_error"] == pytest.approx(max(0, error - chance))
+    clause = calibration_clause(plain)
+    assert f"{100 * low:.1f} to {100 * high:.1f} by chance" in clause
+    if power == 1:
+        assert low <= error <= high
+        assert "no more than chance" in clause
+    else:
+        assert plain["excess_calibration_error"] > 0.1
+        assert re.search(r"off by \d\d\.\d points on average, \d\d\.\d more than by", clause)
+    del plain["calibration_error_by_chance"]  # the card of an older model
+    assert calibration_clause(plain) == f"off by {100 * error:.1f} points on average"
 
 
 def test_versions_are_those_installed() -> None:
@@ -496,8 +585,8 @@ def test_copies_count_once_in_the_interval(grouped: bool) -> None:
     assert low5 <= copied.accuracy <= high5
     assert high5 - low5 == pytest.approx(high - low, abs=0.03)
     if not grouped:
-        wilson = wilson_interval(60 * copied.accuracy, 60)
-        assert (low5, high5) == pytest.approx(wilson, abs=0.02)
+        n = 60 / learned_from(60, 2, 4)
+        assert (low5, high5) == pytest.approx(wilson_interval(n * copied.accuracy, n), abs=0.02)
     assert copied.weights.sum() == pytest.approx(60)
 
 

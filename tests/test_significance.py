@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genreclf.significance import corrected_t_test, holm, sign_flip_test
+from genreclf.significance import corrected_t_test, group_t_test, holm, sign_flip_test
 
 
 def folds(seed: int, n: int = 20, shift: float = 0.0) -> np.ndarray:
@@ -36,6 +36,48 @@ def test_the_correction_is_that_of_nadeau_and_bengio() -> None:
 @pytest.mark.parametrize("d", [[0.1], [0.1, 0.1, 0.1], np.zeros(10)])
 def test_without_spread_there_is_no_t_test(d: list[float]) -> None:
     assert corrected_t_test(d, np.ones(len(d)), np.full(len(d), 9)) is None
+
+
+def test_groups_of_one_track_give_the_plain_t_test() -> None:
+    d = folds(2, n=30, shift=0.02)
+    found = group_t_test(d, np.arange(30))
+    expected = scipy.stats.ttest_1samp(d, 0)
+    assert found is not None
+    assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval()))
+    wider = group_t_test(d, np.arange(30), factor=4)
+    assert wider is not None
+    assert wider.statistic == pytest.approx(found.statistic / 2)
+
+
+def test_tracks_of_one_group_count_as_one() -> None:
+    """Groups of equal size give the t-test of their means; a repeated group tells nothing new."""
+    means = folds(3, n=12, shift=0.02)
+    noise = np.random.default_rng(0).normal(0, 0.1, (12, 5))
+    d = means[:, None] + noise - noise.mean(axis=1, keepdims=True)
+    found = group_t_test(d.ravel(), np.repeat(np.arange(12), 5))
+    expected = scipy.stats.ttest_1samp(means, 0)
+    assert found is not None
+    assert found.degrees_of_freedom == pytest.approx(11)
+    assert (found.statistic, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
+
+
+def test_groups_of_unequal_size_have_the_jackknifes_variance() -> None:
+    sizes = np.array([1, 2, 3, 10, 4, 5, 5])
+    group = np.repeat(np.arange(7), sizes)
+    d = np.random.default_rng(4).normal(0.3, 1, len(group)) + 0.5 * group
+    without = np.array([d[group != i].mean() for i in range(7)])
+    error = sqrt(6 / 7 * ((without - d.mean()) ** 2).sum())
+    found = group_t_test(d, group)
+    assert found is not None
+    assert found.statistic == pytest.approx(d.mean() / error)
+    assert found.degrees_of_freedom == pytest.approx(30**2 / (sizes**2).sum() - 1)
+
+
+@pytest.mark.parametrize("group", [np.zeros(9, dtype=int), np.array([0] * 8 + [1])])
+def test_one_group_or_nearly_gives_no_t_test(group: np.ndarray) -> None:
+    assert group_t_test(np.arange(9), group) is None
+    assert group_t_test(np.full(9, 0.2), np.arange(9)) is None  # nor does what never varies
 
 
 @pytest.mark.parametrize("seed", range(3))

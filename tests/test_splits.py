@@ -116,6 +116,23 @@ def test_few_groups_make_fewer_folds_and_a_note() -> None:
     assert note.startswith("3 folds instead of 10: there are 3 groups")
 
 
+def test_there_are_no_more_folds_than_a_typical_genre_has_groups() -> None:
+    labels = texts([genre for genre in "abcd" for _ in range(12)])
+    groups = texts([f"{genre}{i // 4}" for genre in "abcd" for i in range(12)])
+    splits = cross_validation(labels, groups, 10, seed=0)
+    [note] = splits.notes
+    assert note == "3 folds instead of 10: half of the genres have 3 groups or fewer"
+    for train, test in splits.folds:
+        assert set(Counter(labels[test]).values()) == {4}  # one group of each genre
+        assert set(Counter(labels[train]).values()) == {8}
+    assert splits.train_share(labels) == pytest.approx(2 / 3)
+    # A genre of one group cannot be tested, and costs the others no folds.
+    alone = np.where(labels == "d", "d", groups)
+    assert len(cross_validation(labels, alone, 10, seed=0).folds) == 3
+    tracks = cross_validation(labels, texts([""] * 47 + ["x"]), 10, seed=0)
+    assert (len(tracks.folds), tracks.notes) == (10, [])
+
+
 def test_a_genre_with_one_track_does_not_stop_the_others() -> None:
     labels = labels_of(a=30, b=30, lonely=1)
     splits = cross_validation(labels, None, 5, seed=0)

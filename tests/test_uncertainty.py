@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from sklearn.calibration import calibration_curve
 from test_table import texts
 
 from genreclf.uncertainty import (
+    calibration_error_by_chance,
+    cluster_variance,
     expected_calibration_error,
     nearest_to_precision,
     permutation_p_value,
@@ -42,6 +44,41 @@ def test_what_says_how_often_it_is_right_has_no_calibration_error() -> None:
     expected = np.mean(too_sure) - np.mean(correct)
     error = expected_calibration_error(reliability(too_sure, correct))
     assert error == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize(("n", "points"), [(42, 14), (200, 6.7), (948, 3.2)])
+def test_few_answers_are_off_by_chance(n: int, points: float) -> None:
+    """Off by so many points is what answers are that are right exactly as often as they say."""
+    confidence = np.random.default_rng(0).uniform(0.2, 1, n)
+    mean, low, high = calibration_error_by_chance(confidence)
+    errors = []
+    for seed in range(300):
+        correct = np.random.default_rng(seed).uniform(size=n) < confidence
+        errors.append(expected_calibration_error(reliability(confidence, correct)))
+    assert mean == pytest.approx(np.mean(errors), rel=0.05)
+    assert (low, high) == pytest.approx(np.percentile(errors, (2.5, 97.5)), rel=0.1)
+    assert mean == pytest.approx(points / 100, rel=0.25)
+
+
+def test_one_bin_is_off_as_the_binomial_distribution_says() -> None:
+    mean, low, high = calibration_error_by_chance(np.full(100, 0.65))
+    count = np.arange(101)
+    expected = binom.expect(lambda k: abs(k / 100 - 0.65), (100, 0.65))
+    assert mean == pytest.approx(expected, rel=0.05)
+    assert binom.pmf(count[np.abs(count / 100 - 0.65) <= high + 1e-9], 100, 0.65).sum() > 0.95
+    assert 0 <= low < 0.01
+    assert calibration_error_by_chance(np.ones(5)) == (0, 0, 0)
+    copied = calibration_error_by_chance(np.full(400, 0.65), 100)  # four copies of each
+    assert copied[0] == pytest.approx(mean, rel=0.1)
+
+
+def test_the_variance_of_groups_of_one_is_that_of_a_mean() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    expected = values.var(ddof=1) / 40
+    assert cluster_variance(values, np.arange(40)) == pytest.approx(expected)
+    assert cluster_variance(np.repeat(values, 3), np.repeat(np.arange(40), 3)) == pytest.approx(
+        expected
+    )
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
