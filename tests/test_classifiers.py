@@ -1,6 +1,8 @@
 import copy
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sklearn.svm import SVC
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
+from genreclf import calibration
 from genreclf.classifiers import (
     EvenLda,
     SoftVote,
@@ -151,6 +154,38 @@ def test_a_temperature_keeps_the_order_of_the_classes(base: Any, n_genres: int) 
         other = fitted.predict_proba(table.values)
         np.testing.assert_array_equal(other.argmax(axis=1), probabilities.argmax(axis=1))
         np.testing.assert_allclose(other.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_genres", [2, 3, 12])
+def test_the_score_of_a_class_is_its_margin_against_its_strongest_rival(
+    monkeypatch: pytest.MonkeyPatch, n_genres: int
+) -> None:
+    table = blobs(6, n_genres, spread=0.7)
+    machine = SVC(decision_function_shape="ovo")
+    fitted = TemperatureScaled(machine, n_folds=0).fit(table.values, table.labels)
+    assert fitted.temperature_ == 1
+    margins = fitted.estimator_.decision_function(table.values).reshape(len(table), -1)
+    if n_genres == 2:
+        margins = -margins
+    expected = np.full((len(table), n_genres), np.inf)
+    for pair, (first, second) in enumerate(combinations(range(n_genres), 2)):
+        expected[:, first] = np.minimum(expected[:, first], margins[:, pair])
+        expected[:, second] = np.minimum(expected[:, second], -margins[:, pair])
+    np.testing.assert_allclose(fitted.predict_proba(table.values), softmax(expected, axis=1))
+    monkeypatch.setattr(calibration, "MOST_MARGINS", 200)  # a few samples at a time
+    np.testing.assert_allclose(fitted.predict_proba(table.values), softmax(expected, axis=1))
+
+
+def test_margins_of_many_classes_are_not_in_memory_at_once() -> None:
+    labels = np.arange(600) % 300
+    values = np.random.default_rng(0).standard_normal((600, 3))
+    machine = SVC(decision_function_shape="ovo")
+    fitted = TemperatureScaled(machine, n_folds=0).fit(values, labels)
+    tracemalloc.start()
+    fitted.predict_proba(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * 600 * (300 * 299 // 2) * 8
 
 
 @pytest.mark.parametrize("base", [LogisticRegression(), SVC(), KNeighborsClassifier(9)])
