@@ -3,6 +3,7 @@
 Apart from the classifiers, because a saved model needs no more than this to predict.
 """
 
+import math
 from typing import Any, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.errors import TableError
 
-__all__ = ["TemperatureScaled", "best_temperature"]
+__all__ = ["TemperatureScaled", "best_temperature", "count_calibration_folds"]
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -184,6 +185,11 @@ def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
             np.minimum(part[:, first], own.min(axis=1), out=part[:, first])
             np.minimum(part[:, first + 1 :], -own, out=part[:, first + 1 :])
     return weakest
+
+
+def count_calibration_folds(n_samples: int, n_folds: int) -> int:
+    """Return how many of the folds ``TemperatureScaled`` runs."""
+    return min(n_folds, math.ceil(n_folds * ENOUGH_SCORES / max(1, n_samples)))
 
 
 def best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:

@@ -104,7 +104,9 @@ def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
 def test_hyperparameters_reach_the_estimator(name: str) -> None:
     config = configured(name)
     table = blobs(30)
-    estimator = make_pipeline(config, table, calibrated=False)["classify"]
+    plain = make_pipeline(config, table, calibrated=False)["classify"]
+    assert plain.n_folds == 0
+    estimator = plain.estimator
     expected = {key: getattr(config.classifier, key) for key in config.classifier.__struct_fields__}
     if name == "svm":
         expected["gamma"] = 0.5 / len(table.names)  # half of what "scale" is after standardising
@@ -237,9 +239,14 @@ def test_a_large_table_is_calibrated_on_as_many_folds_as_it_takes(
 def test_training_is_foretold_to_grow_with_table_and_search(name: str) -> None:
     small, config = blobs(20, 3), configured(name)
     large = small.take(np.tile(np.arange(60), 2000))
+    once = training_seconds(large, config, calibrated=False)
+    assert once > 30 * training_seconds(small, config, calibrated=False)
     expected = training_seconds(large, config)
-    assert expected > 30 * training_seconds(small, config)
+    assert 1.5 * once < expected < 2 * once  # so many tracks are calibrated on one fold
     assert training_seconds(large, config, search=True) > 5 * expected
+    labels = texts([f"genre {row % 500:03}" for row in range(len(large))])
+    if name != "knn":
+        assert training_seconds(replace(large, labels=labels), config) > 5 * expected
     if name not in ("lda", "logistic"):  # which are the advice for large tables
         assert expected > 2 * training_seconds(large, configured("lda"))
         assert expected > 2 * training_seconds(large, configured("logistic"))
