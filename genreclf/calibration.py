@@ -87,12 +87,16 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         base = self.estimator if self.estimator is not None else GaussianNB()
         self.estimator_ = clone(base).fit(values, labels)
+        self.temperature_ = 1.0
+        if not self.n_folds:
+            return self
         scores, rows = self._out_of_fold(base, values, codes, groups)
         if not len(rows) and groups is not None:  # every class lives in one group
             groups = None
             scores, rows = self._out_of_fold(base, values, codes, None)
         n_units = len(rows) if groups is None else len(set(_own_groups(groups)[rows]))
-        self.temperature_ = best_temperature(scores, codes[rows], n_units) if len(rows) else 1.0
+        if len(rows):
+            self.temperature_ = best_temperature(scores, codes[rows], n_units)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:

@@ -4,14 +4,14 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from genreclf.calibration import best_temperature
 from genreclf.classifiers import fit_pipeline, tune
@@ -21,7 +21,6 @@ from genreclf.duplicates import Copies, find_copies
 from genreclf.errors import GenreclfError, TableError, escaped, shortened
 from genreclf.leaks import leak_notes
 from genreclf.splits import (
-    Fold,
     Splits,
     cross_validation,
     own_groups,
@@ -617,10 +616,14 @@ def predict_held_out(
         if work.on_model is not None:
             work.on_model(pipeline, training.test)
         work.on_fold()
-    if work.calibrated and not within:
-        parts = _calibrated(table, folds, parts)
+    codes = np.searchsorted(np.array(table.genres, dtype=object), table.labels)
+    known = [np.isin(codes[test], codes[train]) for train, test in folds]
     rows = np.concatenate([test for _, test in folds])
-    known = [np.isin(table.labels[test], table.labels[train]) for train, test in folds]
+    if work.calibrated and not within:
+        tested = [test[scored] for (_, test), scored in zip(folds, known, strict=True)]
+        theirs = [part[scored] for part, scored in zip(parts, known, strict=True)]
+        temperatures = _temperatures(theirs, tested, codes, own_groups(table.groups))
+        parts = [part / t for part, t in zip(parts, temperatures, strict=True)]
     probabilities = softmax(np.concatenate(parts), axis=1)
     return _held_out(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
 
@@ -660,7 +663,7 @@ def _train(training: _Training) -> tuple[Doubles, Any]:
     """Return the logarithms of the test tracks' probabilities, (n, n_genres), and the pipeline."""
     train, test, config = training.train, training.test, training.config
     # Sums that are split among threads round otherwise: so one result, whatever the cores.
-    with threadpool_limits(1, "blas"):
+    with _thread_pools().limit(limits=1, user_api="blas"):
         config = tune(train, config) if training.search else config
         pipeline = fit_pipeline(train, config, calibrated=training.calibrated)
         scores = pipeline.predict_log_proba(inputs(test.values, test.frames, config))
@@ -668,22 +671,34 @@ def _train(training: _Training) -> tuple[Doubles, Any]:
     return scores, pipeline if training.kept else None
 
 
-def _calibrated(table: FeatureTable, folds: list[Fold], parts: list[Doubles]) -> list[Doubles]:
-    """Divide each fold's scores by the temperature that suits the other folds' ones."""
-    genres = np.array(table.genres, dtype=object)
-    groups = own_groups(table.groups)
-    known = [np.isin(table.labels[test], table.labels[train]) for train, test in folds]
-    tempered = []
-    for fold, scores in enumerate(parts):
-        others = [other for other in range(len(parts)) if other != fold and known[other].any()]
-        if not others:
-            tempered.append(scores)
-            continue
-        rows = np.concatenate([folds[other][1][known[other]] for other in others])
-        codes = np.searchsorted(genres, table.labels[rows])
-        theirs = np.concatenate([parts[other][known[other]] for other in others])
-        tempered.append(scores / best_temperature(theirs, codes, len(set(groups[rows]))))
-    return tempered
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Look for the libraries that have threads; which takes as long as a small training."""
+    return ThreadpoolController()
+
+
+def _temperatures(
+    scores: list[Doubles], tested: list[NDArray[np.intp]], codes: NDArray[np.intp], groups: Texts
+) -> list[float]:
+    """Return for each fold the temperature that suits the scores of the other folds.
+
+    Parameters
+    ----------
+    scores : list of (n_tested, n_genres) array
+        Held-out ones of each fold's test tracks whose genre was trained on.
+    tested : list of (n_tested,) array
+        Their rows in the table.
+    codes, groups : (n_tracks,) array
+        Columns of the tracks' genres, and groups, of which none is empty.
+    """
+    temperatures = []
+    for fold in range(len(tested)):
+        others = [other for other in range(len(tested)) if other != fold]
+        rows = np.concatenate([tested[other] for other in others])
+        theirs = np.concatenate([scores[other] for other in others])
+        n_units = len(set(groups[rows]))
+        temperatures.append(best_temperature(theirs, codes[rows], n_units) if n_units else 1.0)
+    return temperatures
 
 
 def _by_genre(
