@@ -579,8 +579,9 @@ def predict_held_out(
 
     A fold's probabilities are calibrated by the temperature that suits the held-out scores of the
     other folds, which takes no further training. Where there are no others, or where each fold
-    tunes hyperparameters of its own, cross-validation within the training part tells it. So no
-    label of a test track takes part in calibrating its own fold.
+    tunes hyperparameters of its own, cross-validation within the training part tells it. The
+    labels of a fold are not among those that its temperature is fitted to. (The classifiers of the
+    other folds were trained on them, of which one number carries next to nothing over.)
 
     Returns
     -------
