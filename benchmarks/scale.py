@@ -4,6 +4,8 @@ python benchmarks/scale.py tracks SONG [--counts 100,2000] [--jobs 2]
 python benchmarks/scale.py length [--minutes 4,60,180] [--formats mp3,flac,ogg,wav]
 python benchmarks/scale.py tables [--rows 50000]
 python benchmarks/scale.py training [--rows 10000,100000] [--columns 300]
+python benchmarks/scale.py evaluate [--rows 1000] [--columns 300] [--groups]
+python benchmarks/scale.py genres [--genres 10,100,500] [--rows 3000] [--columns 100]
 python benchmarks/scale.py parts [--rows 100000,300000] [--columns 280] [--rows-per-file 20000]
 python benchmarks/scale.py bytes SONG...
 python benchmarks/scale.py cluster ADDRESS [--items 2000]
@@ -16,8 +18,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from genreclf import FeatureTable
 
 
 @click.group()
@@ -201,6 +207,99 @@ def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
     yield "Model.fit(table, config)"
     yield "print(time.perf_counter() - start, time.process_time() - busy)"
     yield "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+
+
+@main.command()
+@click.option("--rows", default=1000, show_default=True)
+@click.option("--columns", default=300, show_default=True)
+@click.option("--classifiers", default="lda,logistic,svm,random-forest,gradient-boosting,knn,mlp")
+@click.option("--groups", is_flag=True, help="Of artists: evaluate cross-validates twice.")
+def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
+    """Hold evaluate against scikit-learn's cross_val_predict of its pipeline and folds.
+
+    Processor time on one core. scikit-learn predicts without calibration, copies, intervals and
+    the like.
+    """
+    from sklearn.model_selection import cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    from genreclf.classifiers import make_pipeline
+    from genreclf.config import load_config
+    from genreclf.evaluation import choose_splits, cross_validate
+
+    table = _clouds(rows, columns, 10, groups=groups)
+    alone = _clouds(rows, columns, 10, groups=False)
+    for name in classifiers.split(","):
+        config = load_config(overrides=[f"classifier.name={name}"])
+        pipeline = make_pipeline(config, table, calibrated=False)
+        clock = time.process_time
+        with threadpool_limits(1):
+            start = clock()
+            cross_validate(table, config)
+            ours = clock() - start
+            all_folds = [
+                choose_splits(t, config).folds for t in ([table, alone] if groups else [table])
+            ]
+            start = clock()
+            for folds in all_folds:
+                cross_val_predict(pipeline, table.values, table.labels, cv=folds)
+            theirs = clock() - start
+        click.echo(
+            f"{rows} x {columns}, {name:18s} evaluate {ours:7.2f} s, cross_val_predict "
+            f"{theirs:7.2f} s: {ours / theirs:.2f} times"
+        )
+
+
+@main.command()
+@click.option("--genres", default="10,100,500", show_default=True, callback=numbers)
+@click.option("--rows", default=3000, show_default=True)
+@click.option("--columns", default=100, show_default=True)
+@click.option("--classifiers", default="lda,logistic,svm,knn")
+def genres(genres: list[int], rows: int, columns: int, classifiers: str) -> None:
+    """Train on more and more genres, predict 2,000 tracks; processor time on one core."""
+    import resource
+
+    from threadpoolctl import threadpool_limits
+
+    from genreclf.classifiers import fit_pipeline, training_seconds
+    from genreclf.config import load_config
+
+    for name in classifiers.split(","):
+        config, clock = load_config(overrides=[f"classifier.name={name}"]), time.process_time
+        for n in genres:
+            table = _clouds(rows, columns, n, groups=False)
+            with threadpool_limits(1):
+                start = clock()
+                pipeline = fit_pipeline(table, config)
+                fitted = clock()
+                pipeline.predict_proba(table.values[:2000])
+                predicted = clock()
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            click.echo(
+                f"{name:10s} {n:4d} genres: foretold {training_seconds(table, config):5.1f} s, "
+                f"trained in {fitted - start:5.1f} s, predicted in {predicted - fitted:5.1f} s, "
+                f"peak so far {peak:.0f} MiB"
+            )
+
+
+def _clouds(n_rows: int, n_columns: int, n_genres: int, *, groups: bool) -> "FeatureTable":
+    """Make a table of overlapping clouds, a genre each, with ten tracks an artist if asked for."""
+    import numpy as np
+
+    from genreclf import FeatureTable
+
+    random = np.random.default_rng(0)
+    centres = 0.4 * random.standard_normal((n_genres, n_columns))
+    labels = np.arange(n_rows) % n_genres
+    values = centres[labels] + random.standard_normal((n_rows, n_columns))
+    artists = [f"artist {i % n_genres}-{i // (10 * n_genres)}" for i in range(n_rows)]
+    return FeatureTable(
+        np.array([f"{i:06}.mp3" for i in range(n_rows)], dtype=object),
+        np.array([f"genre{label}" for label in labels], dtype=object),
+        np.array(artists if groups else [""] * n_rows, dtype=object),
+        [f"f{i}" for i in range(n_columns)],
+        values.astype(np.float32),
+    )
 
 
 @main.command()

@@ -3,21 +3,22 @@
 Apart from the classifiers, because a saved model needs no more than this to predict.
 """
 
-from itertools import combinations
+import math
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.naive_bayes import GaussianNB
+from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.errors import TableError
 
-__all__ = ["TemperatureScaled"]
+__all__ = ["TemperatureScaled", "best_temperature", "count_calibration_folds"]
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -30,6 +31,9 @@ SMOOTHING = 0.02
 # moves a confidence by a point at most, and spare a large table most of the folds, each of which
 # takes nearly as long as the training itself.
 ENOUGH_SCORES = 2000
+
+# One-against-one margins in memory at a time, 8 bytes each: 500 classes have 124,750 a sample.
+MOST_MARGINS = 4_000_000
 
 
 class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -50,7 +54,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Scores are its decision function or the logarithm of its probabilities.
     n_folds : int
         Of the cross-validation that the temperature is learned from; of these, as many as it
-        takes to score ``ENOUGH_SCORES`` samples.
+        takes to score ``ENOUGH_SCORES`` samples. 0 learns none: the temperature is 1.
     random_state : int
         Shuffles the folds.
 
@@ -83,12 +87,16 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         base = self.estimator if self.estimator is not None else GaussianNB()
         self.estimator_ = clone(base).fit(values, labels)
+        self.temperature_ = 1.0
+        if not self.n_folds:
+            return self
         scores, rows = self._out_of_fold(base, values, codes, groups)
         if not len(rows) and groups is not None:  # every class lives in one group
             groups = None
             scores, rows = self._out_of_fold(base, values, codes, None)
         n_units = len(rows) if groups is None else len(set(_own_groups(groups)[rows]))
-        self.temperature_ = _best_temperature(scores, codes[rows], n_units) if len(rows) else 1.0
+        if len(rows):
+            self.temperature_ = best_temperature(scores, codes[rows], n_units)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -98,9 +106,17 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def predict_proba(self, X: ArrayLike) -> Doubles:
         """Return calibrated probabilities, (n_samples, n_classes)."""
+        return np.exp(self.predict_log_proba(X))
+
+    def predict_log_proba(self, X: ArrayLike) -> Doubles:
+        """Return the logarithms of the probabilities, (n_samples, n_classes).
+
+        They are the scores of another temperature too, as none underflows: dividing them by T
+        and normalising again multiplies the temperature by T.
+        """
         check_is_fitted(self)
         values = validate_data(self, X, reset=False)
-        return _softmax(_scores(self.estimator_, values) / self.temperature_)
+        return log_softmax(_scores(self.estimator_, values) / self.temperature_, axis=1)
 
     def _out_of_fold(
         self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
@@ -139,15 +155,15 @@ def _own_groups(groups: Texts) -> Texts:
 def _scores(estimator: Any, values: Doubles) -> Doubles:
     """Return one score a class, whose softmax is a first guess at the probabilities."""
     if getattr(estimator, "decision_function_shape", None) == "ovo":
-        return _weakest_margins(estimator.decision_function(values), len(estimator.classes_))
+        return _weakest_margins(estimator, values)
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(values), dtype=np.float64)
         return scores if scores.ndim == 2 else np.column_stack((-scores / 2, scores / 2))
     return np.log(np.asarray(estimator.predict_proba(values), dtype=np.float64) + SMOOTHING)
 
 
-def _weakest_margins(margins: Doubles, n_classes: int) -> Doubles:
-    """Score each class by its margin against its strongest rival.
+def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
+    """Score each class by its margin against its strongest rival, (n, n_classes).
 
     The class that wins all its pairs, which is the one that the votes of one-against-one
     machines elect, has the only positive score. Votes alone say next to nothing about
@@ -155,24 +171,32 @@ def _weakest_margins(margins: Doubles, n_classes: int) -> Doubles:
 
     Parameters
     ----------
-    margins : (n, n_classes * (n_classes - 1) / 2) or, for two classes, (n,) array
-        Decision function of each pair, positive for the first of the two; for two classes
-        positive for the second.
+    machine : SVC
+        Its decision function gives the margin of each pair of classes, positive for the first of
+        the two; for two classes positive for the second.
+    values : (n, n_features) array
     """
+    n_classes = len(machine.classes_)
     if n_classes == 2:
+        margins = machine.decision_function(values)
         return np.column_stack((-margins, margins))
-    weakest = np.full((len(margins), n_classes), np.inf)
-    for pair, (first, second) in enumerate(combinations(range(n_classes), 2)):
-        weakest[:, first] = np.minimum(weakest[:, first], margins[:, pair])
-        weakest[:, second] = np.minimum(weakest[:, second], -margins[:, pair])
+    n_pairs = n_classes * (n_classes - 1) // 2
+    weakest = np.full((len(values), n_classes), np.inf)
+    for rows in gen_batches(len(values), max(1, MOST_MARGINS // n_pairs)):
+        margins, part, start = machine.decision_function(values[rows]), weakest[rows], 0
+        for first in range(n_classes - 1):  # its pairs with all later classes stand side by side
+            own = margins[:, start : (start := start + n_classes - 1 - first)]
+            np.minimum(part[:, first], own.min(axis=1), out=part[:, first])
+            np.minimum(part[:, first + 1 :], -own, out=part[:, first + 1 :])
     return weakest
 
 
-def _softmax(scores: Doubles) -> Doubles:
-    return np.exp(scores - logsumexp(scores, axis=1, keepdims=True))
+def count_calibration_folds(n_samples: int, n_folds: int) -> int:
+    """Return how many of the folds ``TemperatureScaled`` runs."""
+    return min(n_folds, math.ceil(n_folds * ENOUGH_SCORES / max(1, n_samples)))
 
 
-def _best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:
+def best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:
     """Return the temperature that makes the classes most likely, smoothed by one wrong answer.
 
     Parameters

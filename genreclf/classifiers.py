@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -29,7 +29,7 @@ from sklearn.svm import SVC
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from genreclf.calibration import TemperatureScaled
+from genreclf.calibration import TemperatureScaled, count_calibration_folds
 from genreclf.codebook import inputs, make_codebooks
 from genreclf.config import (
     Config,
@@ -57,26 +57,50 @@ INNER_FOLDS = 5
 # points (benchmarks/accuracy.md).
 _BEHIND_PCA = (Svm, Knn, Mlp)
 
-# What ``fit_pipeline`` takes, with default hyperparameters, for 10,000 tracks of 300 columns and
-# ten genres: seconds of one core, and the power of the number of tracks that they grow with. From
-# ``benchmarks/scale.py training``.
-_TRAINING: Mapping[str, tuple[float, float]] = {
-    "lda": (1.1, 1),
-    "logistic": (1, 1),
-    "knn": (1.1, 1.5),
-    "svm": (11, 1.8),
-    "mlp": (9, 0.6),  # the more tracks, the fewer passes over them
-    "random-forest": (93, 1.1),
-    "gradient-boosting": (80, 0.5),
-    "ensemble": (130, 1.1),
+
+class _Cost(NamedTuple):
+    """What one uncalibrated fit takes.
+
+    Attributes
+    ----------
+    seconds : float
+        Of one core, for 10,000 tracks of 300 columns and ten genres.
+    power : float
+        Of the number of tracks, that it grows with.
+    by_genre : float
+        How much longer it takes for each genre more, as a share.
+    """
+
+    seconds: float
+    power: float
+    by_genre: float
+
+
+# With default hyperparameters, from ``benchmarks/scale.py training`` and ``genres``.
+_TRAINING: Mapping[str, _Cost] = {
+    "lda": _Cost(0.6, 1, 0.02),
+    "logistic": _Cost(0.6, 1, 0.013),
+    "knn": _Cost(0.6, 1.5, 0),
+    "svm": _Cost(6.6, 1.8, 0.02),
+    "mlp": _Cost(5, 0.6, 0.02),  # the more tracks, the fewer passes over them
+    "random-forest": _Cost(52, 1.1, 0.03),
+    "gradient-boosting": _Cost(42, 0.5, 0.1),  # a tree for each genre
+    "ensemble": _Cost(72, 1.1, 0.02),
 }
 
 
-def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
-    """Fit the configured classifier, calibrated, to a labelled table.
+def fit_pipeline(table: FeatureTable, config: Config, *, calibrated: bool = True) -> Pipeline:
+    """Fit the configured classifier to a labelled table.
 
     Groups, where there are any, hold together in the folds that calibrate it too. With a settled
     codebook the pipeline takes what ``inputs`` makes of a table, else its values.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    config : Config
+    calibrated : bool
+        Learn a temperature, which takes more fits and never changes which genre comes first.
 
     Raises
     ------
@@ -94,7 +118,7 @@ def fit_pipeline(table: FeatureTable, config: Config) -> Pipeline:
             f"pca = {config.pca}: {len(table)} tracks with {n_columns} columns have "
             f"{most} components at most"
         )
-    pipeline = make_pipeline(config, table)
+    pipeline = make_pipeline(config, table, calibrated=calibrated)
     groups = table.groups if table.has_groups else None
     with _learning(table, config):
         columns = inputs(table.values, table.frames, config)
@@ -109,11 +133,13 @@ def _n_columns(table: FeatureTable, config: Config) -> int:
     return len(table.names) + n_words * len(kept)
 
 
-def training_seconds(table: FeatureTable, config: Config, *, search: bool = False) -> float:
+def training_seconds(
+    table: FeatureTable, config: Config, *, search: bool = False, calibrated: bool = True
+) -> float:
     """Foretell roughly how long one training takes, in seconds of one core.
 
     A rule of thumb from one measurement, for a person who may want to choose another classifier:
-    proportional to the columns, and to a power of the tracks.
+    proportional to the columns, and to a power of the tracks; a share of it to the genres.
 
     Parameters
     ----------
@@ -121,14 +147,20 @@ def training_seconds(table: FeatureTable, config: Config, *, search: bool = Fals
     config : Config
     search : bool
         Tune first.
+    calibrated : bool
+        Learn a temperature too.
     """
-    seconds, power = _TRAINING[config.classifier.name]
-    once = seconds * (len(table) / 10_000) ** power * len(table.names) / 300
-    if not search:
-        return once
-    n_candidates = math.prod(map(len, _search_space(config, len(table.names)).values()))
-    # Calibration takes about as long as the fit itself.
-    return once * (1 + n_candidates * INNER_FOLDS / 2)
+    cost = _TRAINING[config.classifier.name]
+    n = len(table)
+    once = cost.seconds * (n / 10_000) ** cost.power * len(table.names) / 300
+    once *= 1 + cost.by_genre * max(0, len(table.genres) - 10)
+    total = once
+    if calibrated:
+        total += once * count_calibration_folds(n, INNER_FOLDS) * (1 - 1 / INNER_FOLDS)
+    if search:
+        n_candidates = math.prod(map(len, _search_space(config, len(table.names)).values()))
+        total += once * n_candidates * INNER_FOLDS * (1 - 1 / INNER_FOLDS)
+    return total
 
 
 @contextmanager
@@ -155,12 +187,11 @@ def make_pipeline(config: Config, table: FeatureTable, *, calibrated: bool = Tru
     table : FeatureTable
         What it is to learn from: names and number of its columns, and how many tracks.
     calibrated : bool
-        Wrap the classifier in ``TemperatureScaled``.
+        Learn the temperature of ``TemperatureScaled``, which wraps the classifier.
     """
     n_columns = _n_columns(table, config)
     classifier = _make_classifier(config, len(table))
-    if calibrated:
-        classifier = TemperatureScaled(classifier, n_folds=INNER_FOLDS, random_state=config.seed)
+    n_folds = INNER_FOLDS if calibrated else 0
     codebooks = make_codebooks(table, config)
     return Pipeline(
         [
@@ -168,7 +199,7 @@ def make_pipeline(config: Config, table: FeatureTable, *, calibrated: bool = Tru
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("standardise", _make_scaler(config, table.names, n_columns)),
             ("pca", _make_pca(config)),
-            ("classify", classifier),
+            ("classify", TemperatureScaled(classifier, n_folds, config.seed)),
         ]
     )
 
@@ -349,7 +380,7 @@ def tune(table: FeatureTable, config: Config) -> Config:
         space = {"n_neighbors": [k for k in space["n_neighbors"] if k <= smallest]}
     search = GridSearchCV(
         make_pipeline(config, table, calibrated=False),
-        {f"classify__{name}": values for name, values in space.items()},
+        {f"classify__estimator__{name}": values for name, values in space.items()},
         cv=folds,
         scoring="accuracy",
         refit=False,
@@ -357,7 +388,7 @@ def tune(table: FeatureTable, config: Config) -> Config:
     )
     with _learning(table, config):
         search.fit(inputs(table.values, table.frames, config), table.labels)
-    best = {name.removeprefix("classify__"): value for name, value in search.best_params_.items()}
+    best = {name.split("__")[-1]: value for name, value in search.best_params_.items()}
     classifier = msgspec.structs.replace(config.classifier, **best)
     return msgspec.structs.replace(config, classifier=classifier)
 

@@ -19,6 +19,7 @@ from genreclf.evaluation import (
     NO_GROUPS,
     HeldOut,
     Interval,
+    Work,
     choose_splits,
     few_groups_notes,
     predict_held_out,
@@ -39,6 +40,7 @@ from genreclf.splits import SHUFFLES_TRIED, Splits, own_groups
 from genreclf.table import FeatureTable, Texts
 from genreclf.uncertainty import learning_factor
 from genreclf.versions import versions
+from genreclf.workers import Workers
 
 __all__ = [
     "Comparison",
@@ -329,6 +331,7 @@ def compare(
     repeats: int = 5,
     reference: int | None = 0,
     search: bool = False,
+    workers: Workers | None = None,
     on_fold: Callable[[], object] = lambda: None,
 ) -> Comparison:
     """Measure variants on the same folds, and test their differences.
@@ -342,7 +345,7 @@ def compare(
     ----------
     variants : sequence of Variant
         Two or more, of tables as ``match_tracks`` returns them. Folds, and the seed for them, are
-        the first one's.
+        the first one's. The order of tracks does not matter.
     repeats : int
         How often cross-validation is done, each time with other folds and another seed.
         Published folds are run once.
@@ -350,6 +353,8 @@ def compare(
         Number of the variant that the others are held against; None holds each against each.
     search : bool
         Tune hyperparameters, anew within each training part.
+    workers : Workers, optional
+        Run so many folds at a time; the result is the same.
     on_fold : callable
         Called after every fold of every variant.
 
@@ -358,13 +363,15 @@ def compare(
     TableError
         If there are too few tracks, groups or genres to hold any out.
     """
+    variants = _in_canonical_order(variants)
     table, config = variants[0].table, variants[0].config
     copies = _copies([variant.table for variant in variants])
     groups = copies.joined(table.groups)
     if table.folds is not None or table.split is not None:
         repeats = 1
     rounds = [choose_splits(table, _reseeded(config, i), copies) for i in range(repeats)]
-    held_out = [_predict(variant, groups, rounds, search, on_fold) for variant in variants]
+    work = Work(search, calibrated=False, workers=workers, on_fold=on_fold)
+    held_out = [_predict(variant, groups, rounds, work) for variant in variants]
     splits = _facts(rounds, table.labels, config)
     rows = np.unique(np.concatenate([part.rows for part in held_out[0]]))
     design = Design.of(splits, table.labels[rows], groups[rows], config.seed)
@@ -397,6 +404,14 @@ def compare(
     )
 
 
+def _in_canonical_order(variants: Sequence[Variant]) -> list[Variant]:
+    """Sort the tracks of all tables; variants of one table share the sorted one."""
+    order = variants[0].table.canonical_order()
+    tables = {id(variant.table): variant.table for variant in variants}
+    tables = {key: table.take(order) for key, table in tables.items()}
+    return [replace(variant, table=tables[id(variant.table)]) for variant in variants]
+
+
 def _copies(tables: Sequence[FeatureTable]) -> Copies:
     """Return what are copies of one recording by the features of any table."""
     distinct = {id(table.values): table for table in tables}.values()
@@ -412,14 +427,13 @@ def _reseeded(config: Config, repeat: int) -> Config:
 
 
 def _predict(
-    variant: Variant, groups: Texts, rounds: Sequence[Splits], search: bool,
-    on_fold: Callable[[], object],
-) -> list[HeldOut]:  # fmt: skip
+    variant: Variant, groups: Texts, rounds: Sequence[Splits], work: Work
+) -> list[HeldOut]:
     table = replace(variant.table, groups=groups)
     with _named(variant):
         config = settle(variant.config, table)
         return [
-            predict_held_out(table, _reseeded(config, i), splits, search, lambda *_: on_fold())
+            predict_held_out(table, _reseeded(config, i), splits, work)
             for i, splits in enumerate(rounds)
         ]
 

@@ -2,20 +2,23 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from threadpoolctl import ThreadpoolController
 
+from genreclf.calibration import best_temperature
 from genreclf.classifiers import fit_pipeline, tune
 from genreclf.codebook import inputs, settle
 from genreclf.config import Config
 from genreclf.duplicates import Copies, find_copies
-from genreclf.errors import TableError, escaped, shortened
+from genreclf.errors import GenreclfError, TableError, escaped, shortened
 from genreclf.leaks import leak_notes
 from genreclf.splits import (
     Splits,
@@ -42,6 +45,7 @@ from genreclf.uncertainty import (
     wilson_interval,
 )
 from genreclf.versions import versions
+from genreclf.workers import WorkerError, Workers
 
 __all__ = [
     "NO_GROUPS",
@@ -49,6 +53,7 @@ __all__ = [
     "Evaluation",
     "HeldOut",
     "TestSet",
+    "Work",
     "accuracy_interval",
     "choose_splits",
     "count_trainings",
@@ -62,6 +67,7 @@ __all__ = [
 ]
 
 Interval = tuple[float, float]
+Doubles = NDArray[np.float64]
 
 NO_GROUPS = (
     "no groups: tracks of one artist may be in both training and test, so expect less on artists "
@@ -437,30 +443,59 @@ def count_trainings(table: FeatureTable, config: Config) -> int:
     return config.evaluation.folds * (2 if table.has_groups else 1)  # once without the groups
 
 
+@dataclass(frozen=True)
+class Work:
+    """How the folds of a cross-validation are run.
+
+    Attributes
+    ----------
+    search : bool
+        Tune hyperparameters, anew within each training part.
+    calibrated : bool
+        Calibrate the probabilities; which genre is predicted does not depend on it.
+    workers : Workers, optional
+        Run so many folds at a time; the result is the same.
+    on_fold : callable
+        Called after every fold.
+    on_model : callable, optional
+        Called with every fitted pipeline and the tracks that were held out from it.
+    """
+
+    search: bool = False
+    calibrated: bool = True
+    workers: Workers | None = None
+    on_fold: Callable[[], object] = lambda: None
+    on_model: Callable[[Any, FeatureTable], object] | None = None
+
+
 def cross_validate(
     table: FeatureTable,
     config: Config | None = None,
     *,
     search: bool = False,
+    workers: Workers | None = None,
     on_fold: Callable[[], object] = lambda: None,
-    on_model: Callable[[Any, FeatureTable], object] = lambda pipeline, part: None,
+    on_model: Callable[[Any, FeatureTable], object] | None = None,
 ) -> Evaluation:
     """Measure how well the configured classifier does on tracks that it has not seen.
 
     Parameters
     ----------
     table : FeatureTable
-        Rows without a label are left out.
+        Rows without a label are left out. The order of the others does not matter.
     config : Config, optional
         The default configuration if there is none.
     search : bool
         Tune hyperparameters, anew within each training part, so that what is reported was
         measured on tracks that took no part in tuning.
+    workers : Workers, optional
+        Run so many folds at a time; the result is the same.
     on_fold : callable
         Called after every fold.
-    on_model : callable
+    on_model : callable, optional
         Called with every fitted pipeline and the tracks that were held out from it, except with
-        those that only tell what ignoring groups would claim.
+        those that only tell what ignoring groups would claim. Its probabilities are not
+        calibrated.
 
     Returns
     -------
@@ -476,15 +511,13 @@ def cross_validate(
     """
     config = settle(config or Config(), table)
     table = table.labelled()
+    order = table.canonical_order()
+    table = table.take(order)
     copies = find_copies(table.values).with_paths(table.paths)
     splits = choose_splits(table, config, copies)
     together = replace(table, groups=copies.joined(table.groups))
-
-    def fitted(pipeline: Any, part: FeatureTable) -> None:
-        on_model(pipeline, part)
-        on_fold()
-
-    held_out = predict_held_out(together, config, splits, search, fitted)
+    work = Work(search=search, workers=workers, on_fold=on_fold, on_model=on_model)
+    held_out = predict_held_out(together, config, splits, work)
     train_share = splits.train_share(table.labels)
     warnings = leak_notes(table)
     if table.has_groups:
@@ -493,12 +526,14 @@ def cross_validate(
     warnings += unscored_notes(table, splits, held_out)
     ungrouped = None
     if splits.kind == "grouped":
-        ungrouped = _ungrouped_accuracy(table, config, held_out, search, on_fold)
+        work = replace(work, calibrated=False, on_model=None)
+        ungrouped = _ungrouped_accuracy(table, config, held_out, work)
     elif splits.kind == "stratified":
         warnings.insert(0, NO_GROUPS)
     weights = copies.weights(held_out.rows)
+    test_set = TestSet.of(table, splits)
     return Evaluation(
-        held_out,
+        replace(held_out, rows=order[held_out.rows]),
         table.genres,
         {"kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed,
          "search": search, "n_unscored": _n_tested(splits) - len(held_out.rows),
@@ -506,7 +541,7 @@ def cross_validate(
          "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
         config,
         accuracy_interval(held_out, table.has_groups, weights.sum(), train_share),
-        TestSet.of(table, splits),
+        replace(test_set, rows=order[test_set.rows]),
         weights,
         ungrouped,
         [*table.notes, *splits.notes, *warnings],
@@ -542,7 +577,10 @@ def evaluate_model(
     copies = find_copies(part.values, near=len(part) <= MOST_COMPARED).with_paths(part.paths)
     part = replace(part, groups=copies.joined(part.groups))
     genres = sorted({*genres, *table.genres})
-    held_out = _held_out(pipeline, genres, part, values[rows], rows)
+    probabilities = pipeline.predict_proba(values[rows])
+    probabilities = _by_genre(probabilities, pipeline.classes_, genres, 0.0)
+    known = np.isin(part.labels, pipeline.classes_)
+    held_out = _held_out(part, rows, genres, probabilities, known)
     warnings = [MODEL_KNOWS, *_unknown_genre_warnings(held_out, "the model")]
     if table.has_groups:
         warnings += few_groups_notes(held_out.labels, held_out.groups)
@@ -562,13 +600,15 @@ def evaluate_model(
 
 
 def predict_held_out(
-    table: FeatureTable,
-    config: Config,
-    splits: Splits,
-    search: bool,
-    fitted: Callable[[Any, FeatureTable], object],
+    table: FeatureTable, config: Config, splits: Splits, work: Work | None = None
 ) -> HeldOut:
     """Predict the test tracks of each fold after training on its other tracks.
+
+    A fold's probabilities are calibrated by the temperature that suits the held-out scores of the
+    other folds, which takes no further training. Where there are no others, or where each fold
+    tunes hyperparameters of its own, cross-validation within the training part tells it. The
+    labels of a fold are not among those that its temperature is fitted to. (The classifiers of the
+    other folds were trained on them, of which one number carries next to nothing over.)
 
     Returns
     -------
@@ -580,14 +620,9 @@ def predict_held_out(
     TableError
         If no genre can be tested.
     """
-    parts = []
-    for train_rows, rows in splits.tested(table.labels):
-        train, part = table.take(train_rows), table.take(rows)
-        pipeline = fit_pipeline(train, tune(train, config) if search else config)
-        columns = inputs(part.values, part.frames, config)
-        parts.append(_held_out(pipeline, table.genres, part, columns, rows))
-        fitted(pipeline, part)
-    if not parts:
+    work = work or Work()
+    folds = splits.tested(table.labels)
+    if not folds:
         raise TableError(
             "every genre lives in one group, so none can be tested on a group that is not in the "
             "training set; each genre needs at least two groups"
@@ -595,40 +630,133 @@ def predict_held_out(
             "the tracks of every genre are copies of one recording, so none can be tested on a "
             "recording that is not in the training set; each genre needs at least two recordings"
         )  # fmt: skip
-    return HeldOut(
-        *(np.concatenate([getattr(part, column.name) for part in parts])
-          for column in fields(HeldOut))
-    )  # fmt: skip
+    within = work.calibrated and (work.search or len(folds) == 1)
+    kept = work.on_model is not None
+    trainings = (
+        _Training(
+            table.take(train), table.take(test), table.genres, config, work.search, within, kept
+        )
+        for train, test in folds
+    )
+    parts = []
+    for training, (scores, pipeline) in _trained(trainings, work.workers):
+        parts.append(scores)
+        if work.on_model is not None:
+            work.on_model(pipeline, training.test)
+        work.on_fold()
+    codes = np.searchsorted(np.array(table.genres, dtype=object), table.labels)
+    known = [np.isin(codes[test], codes[train]) for train, test in folds]
+    rows = np.concatenate([test for _, test in folds])
+    if work.calibrated and not within:
+        tested = [test[scored] for (_, test), scored in zip(folds, known, strict=True)]
+        theirs = [part[scored] for part, scored in zip(parts, known, strict=True)]
+        temperatures = _temperatures(theirs, tested, codes, own_groups(table.groups))
+        parts = [part / t for part, t in zip(parts, temperatures, strict=True)]
+    probabilities = softmax(np.concatenate(parts), axis=1)
+    return _held_out(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """One fold, as a worker takes it: what to train on, what to score, and how.
+
+    ``genres`` are those of the whole table, ``calibrated`` learns a temperature within the
+    training part, ``kept`` gives the pipeline back.
+    """
+
+    train: FeatureTable
+    test: FeatureTable
+    genres: list[str]
+    config: Config
+    search: bool
+    calibrated: bool
+    kept: bool
+
+
+def _trained(
+    trainings: Iterable[_Training], workers: Workers | None
+) -> Iterator[tuple[_Training, tuple[Doubles, Any]]]:
+    if workers is None:
+        yield from ((training, _train(training)) for training in trainings)
+        return
+    for training, result in workers.map(_train, trainings):
+        if isinstance(result, WorkerError):
+            raise GenreclfError(
+                f"a fold was not trained: {result.reason}; --jobs 1 needs the least memory"
+            )
+        yield training, result
+
+
+def _train(training: _Training) -> tuple[Doubles, Any]:
+    """Return the logarithms of the test tracks' probabilities, (n, n_genres), and the pipeline."""
+    train, test, config = training.train, training.test, training.config
+    # Sums that are split among threads round otherwise: so one result, whatever the cores.
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        config = tune(train, config) if training.search else config
+        pipeline = fit_pipeline(train, config, calibrated=training.calibrated)
+        scores = pipeline.predict_log_proba(inputs(test.values, test.frames, config))
+    scores = _by_genre(scores, pipeline.classes_, training.genres, -np.inf)
+    return scores, pipeline if training.kept else None
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Look for the libraries that have threads; which takes as long as a small training."""
+    return ThreadpoolController()
+
+
+def _temperatures(
+    scores: list[Doubles], tested: list[NDArray[np.intp]], codes: NDArray[np.intp], groups: Texts
+) -> list[float]:
+    """Return for each fold the temperature that suits the scores of the other folds.
+
+    Parameters
+    ----------
+    scores : list of (n_tested, n_genres) array
+        Held-out ones of each fold's test tracks whose genre was trained on.
+    tested : list of (n_tested,) array
+        Their rows in the table.
+    codes, groups : (n_tracks,) array
+        Columns of the tracks' genres, and groups, of which none is empty.
+    """
+    temperatures = []
+    for fold in range(len(tested)):
+        others = [other for other in range(len(tested)) if other != fold]
+        rows = np.concatenate([tested[other] for other in others])
+        theirs = np.concatenate([scores[other] for other in others])
+        n_units = len(set(groups[rows]))
+        temperatures.append(best_temperature(theirs, codes[rows], n_units) if n_units else 1.0)
+    return temperatures
+
+
+def _by_genre(
+    columns: Doubles, classes: NDArray[Any], genres: list[str], missing: float
+) -> Doubles:
+    """Put the columns of a classifier's classes where they stand among all genres."""
+    spread = np.full((len(columns), len(genres)), missing)
+    spread[:, [genres.index(genre) for genre in classes]] = columns
+    return spread
 
 
 def _held_out(
-    pipeline: Any, genres: list[str], part: FeatureTable, values: NDArray[np.float32],
-    rows: NDArray[np.intp],
+    part: FeatureTable, rows: NDArray[np.intp], genres: list[str], probabilities: Doubles,
+    known: NDArray[np.bool_],
 ) -> HeldOut:  # fmt: skip
-    known = pipeline.predict_proba(values)
-    probabilities = np.zeros((len(part), len(genres)))
-    probabilities[:, [genres.index(genre) for genre in pipeline.classes_]] = known
     return HeldOut(
         rows=rows,
         labels=part.labels,
         predicted=np.array(genres, dtype=object)[probabilities.argmax(axis=1)],
         groups=part.groups,
         probabilities=probabilities,
-        known=np.isin(part.labels, pipeline.classes_),
+        known=known,
     )
 
 
-def _ungrouped_accuracy(
-    table: FeatureTable,
-    config: Config,
-    scored: HeldOut,
-    search: bool,
-    on_fold: Callable[[], object],
-) -> float:
+def _ungrouped_accuracy(table: FeatureTable, config: Config, scored: HeldOut, work: Work) -> float:
     """Accuracy on the same tracks when tracks of one group may be on both sides."""
     splits = cross_validation(table.labels, None, config.evaluation.folds, config.seed)
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
-    held_out = predict_held_out(ungrouped, config, splits, search, lambda *_: on_fold())
+    held_out = predict_held_out(ungrouped, config, splits, work)
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
 
 

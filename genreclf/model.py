@@ -128,9 +128,9 @@ class Model(Card):
         from genreclf.duplicates import keep_copies_together
 
         config = settle(config or Config(), table)
-        table = keep_copies_together(table.labelled())
+        table = table.labelled()
         # The order of rows decides what a random state draws: the same tracks, the same model.
-        table = table.take(np.argsort(table.paths, kind="stable"))
+        table = keep_copies_together(table.take(table.canonical_order()))
         if len(table.genres) < 2:
             raise TableError(f"all tracks are {table.genres[0]!r}; at least two genres are needed")
         if table.config is not None:

@@ -175,6 +175,18 @@ class FeatureTable:
             assignments={name: column[rows] for name, column in self.assignments.items()},
         )
 
+    def canonical_order(self) -> NDArray[np.intp]:
+        """Return the rows, (n_tracks,), in an order that what they hold decides.
+
+        By path; where paths are missing or not unique, by all that is in a row. What is learned
+        from rows in this order does not depend on the order in which they came.
+        """
+        keys: list[Any] = list(self.paths)
+        if len(set(keys)) < len(keys):
+            contents = (row.tobytes() for row in self.values)
+            keys = list(zip(self.paths, self.labels, self.groups, contents, strict=True))
+        return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.intp)
+
     def labelled(self) -> "FeatureTable":
         """Return the rows that have a label, with a note if that leaves any out.
 

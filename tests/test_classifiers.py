@@ -1,6 +1,8 @@
 import copy
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from sklearn.svm import SVC
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
+from genreclf import calibration
 from genreclf.classifiers import (
     EvenLda,
     SoftVote,
@@ -101,7 +104,9 @@ def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
 def test_hyperparameters_reach_the_estimator(name: str) -> None:
     config = configured(name)
     table = blobs(30)
-    estimator = make_pipeline(config, table, calibrated=False)["classify"]
+    plain = make_pipeline(config, table, calibrated=False)["classify"]
+    assert plain.n_folds == 0
+    estimator = plain.estimator
     expected = {key: getattr(config.classifier, key) for key in config.classifier.__struct_fields__}
     assert expected.items() <= estimator.get_params().items()
     wrapped = make_pipeline(config, table)["classify"]
@@ -149,6 +154,38 @@ def test_a_temperature_keeps_the_order_of_the_classes(base: Any, n_genres: int) 
         other = fitted.predict_proba(table.values)
         np.testing.assert_array_equal(other.argmax(axis=1), probabilities.argmax(axis=1))
         np.testing.assert_allclose(other.sum(axis=1), 1, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_genres", [2, 3, 12])
+def test_the_score_of_a_class_is_its_margin_against_its_strongest_rival(
+    monkeypatch: pytest.MonkeyPatch, n_genres: int
+) -> None:
+    table = blobs(6, n_genres, spread=0.7)
+    machine = SVC(decision_function_shape="ovo")
+    fitted = TemperatureScaled(machine, n_folds=0).fit(table.values, table.labels)
+    assert fitted.temperature_ == 1
+    margins = fitted.estimator_.decision_function(table.values).reshape(len(table), -1)
+    if n_genres == 2:
+        margins = -margins
+    expected = np.full((len(table), n_genres), np.inf)
+    for pair, (first, second) in enumerate(combinations(range(n_genres), 2)):
+        expected[:, first] = np.minimum(expected[:, first], margins[:, pair])
+        expected[:, second] = np.minimum(expected[:, second], -margins[:, pair])
+    np.testing.assert_allclose(fitted.predict_proba(table.values), softmax(expected, axis=1))
+    monkeypatch.setattr(calibration, "MOST_MARGINS", 200)  # a few samples at a time
+    np.testing.assert_allclose(fitted.predict_proba(table.values), softmax(expected, axis=1))
+
+
+def test_margins_of_many_classes_are_not_in_memory_at_once() -> None:
+    labels = np.arange(600) % 300
+    values = np.random.default_rng(0).standard_normal((600, 3))
+    machine = SVC(decision_function_shape="ovo")
+    fitted = TemperatureScaled(machine, n_folds=0).fit(values, labels)
+    tracemalloc.start()
+    fitted.predict_proba(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * 600 * (300 * 299 // 2) * 8
 
 
 @pytest.mark.parametrize("base", [LogisticRegression(), SVC(), KNeighborsClassifier(9)])
@@ -200,9 +237,14 @@ def test_a_large_table_is_calibrated_on_as_many_folds_as_it_takes(
 def test_training_is_foretold_to_grow_with_table_and_search(name: str) -> None:
     small, config = blobs(20, 3), configured(name)
     large = small.take(np.tile(np.arange(60), 2000))
+    once = training_seconds(large, config, calibrated=False)
+    assert once > 30 * training_seconds(small, config, calibrated=False)
     expected = training_seconds(large, config)
-    assert expected > 30 * training_seconds(small, config)
+    assert 1.5 * once < expected < 2 * once  # so many tracks are calibrated on one fold
     assert training_seconds(large, config, search=True) > 5 * expected
+    labels = texts([f"genre {row % 500:03}" for row in range(len(large))])
+    if name != "knn":
+        assert training_seconds(replace(large, labels=labels), config) > 5 * expected
     if name not in ("lda", "logistic"):  # which are the advice for large tables
         assert expected > 2 * training_seconds(large, configured("lda"))
         assert expected > 2 * training_seconds(large, configured("logistic"))

@@ -10,9 +10,10 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -74,6 +75,46 @@ def test_long_training_is_announced_with_what_is_quicker(
                         "--no-evaluate")  # fmt: skip
     assert "note: lda will take about" in trained_again.stderr
     assert "12 tracks (1 training)\n" in trained_again.stderr
+
+
+class InThisProcess:
+    """Stands for worker processes, and notes how many there would be."""
+
+    started: ClassVar[list[int]] = []
+
+    def __init__(self, jobs: int) -> None:
+        self.started.append(jobs)
+
+    def __enter__(self) -> "InThisProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        return ((item, function(item)) for item in items)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("evaluate",), ("compare", "--classifiers", "lda,logistic", "--repeats", "1"), ("train",)],
+)
+def test_folds_are_run_by_as_many_workers_as_jobs(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(InThisProcess, "started", [])
+    monkeypatch.setattr("genreclf.workers.Workers", InThisProcess)
+    name, *rest = command
+    alone = run(name, trained / "features.csv", *rest, "--jobs", "2")
+    assert not InThisProcess.started  # so few tracks are done before workers would be ready
+    monkeypatch.setattr(options, "WORTH_WORKERS_SECONDS", 0)
+    again = run(name, trained / "features.csv", *rest, "--jobs", "2")
+    assert InThisProcess.started == [2]
+    assert again.exit_code == alone.exit_code == 0, again.output
+    assert again.stdout == alone.stdout
+    run(name, trained / "features.csv", *rest, "--jobs", "1")
+    assert InThisProcess.started == [2]
 
 
 def test_extract_takes_labels_from_folders(trained: Path) -> None:

@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import log_softmax
 from scipy.stats import binomtest
 from scipy.stats import t as student
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
 from genreclf import evaluation
 from genreclf.classifiers import fit_pipeline
 from genreclf.config import Config, load_config
-from genreclf.errors import GenreclfError, TableError
+from genreclf.errors import ConfigError, GenreclfError, TableError
 from genreclf.evaluation import (
     Evaluation,
     HeldOut,
@@ -33,8 +35,10 @@ from genreclf.evaluation import (
     versions,
     wilson_interval,
 )
+from genreclf.model import Model
 from genreclf.report import calibration_clause
 from genreclf.table import FeatureTable
+from genreclf.workers import Workers
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -104,20 +108,104 @@ def test_metrics_are_scikit_learns(grouped: bool) -> None:
     assert result.baseline_accuracy == max(counts.values()) / len(truth)
 
 
-def test_held_out_tracks_are_each_predicted_once_by_others() -> None:
+@pytest.mark.parametrize("name", ["logistic", "svm", "lda", "knn"])
+def test_held_out_tracks_are_each_predicted_once_by_others(name: str) -> None:
     table = blobs(20, 3, spread=0.6)
-    config = configured()
+    table = table.take(table.canonical_order())
+    config = configured(name=name)
     result = cross_validate(table, config).held_out
     assert sorted(result.rows) == list(range(len(table)))
     assert list(result.labels) == list(table.labels[result.rows])
     expected = np.empty(len(table), dtype=object)
-    probabilities = np.empty((len(table), 3))
-    for train, test in choose_splits(table, config).folds:
+    scores = np.empty((len(table), 3))
+    fold_of = np.empty(len(table), dtype=int)
+    for fold, (train, test) in enumerate(choose_splits(table, config).folds):
         pipeline = fit_pipeline(table.take(train), config)
         expected[test] = pipeline.predict(table.values[test])
-        probabilities[test] = pipeline.predict_proba(table.values[test])
+        scores[test] = pipeline.predict_log_proba(table.values[test])
+        scores[test] *= pipeline["classify"].temperature_
+        fold_of[test] = fold
     assert list(result.predicted) == list(expected[result.rows])
-    np.testing.assert_allclose(result.probabilities, probabilities[result.rows])
+    # Within a fold all scores are divided by one number.
+    for fold in range(4):
+        rows = fold_of[result.rows] == fold
+        ours = np.log(result.probabilities[rows])
+        theirs = log_softmax(scores[result.rows[rows]], axis=1)
+        ratios = (ours[:, :1] - ours[:, 1:]) / (theirs[:, :1] - theirs[:, 1:])
+        np.testing.assert_allclose(ratios, ratios[0, 0], rtol=1e-6)
+
+
+def test_a_folds_calibration_knows_nothing_of_its_own_labels() -> None:
+    """Other labels in one published fold change the temperatures of the others, not its own."""
+    truth, groups = np.arange(120) % 3, texts([str(row) for row in range(120)])
+    tested = np.split(np.arange(120), 3)
+    scores = 2 * np.eye(3)[truth] + np.random.default_rng(1).standard_normal((120, 3))
+    first, *others = evaluation._temperatures(np.split(scores, 3), tested, truth, groups)
+    changed = truth.copy()
+    changed[:40] = np.random.default_rng(0).permutation(truth[:40])
+    same, *changed_others = evaluation._temperatures(np.split(scores, 3), tested, changed, groups)
+    assert same == first
+    assert min(np.abs(np.array(others) / changed_others - 1)) > 0.05
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_calibrating_costs_no_fits(monkeypatch: pytest.MonkeyPatch, grouped: bool) -> None:
+    fits = 0
+    real = SVC.fit
+
+    def counted(*given: Any) -> Any:
+        nonlocal fits
+        fits += 1
+        return real(*given)
+
+    monkeypatch.setattr(SVC, "fit", counted)
+    group = (lambda genre, i: f"{genre}-{i // 3}") if grouped else (lambda genre, i: "")
+    result = cross_validate(blobs(24, 3, spread=1, group=group), configured(name="svm"))
+    assert fits == (8 if grouped else 4)  # once more where groups are ignored
+    confidence = result.held_out.confidence.mean()
+    assert confidence == pytest.approx(result.accuracy, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("paths", "svm"), ("no paths", "random-forest"), ("folds", "lda"), ("groups", "ensemble")],
+)
+def test_the_order_of_rows_does_not_matter(kind: str, name: str) -> None:
+    table = blobs(14, 3, spread=1)
+    if kind == "no paths":
+        table = replace(table, paths=texts([""] * len(table)))
+    if kind == "folds":
+        table = replace(table, folds=texts(["x", "y"] * 21))
+    if kind == "groups":  # and two copies of a recording
+        table = replace(table, groups=texts([f"artist {row // 2}" for row in range(len(table))]))
+        table.values[5] = table.values[20]
+    order = np.random.default_rng(0).permutation(len(table))
+    shuffled = table.take(order)
+    size = [] if name in ("svm", "lda") else ["classifier.n_estimators=10"]
+    config = configured(*size, name=name)
+    result, other = cross_validate(table, config), cross_validate(shuffled, config)
+    assert other.to_dict() == result.to_dict()
+    np.testing.assert_array_equal(order[other.held_out.rows], result.held_out.rows)
+    np.testing.assert_array_equal(other.held_out.probabilities, result.held_out.probabilities)
+    assert list(shuffled.paths[other.test_set.rows]) == list(table.paths[result.test_set.rows])
+    model, same = Model.fit(table, config), Model.fit(shuffled, config)
+    np.testing.assert_array_equal(model.predict_proba(table), same.predict_proba(table))
+
+
+def test_workers_change_nothing() -> None:
+    table = blobs(14, 3, spread=1, group=lambda genre, i: f"{genre}-{i // 2}")
+    config = configured(name="lda")
+    seen: list[str] = []
+    with Workers(2) as workers:
+        result = cross_validate(
+            table, config, workers=workers, on_model=lambda _, part: seen.extend(part.paths)
+        )
+        with pytest.raises(ConfigError, match="pca = 500"):  # as without workers
+            cross_validate(table, configured("pca=500"), workers=workers)
+    alone = cross_validate(table, config)
+    assert result.to_dict() == alone.to_dict()
+    np.testing.assert_array_equal(result.held_out.probabilities, alone.held_out.probabilities)
+    assert seen == list(table.paths[result.held_out.rows])
 
 
 def test_accuracy_is_that_of_scikit_learn_alone() -> None:
@@ -492,8 +580,10 @@ def test_published_folds_are_run_as_they_are() -> None:
     result = cross_validate(table, configured(), on_fold=on_fold)
     assert result.splits["kind"] == "folds"
     assert result.splits["n_folds"] == done == 3
-    order = [row for fold in "xyz" for row in np.flatnonzero(table.folds == fold)]
-    assert list(result.held_out.rows) == order
+    folds = np.split(result.held_out.rows, 3)
+    assert [sorted(rows) for rows in folds] == [
+        list(np.flatnonzero(table.folds == fold)) for fold in "xyz"
+    ]
     assert any(note.startswith("3 of 24 tracks") for note in result.notes)
     assert result.ungrouped_accuracy is None
 
@@ -503,9 +593,9 @@ def test_a_published_split_tests_its_test_part_once() -> None:
     table = replace(blobs(12, 2), split=split)
     result = cross_validate(table, configured())
     assert (result.splits["kind"], result.splits["n_folds"]) == ("split", 1)
-    assert list(result.held_out.rows) == list(np.flatnonzero(split == "test"))
+    assert sorted(result.held_out.rows) == list(np.flatnonzero(split == "test"))
     train = table.take(split == "train")
-    expected = fit_pipeline(train, configured()).predict(table.values[split == "test"])
+    expected = fit_pipeline(train, configured()).predict(table.values[result.held_out.rows])
     assert list(result.held_out.predicted) == list(expected)
     assert "4 tracks for validation are not used" in result.notes
 
@@ -537,7 +627,7 @@ def test_a_genre_that_the_published_training_part_lacks_counts_as_wrong(kind: st
         pipeline = fit_pipeline(table.take(train), config)
         hits += int((pipeline.predict(table.values[test]) == table.labels[test]).sum())
         tested += list(test)
-    assert list(result.held_out.rows) == tested
+    assert sorted(result.held_out.rows) == sorted(tested)
     assert result.accuracy == hits / len(tested)
     assert result.splits["n_unknown_genre"] == n_unknown
     assert result.splits["n_unscored"] == 0
@@ -730,7 +820,9 @@ def test_trainings_are_counted_before_they_are_done(
         table = replace(table, **{kind: third})
     done = []
     monkeypatch.setattr(
-        evaluation, "fit_pipeline", lambda *given: (done.append(kind), fit_pipeline(*given))[1]
+        evaluation,
+        "fit_pipeline",
+        lambda *given, **how: (done.append(kind), fit_pipeline(*given, **how))[1],
     )
     cross_validate(table, configured("evaluation.folds=4"))
     assert len(done) == count_trainings(table, configured("evaluation.folds=4"))

@@ -65,13 +65,15 @@ def audit(
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
     from genreclf.audit import audit as look
+    from genreclf.evaluation import count_trainings
     from genreclf.report import audit_report
     from genreclf.table import load_table
 
     features = load_table(table, table_options.columns())
     learning.check_extraction(features.config)
-    with progress(None, "cross-validation") as advance:
-        result = look(features, learning.settings(), search=learning.search, on_fold=advance)
+    settings = learning.settings()
+    with progress(count_trainings(features, settings), "cross-validation") as advance:
+        result = look(features, settings, search=learning.search, on_fold=advance)
     if csv_file is not None and str(csv_file) == "-":
         write_records(result.to_csv())
     elif csv_file is not None:

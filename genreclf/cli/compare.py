@@ -20,7 +20,8 @@ from genreclf.cli.options import (
     cache_in_use,
     cache_option,
     check_extraction,
-    jobs_option,
+    file_and_fold_jobs_option,
+    fold_workers,
     json_option,
     label_map_option,
     label_regex_option,
@@ -53,6 +54,16 @@ class Planned:
     name: str
     source: str
     config: "Config"
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How variants are compared: see the options of these names."""
+
+    repeats: int
+    reference: int | None
+    search: bool
+    jobs: int | None
 
 
 def _listed(
@@ -108,7 +119,7 @@ def _listed_classifiers(
 @labels_option
 @label_regex_option
 @label_map_option
-@jobs_option
+@file_and_fold_jobs_option
 @timeout_option
 @cache_option
 @json_option
@@ -177,7 +188,7 @@ def compare(
             tracks = labelled(tracks, labelling, workers)
             tables, failed = _extract(plan, tracks, workers, cache_in_use(no_cache))
     try:
-        result = _compare(plan, tables, repeats, number, search)
+        result = _compare(plan, tables, _Way(repeats, number, search, jobs))
     except TableError as error:
         if not failed:
             raise
@@ -358,42 +369,54 @@ def _told_of(failed: "Sequence[tuple[str, Failure]]") -> str:
 
 
 def _compare(
-    plan: Sequence[Planned], tables: "Mapping[str, FeatureTable]", repeats: int,
-    reference: int | None, search: bool,
-) -> dict[str, Any]:  # fmt: skip
+    plan: Sequence[Planned], tables: "Mapping[str, FeatureTable]", way: _Way
+) -> dict[str, Any]:
     from genreclf.comparison import Variant, compare, match_tracks
 
     matched, notes = match_tracks(tables)
     of_source = dict(zip(tables, matched, strict=True))
     variants = [Variant(v.name, of_source[v.source], v.config) for v in plan]
-    n_trainings = _announce(variants, repeats, search)
-    with progress(n_trainings, "cross-validation") as advance:
+    n_trainings, seconds, at_a_time = _announce(variants, way)
+    with (
+        progress(n_trainings, "cross-validation") as advance,
+        fold_workers(at_a_time, seconds) as workers,
+    ):
         comparison = compare(
-            variants, repeats=repeats, reference=reference, search=search, on_fold=advance
-        )
+            variants, repeats=way.repeats, reference=way.reference, search=way.search,
+            workers=workers, on_fold=advance,
+        )  # fmt: skip
     result = comparison.to_dict()
     result["notes"] = [*notes, *result["notes"]]
     return result
 
 
-def _announce(variants: "Sequence[Variant]", repeats: int, search: bool) -> int:
-    """Tell beforehand how much work it is; return the number of trainings."""
+def _announce(variants: "Sequence[Variant]", way: _Way) -> tuple[int, float, int]:
+    """Tell beforehand how much work it is.
+
+    Return the trainings, their seconds on one core, and how many run at a time.
+    """
     from genreclf.classifiers import training_seconds
     from genreclf.comparison import count_folds
 
     table, config = variants[0].table, variants[0].config
-    once = sum(training_seconds(v.table, v.config, search=search) for v in variants)
-    n_folds = count_folds(table, config, repeats)
+    once = sum(
+        training_seconds(v.table, v.config, search=way.search, calibrated=False) for v in variants
+    )
+    n_folds = count_folds(table, config, way.repeats)
+    n_trainings = n_folds * len(variants)
     text = (
         f"{plural(len(variants), 'variant')}, {plural(len(table), 'track')}: "
-        f"{n_folds * len(variants)} trainings"
+        f"{n_trainings} trainings"
     )
-    if n_folds * once >= LONG_SECONDS:
-        text += f", about {duration(n_folds * once)}"
-        fewer = count_folds(table, config, 1)
-        text += f"; with --repeats 1 about {duration(fewer * once)}" if fewer < n_folds else ""
+    # Folds of one round run side by side, the rounds one after the other.
+    in_a_round = count_folds(table, config, 1)
+    at_a_time = worker_count(way.jobs, in_a_round)
+    if (seconds := n_folds * once / at_a_time) >= LONG_SECONDS:
+        text += f", about {duration(seconds)}"
+        fewer = in_a_round * once / at_a_time
+        text += f"; with --repeats 1 about {duration(fewer)}" if in_a_round < n_folds else ""
     note(text)
-    return n_folds * len(variants)
+    return n_trainings, n_folds * once, at_a_time
 
 
 def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None) -> None:

@@ -13,8 +13,9 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
-    announce_long_training,
-    evaluate_with_progress,
+    Trainings,
+    cross_validated,
+    fold_jobs_option,
     html_option,
     json_option,
     learning_options,
@@ -25,11 +26,12 @@ from genreclf.cli.options import (
     target_precision_option,
     trust_option,
     warn_of_leaks,
+    worker_count,
     write_html,
     write_predictions,
     write_text,
 )
-from genreclf.cli.telling import complain, verbosity_options
+from genreclf.cli.telling import complain, progress, verbosity_options
 
 
 @click.command()
@@ -60,6 +62,7 @@ from genreclf.cli.telling import complain, verbosity_options
     help="Also write what was predicted for each track: path,fold,label,genre,confidence (- for "
     "standard output, instead of the text).",
 )  # fmt: skip
+@fold_jobs_option
 @json_option
 @html_option
 @verbosity_options
@@ -75,6 +78,7 @@ def evaluate(
     split: str | None,
     permutations: int | None,
     predictions: Path | None,
+    jobs: int | None,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:  # fmt: skip
@@ -127,10 +131,12 @@ def evaluate(
         learning.check_extraction(features.config)
         warn_of_leaks(features)
         meter = ImportanceMeter(features, settings)
-        n_trainings = count_trainings(features, settings)
-        announce_long_training(features, settings, n_trainings, learning.search)
-        watching = meter if html_file else None
-        evaluation = evaluate_with_progress(features, settings, learning.search, watching)
+        n_folds = count_trainings(features, settings)
+        trainings = Trainings(features, settings, learning.search, n_folds)
+        jobs = worker_count(jobs, n_folds)
+        trainings.announce(jobs)
+        with progress(n_folds, "cross-validation") as advance:
+            evaluation = cross_validated(trainings, jobs, advance, meter if html_file else None)
     else:
         features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from genreclf.cli.streams import write_document
-from genreclf.cli.telling import duration, note, plural, progress
+from genreclf.cli.telling import duration, note, plural
 from genreclf.config import CLASSIFIERS
 from genreclf.errors import AudioError, GenreclfError, TableError
 from genreclf.tags import GROUPS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from genreclf.labels import Labelling
     from genreclf.sources import Sources
     from genreclf.table import Columns, FeatureTable
+    from genreclf.workers import Workers
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,6 +37,7 @@ ANY_PATH = click.Path(readable=False, path_type=Path)
 TABLE = ANY_PATH  # a file, or a folder of Parquet files
 NOTHING_DONE, SOME_FAILED = 1, 3
 LINEAR = ("lda", "logistic")  # what trains in a time proportional to the tracks, and short
+WORTH_WORKERS_SECONDS = 10  # worker processes take some two seconds each to start
 LONG_SECONDS = 600  # what a person should know of beforehand
 _THERE_BEFORE = "genreclf.there-before"  # outputs that are replaced, in the context of click
 
@@ -339,11 +342,25 @@ def _gathered(
 
 
 def jobs_option(command: Command) -> Command:
-    """--jobs, by default the cores that this process may use."""
+    """--jobs for files, by default the cores that this process may use."""
+    return _jobs_option("Files")(command)
+
+
+def fold_jobs_option(command: Command) -> Command:
+    """--jobs for a cross-validation."""
+    return _jobs_option("Folds of the cross-validation")(command)
+
+
+def file_and_fold_jobs_option(command: Command) -> Command:
+    """--jobs for both."""
+    return _jobs_option("Files, and folds of the cross-validation,")(command)
+
+
+def _jobs_option(what: str) -> Callable[[Command], Command]:
     return click.option(
         "--jobs", "-j", type=click.IntRange(min=1), metavar="N",
-        help="Files at a time; by default as many as there are cores for this process.",
-    )(command)  # fmt: skip
+        help=f"{what} at a time; by default as many as there are cores for this process.",
+    )  # fmt: skip
 
 
 def timeout_option(command: Command) -> Command:
@@ -429,54 +446,117 @@ def trust_option(command: Command) -> Command:
     )(command)  # fmt: skip
 
 
-def worker_count(jobs: int | None, n_files: int) -> int:
+def worker_count(jobs: int | None, n_items: int) -> int:
     """Return --jobs, or the cores that affinity and container limits leave to this process.
 
-    Never more than there are files.
+    Never more than there are files or folds.
     """
-    if n_files == 1:
+    if n_items == 1:
         return 1
     if jobs is None:
         from joblib import cpu_count
 
         jobs = int(cpu_count())
-    return min(jobs, n_files)
+    return min(jobs, n_items)
 
 
-def evaluate_with_progress(
-    table: "FeatureTable",
-    config: "Config",
-    search: bool,
+@contextmanager
+def fold_workers(jobs: int, seconds: float) -> "Iterator[Workers | None]":
+    """Start worker processes for a cross-validation; none where it is done before they are ready.
+
+    Parameters
+    ----------
+    jobs : int
+    seconds : float
+        What the cross-validation is expected to take on one core.
+    """
+    if jobs == 1 or seconds < WORTH_WORKERS_SECONDS:
+        yield None
+        return
+    from genreclf.workers import Workers
+
+    with Workers(jobs) as workers:
+        yield workers
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """The trainings of ``train`` and ``evaluate``, and how long they are expected to take.
+
+    Attributes
+    ----------
+    table : FeatureTable
+    config : Config
+    search : bool
+    n_folds : int
+        How many times a cross-validation trains.
+    final : bool
+        Whether a model is trained on all tracks then, and calibrated.
+    """
+
+    table: "FeatureTable"
+    config: "Config"
+    search: bool
+    n_folds: int
+    final: bool = False
+
+    @property
+    def number(self) -> int:
+        """How many trainings there are."""
+        return self.n_folds + self.final
+
+    def fold_seconds(self, config: "Config | None" = None) -> float:
+        """Foretell how long the cross-validation takes on one core."""
+        from genreclf.classifiers import training_seconds
+
+        once = training_seconds(
+            self.table, config or self.config, search=self.search, calibrated=False
+        )
+        return self.n_folds * once
+
+    def seconds(self, jobs: int, config: "Config | None" = None) -> float:
+        """Foretell how long all takes, with so many folds at a time."""
+        from genreclf.classifiers import training_seconds
+
+        folds = self.fold_seconds(config) / max(1, min(jobs, self.n_folds))
+        if not self.final:
+            return folds
+        return folds + training_seconds(self.table, config or self.config, search=self.search)
+
+    def announce(self, jobs: int) -> None:
+        """Tell beforehand, in one line, if it takes long, and what would be quicker."""
+        from genreclf.config import override
+
+        seconds = self.seconds(jobs)
+        if seconds < LONG_SECONDS:
+            return
+        name = self.config.classifier.name
+        text = (
+            f"note: {name} will take about {duration(seconds)} for "
+            f"{plural(len(self.table.genres), 'genre')} in {plural(len(self.table), 'track')} "
+            f"({plural(self.number, 'training')})"
+        )
+        others = (override(self.config, [f"classifier.name={other}"]) for other in LINEAR)
+        quicker = max(self.seconds(jobs, other) for other in others)
+        if name not in LINEAR:
+            text += f"; --classifier {' or '.join(LINEAR)} about {duration(quicker)}"
+        note(text)
+
+
+def cross_validated(
+    trainings: Trainings,
+    jobs: int,
+    on_fold: Callable[[], object],
     meter: "ImportanceMeter | None" = None,
 ) -> "Evaluation":
-    """Cross-validate, showing how far it is."""
+    """Cross-validate with so many folds at a time."""
     from genreclf.evaluation import cross_validate
 
-    watching = {} if meter is None else {"on_model": meter}
-    with progress(None, "cross-validation") as advance:
-        return cross_validate(table, config, search=search, on_fold=advance, **watching)
-
-
-def announce_long_training(
-    table: "FeatureTable", config: "Config", n_trainings: int, search: bool
-) -> None:
-    """Tell beforehand, in one line, if training takes long, and what would be quicker."""
-    from genreclf.classifiers import training_seconds
-    from genreclf.config import override
-
-    def expected(config: "Config") -> float:
-        return n_trainings * training_seconds(table, config, search=search)
-
-    if expected(config) < LONG_SECONDS:
-        return
-    text = (
-        f"note: {config.classifier.name} will take about {duration(expected(config))} for "
-        f"{plural(len(table), 'track')} ({plural(n_trainings, 'training')})"
-    )
-    linear = max(expected(override(config, [f"classifier.name={name}"])) for name in LINEAR)
-    if config.classifier.name not in LINEAR:
-        text += f"; --classifier {' or '.join(LINEAR)} about {duration(linear)}"
-    note(text)
+    with fold_workers(jobs, trainings.fold_seconds()) as workers:
+        return cross_validate(
+            trainings.table, trainings.config, search=trainings.search, workers=workers,
+            on_fold=on_fold, on_model=meter,
+        )  # fmt: skip
 
 
 def is_replaced(path: Path) -> bool:

@@ -13,14 +13,15 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
+    Trainings,
     config_option,
-    evaluate_with_progress,
+    cross_validated,
     learning_options,
     table_options,
     tell_written,
     timeout_option,
 )
-from genreclf.cli.telling import note
+from genreclf.cli.telling import note, progress
 from genreclf.errors import TableError
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def confusion(
       genreclf plot confusion features.csv --classifier lda -o confusion.svg
       genreclf plot confusion result.json -o confusion.png
     """
+    from genreclf.evaluation import count_trainings
     from genreclf.plots import draw_confusion
     from genreclf.table import load_table
 
@@ -139,7 +141,11 @@ def confusion(
     else:
         table = load_table(source, table_options.columns(folds=folds))
         learning.check_extraction(table.config)
-        result = evaluate_with_progress(table, learning.settings(), learning.search)
+        settings = learning.settings()
+        n_folds = count_trainings(table, settings)
+        with progress(n_folds, "cross-validation") as advance:
+            trainings = Trainings(table, settings, learning.search, n_folds)
+            result = cross_validated(trainings, 1, advance)
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
     tell_written("picture", output)

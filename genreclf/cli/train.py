@@ -11,8 +11,9 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
-    announce_long_training,
-    evaluate_with_progress,
+    Trainings,
+    cross_validated,
+    fold_jobs_option,
     html_option,
     learning_options,
     out_of_core_option,
@@ -22,9 +23,10 @@ from genreclf.cli.options import (
     target_precision_option,
     tell_written,
     warn_of_leaks,
+    worker_count,
     write_html,
 )
-from genreclf.cli.telling import complain, plural, verbosity_options
+from genreclf.cli.telling import complain, plural, progress, verbosity_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 @table_options
 @out_of_core_option
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
+@fold_jobs_option
 @html_option
 @verbosity_options
 def train(
@@ -58,6 +61,7 @@ def train(
     table_options: TableOptions,
     out_of_core: bool,
     no_evaluate: bool,
+    jobs: int | None,
     html_file: Path | None,
 ) -> None:  # fmt: skip
     """Train a classifier on the labelled tracks of a feature TABLE and save it.
@@ -111,14 +115,18 @@ def train(
     counts = genre_counts(features.labels)
     console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
     warn_of_leaks(features)
-    n_trainings = 1 + (0 if no_evaluate else count_trainings(features, settings))
-    announce_long_training(features, settings, n_trainings, learning.search)
-    if not no_evaluate:
-        meter = ImportanceMeter(features, settings)
-        watching = meter if html_file else None
-        evaluation = evaluate_with_progress(features, settings, learning.search, watching)
-        evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
-    model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
+    n_folds = 0 if no_evaluate else count_trainings(features, settings)
+    trainings = Trainings(features, settings, learning.search, n_folds, final=True)
+    jobs = worker_count(jobs, max(1, n_folds))
+    trainings.announce(jobs)
+    with progress(trainings.number, "training") as advance:
+        if not no_evaluate:
+            meter = ImportanceMeter(features, settings)
+            watching = meter if html_file else None
+            evaluation = cross_validated(trainings, jobs, advance, watching)
+            evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
+        model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
+        advance()
     model.save(output)
     if html_file is not None and evaluated is not None:
         write_html(html_file, evaluation, evaluated, features, meter)
