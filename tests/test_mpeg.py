@@ -354,7 +354,7 @@ def test_parts_of_another_rate_are_named(tmp_path: Path) -> None:
     _, info, notes = decode_spans(path, lambda info: [(0, info.n_frames)])
     [note] = notes
     assert note.startswith("3.0 s of 8.0 s are not heard; ")
-    assert note.endswith(" than the 22050 Hz of the rest")
+    assert note.endswith(" from the 22050 Hz of the rest")
     assert info.sample_rate_hz == 22050
     assert abs(info.seconds - 5) < 0.1
 
