@@ -1,4 +1,4 @@
-"""Decoding: only the seconds asked for, any format that libsndfile or FFmpeg know."""
+"""Decode parts of audio files, of any format that libsndfile or FFmpeg can read."""
 
 import os
 import re
@@ -38,42 +38,40 @@ __all__ = [
 
 Samples = NDArray[np.float32]
 
-# Full scale is 1; float files and decoders may go somewhat beyond. What is a hundred times as loud
-# comes from damage.
+# Full scale is 1. Float files and decoders may exceed it a little; a hundred times as much means
+# damage.
 LOUDEST_PEAK = 100.0
 
-# Unrelated channels add up to the sum of their powers, and one and the same piece in both to twice
-# that. Where less than a quarter of that sum is left, they cancel each other: of 230 stereo tracks
-# of 80 artists the least has 0.64. Then the mean is not the music but what rounding or coding has
-# made of it: Vorbis leaves a tenth, since it knows no phases of high frequencies.
+# The power of a sum of unrelated channels is the sum of their powers; of two identical channels it
+# is twice that. Less than a quarter of it means that the channels cancel: of 230 stereo tracks by
+# 80 artists the lowest value is 0.64. The mean of such channels holds little but errors of rounding
+# and coding. Vorbis leaves a tenth, since it does not keep the phase of high frequencies.
 CANCELLED = 0.25
-CANCELS = (
-    "its channels cancel each other out; those of opposite polarity are inverted before the mixing"
-)
-# Raised when a file gives other samples than before, so that no cache keeps what they gave.
+CANCELS = "its channels cancel each other out; one polarity is inverted before they are mixed"
+# Raised when files decode to other samples than before, so that no cached features are used.
 _DECODING = 2
 
-# From telephones to four times what studios use; DSD is decoded at 2.8 MHz / 8 and multiples.
+# From below telephones to beyond studios; DSD is decoded at 2.8 MHz / 8 and multiples of it.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
 
 # What SoX states as the size of an AIFF that it writes into a pipe; others state larger sizes.
 UNKNOWN_SIZE = 0x7F00_0000
 
-# What libsndfile says of an Ogg stream without an end is the largest number that there is.
+# For an Ogg stream without an end, libsndfile states the largest number that there is.
 UNKNOWN_LENGTH = 2**48
 
-# After a seek into an mp3, libmpg123 lacks the bits that earlier frames keep in store for the
-# next ones, and the first frames come out wrong: decoding starts this much early. It has to be
-# one read, since soundfile seeks after each.
+# After a seek into an mp3, libmpg123 lacks the bits that earlier frames hold for later ones, and
+# decodes the first frames wrongly. So decoding starts this much earlier, in one read, since
+# soundfile seeks after each.
 PREROLL_SECONDS = 0.5
 
-# What is decoded at a time of a whole track, 4 MB: 12 s of a CD.
+# Values that are decoded at a time of a whole track: 4 MB, 12 s of a CD.
 BLOCK_SAMPLES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What the header of an audio file says."""
+    """What is known about an audio file before it is decoded."""
 
     n_frames: int
     sample_rate_hz: int
@@ -108,17 +106,17 @@ def decode(
     ----------
     path : Path
     span : callable
-        From ``(n_frames, sample_rate_hz)`` to the ``(start, stop)`` that is wanted, in frames.
+        Takes ``(n_frames, sample_rate_hz)`` and returns the ``(start, stop)`` to decode, in frames.
         Only that part is read.
 
     Returns
     -------
     samples : (n,) float32
-        Mean over the channels. Where they cancel each other, as in a stereo file of which one
-        channel was inverted, those of opposite polarity are inverted before.
+        Mean over the channels. Where they cancel each other, as in a stereo file with one inverted
+        channel, those of opposite polarity are inverted first.
     info : AudioInfo
     start : int
-        The frame that ``samples`` begin at.
+        The frame at which ``samples`` begin.
 
     Raises
     ------
@@ -147,7 +145,7 @@ def decode_spans(
     parts : list of (n,) float32
     info : AudioInfo
     notes : tuple of str
-        What the user should know of how the file was decoded, without its name.
+        What the user should know about how the file was decoded, without its name.
     """
     notes: list[str] = []
     with _open(path) as file:
@@ -172,9 +170,9 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
     info : AudioInfo
         The same each time.
     samples : (n,) float32
-        Mean over the channels; what follows the block before. Together they are what ``decode``
-        gives of the whole, but never more than ``BLOCK_SAMPLES`` values are held. Whether
-        channels cancel each other is judged block by block.
+        Mean over the channels of the next block. Together, the blocks are what ``decode`` returns
+        for the whole file, but only ``BLOCK_SAMPLES`` values are in memory at a time. Whether
+        channels cancel each other is decided for each block.
 
     Raises
     ------
@@ -205,7 +203,7 @@ def _require(path: Path, info: AudioInfo, start: int, stop: int, n_read: int) ->
 
 
 def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
-    """Return the mean of channels, put right where they cancel, and whether they do."""
+    """Return the mean of the channels, corrected where they cancel, and whether they do."""
     if not np.isfinite(channels).all():
         raise AudioError(f"{path}: holds samples that are not finite numbers")
     peak = float(np.abs(channels).max(initial=0))
@@ -217,7 +215,7 @@ def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
     mixed: Samples = sum(channels.T[1:], start=channels[:, 0]) / np.float32(channels.shape[1])
     if not len(channels) or channels.shape[1] == 1:
         return mixed, False
-    # Variances, since an offset that all channels have does not cancel.
+    # Variances, since an offset that all channels share does not cancel.
     powers = [float(channel.var()) for channel in channels.T]
     if float(mixed.var()) * len(powers) ** 2 >= CANCELLED * sum(powers):
         return mixed, False
@@ -225,7 +223,7 @@ def _mixed_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
 
 
 def _put_right(channels: Samples, loudest: int) -> Samples:
-    """Return the mean of channels, inverting those whose polarity is opposite to the loudest's."""
+    """Return the mean of the channels; those that oppose the loudest one are inverted first."""
     reference = channels[:, loudest] - channels[:, loudest].mean()
     aligned = [-channel if np.dot(channel, reference) < 0 else channel for channel in channels.T]
     mixed: Samples = sum(aligned[1:], start=aligned[0]) / np.float32(len(aligned))
@@ -233,13 +231,13 @@ def _put_right(channels: Samples, loudest: int) -> Samples:
 
 
 def decoder_versions() -> str:
-    """Name the libraries on which the last digits of samples depend."""
+    """Name the versions of what decodes, on which the last digits of samples depend."""
     versions = f"libsndfile {soundfile.__libsndfile_version__}, {libav_version()}"
     return f"{versions}, decoding {_DECODING}"
 
 
 def _count_frames(path: Path, at_most: int) -> int:
-    """Count what can be decoded of a stream; ten minutes of it will do."""
+    """Count the frames of a stream that can be decoded, in its first ten minutes at most."""
     with _decoder(path) as file:
         # In one read, since an mp3 decoder that is made to seek beyond the end invents silence.
         at_most = min(at_most, 600 * file.samplerate)
@@ -252,7 +250,7 @@ def _count_frames(path: Path, at_most: int) -> int:
 
 
 def _count_all(path: Path) -> int:
-    """Count what can be decoded of a stream that has no length."""
+    """Count the frames of a stream that states no length."""
     held = 0
     for size in (BLOCK_SAMPLES, 4096):  # some give nothing of a read that fails in the end
         with _decoder(path) as file:
@@ -261,7 +259,7 @@ def _count_all(path: Path) -> int:
 
 
 def _about_folder(path: Path) -> str:
-    """Say why a folder is no track: it was named as one, or the search could not look into it."""
+    """Say why a folder is no track: it was given as a file, or cannot be searched."""
     try:
         os.scandir(path).close()
     except OSError as error:
@@ -271,7 +269,7 @@ def _about_folder(path: Path) -> str:
 
 @contextmanager
 def _open(path: Path) -> Iterator[AudioFile]:
-    """Open a file by whatever decodes it, and tell what of it is not heard."""
+    """Open a file with the library that can decode it."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -290,20 +288,20 @@ def _open(path: Path) -> Iterator[AudioFile]:
 
 
 def _not_heard(file: AudioFile) -> list[str]:
-    """Tell of links of a chain that have another sample rate, or cannot be decoded."""
+    """Note the links of a chain that have another sample rate or cannot be decoded."""
     if not isinstance(file, Chain):
         return []
     notes = []
     if file.unheard_seconds:
         seconds = file.frames / file.samplerate + file.unheard_seconds
         notes.append(
-            f"{file.unheard_seconds:.1f} s of {seconds:.1f} s are not heard; they have another "
-            f"sample rate than the {file.samplerate} Hz of the rest"
+            f"{file.unheard_seconds:.1f} s of {seconds:.1f} s are not heard; their sample rate "
+            f"differs from the {file.samplerate} Hz of the rest"
         )
     if file.n_failed:
         notes.append(
             f"{file.n_failed} of the files that are joined in it are not heard; they cannot be "
-            f"decoded, or come after {MOST_LINKS} others"
+            f"decoded, or more than {MOST_LINKS} are joined"
         )
     return notes
 
@@ -333,22 +331,23 @@ def _decoder(path: Path) -> AudioFile:
     raise AudioError(f"{path}: no audio could be decoded ({reason}){remedy}")
 
 
-# How libsndfile refuses a container that it knows, for what is in it.
+# How libsndfile refuses a container that it knows because of the codec in it.
 _UNKNOWN_CODEC = re.compile("unsupported|unimplemented|incompatible|alformed|holds 0 samples")
 
 
 def _is_misread(path: Path, file: AudioFile) -> bool:
-    """Tell what libsndfile opens, but cannot seek in (GSM), or takes for an mp3 (AAC)."""
+    """Tell whether libsndfile cannot seek in a file (GSM), or takes it for an mp3 (AAC)."""
     if not isinstance(file, SndFile):
         return False
     return not file.seekable() or (file.format == "MP3" and is_for_libav(path))
 
 
 class _CodecsMuted:
-    """Keeps libmpg123 from printing what it dislikes to the C-level standard error.
+    """Keeps libmpg123 from printing warnings to the C-level standard error.
 
-    Nothing can tell it not to; what matters of it shows in the samples. Standard error belongs
-    to the whole process: the first thread to come in turns it off, the last one out on again.
+    It has no option for that, and damage shows in the samples anyway. Standard error belongs to
+    the whole process: the first thread to enter turns it off, and the last one to leave turns it
+    on again.
     """
 
     def __init__(self) -> None:
@@ -399,16 +398,16 @@ def _info(path: Path, file: AudioFile) -> AudioInfo:
     return AudioInfo(n_frames, file.samplerate, file.channels, file.format, file.subtype)
 
 
-# The chunk that holds the audio in WAV, AU, AIFF; W64 is told as a whole only.
+# The chunk that holds the audio in WAV, AU, AIFF; for W64 the log has the whole file only.
 _SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
 
 
 def _declared_frames(file: AudioFile) -> int:
-    """Return the length that the header declares, also where the file ends before it.
+    """Return the length that the header declares, even if the file ends earlier.
 
-    libsndfile shortens the length of uncompressed audio to what is there, and tells of it in its
-    log only: ``data : 384000 (should be 191978)``. Streams of unknown length declare the largest
-    number that there is; what is there of them is all.
+    For uncompressed audio libsndfile returns the length that is there, and mentions the declared
+    one only in its log: ``data : 384000 (should be 191978)``. Streams of unknown length declare
+    the largest number that there is; of those the length that is there counts.
     """
     found = _SHORTENED.search(file.extra_info)
     if found:

@@ -1,8 +1,8 @@
-"""A digest of the audio in a file, which stays the same when tags change.
+"""A digest of the audio in a file, which stays the same when the tags change.
 
-What is left out is what taggers write: tags, pictures, padding, and where in the file the audio
-begins. All else is digested, so that files share a digest only if decoders make the same of them.
-Where a file is not built as its format says, all of it is digested.
+Tags, pictures, padding and the place of the audio in the file are left out. Everything else is
+digested, so that two files have the same digest only if they decode to the same samples. If a file
+does not follow its format, all of it is digested.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _MP4_CHILD = {b"moov": b"trak", b"trak": b"mdia", b"mdia": b"minf", b"minf": b"stbl"}
 _MP4_SPACE = {b"free", b"skip", b"wide"}
 _MP4_OFFSETS = {b"stco": 4, b"co64": 8}  # bytes of each
-# Objects of ASF: the header and its extension, with how many bytes come before the objects in them;
-# those of tags and padding.
+# Objects of ASF: the header and its extension, with the number of bytes before the objects in
+# them; then the objects for tags and padding.
 _ASF_PARENTS = {
     bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"): 30,
     bytes.fromhex("b503bf5f2ea9cf118ee300c00c205365"): 46,
@@ -45,16 +45,16 @@ _ASF_TAGS = {
         "74d40618dfca0945a4ba9aabcb96aae8",
     )
 }  # fmt: skip
-# The only tag that decoders obey: how many samples of silence the encoder has added.
+# The only tag that changes decoding: the number of samples that the encoder added.
 _GAPLESS = re.compile(b"iTunSMPB.{61}", re.DOTALL)
 
 
 class _UnclearError(Exception):
-    """The file is not built as its format says."""
+    """The file does not follow its format."""
 
 
 def audio_digest(path: Path) -> bytes:
-    """Return the SHA-256 of the audio in a file, with what decoders have to know of it.
+    """Return the SHA-256 of the audio in a file and of the headers that decoders need.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _flac(file: BinaryIO) -> Iterator[_Part]:
 
 
 def _require_lengths(kind: int, block: bytes) -> None:
-    """Require what libFLAC does of Vorbis comments and pictures: lengths that fit exactly."""
+    """Require that the lengths in Vorbis comments and pictures fit exactly, as libFLAC does."""
 
     def behind_text(at: int) -> int:
         return at + 4 + int.from_bytes(block[at : at + 4], order)
@@ -157,7 +157,7 @@ def _chunked(file: BinaryIO) -> Iterator[_Part]:
     yield _at(file, 8, 4)
     for chunk in chunks(file):
         at = chunk.start + chunk.size
-        # What goes on to the end of the file, whatever it says, has no tags behind it.
+        # Audio that states no size continues to the end of the file: no tags are behind it.
         _require(at <= end and not (chunk.name in (b"data", b"SSND") and chunk.size == 0))
         is_info = chunk.name == b"LIST" and _at(file, chunk.start, 4) == b"INFO"
         if chunk.name not in _CHUNKS_OF_TAGS and not is_info:
@@ -167,7 +167,7 @@ def _chunked(file: BinaryIO) -> Iterator[_Part]:
 
 
 class _Page(NamedTuple):
-    """A page of Ogg: its header, the lengths of the segments of its packets, and these."""
+    """A page of Ogg: its header, the lengths of its segments, and the segments."""
 
     header: bytes
     lengths: bytes
@@ -175,7 +175,7 @@ class _Page(NamedTuple):
 
 
 def _pages(file: BinaryIO) -> Iterator[_Page]:
-    """Go through pages that are whole, and follow on each other in each stream."""
+    """Yield the pages; each has to be complete, and the next one of its stream."""
     numbers: dict[bytes, int] = {}
     file.seek(0)
     while header := file.read(27):
@@ -191,7 +191,7 @@ def _pages(file: BinaryIO) -> Iterator[_Page]:
 
 
 def _ogg_checksum(page: bytes) -> int:
-    """Return the checksum of Ogg: that of zip files with all bits the other way round."""
+    """Return the checksum of Ogg, which is that of zip files with all bits in reverse order."""
     mirrored = zlib.crc32(page.translate(_MIRRORED), 2**32 - 1) ^ (2**32 - 1)
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED))
 
@@ -212,7 +212,7 @@ def _ogg(file: BinaryIO) -> Iterator[_Part]:
 
 
 def _ogg_headers(pages: Iterator[_Page]) -> list[bytes]:
-    """Take the packets before the audio, which begins on a new page."""
+    """Return the packets before the audio, which begins on a new page."""
     packets: list[bytes] = []
     packet, n_headers, stream = bytearray(), 1, None
     for page in pages:
@@ -244,7 +244,7 @@ def _n_ogg_headers(first: bytes) -> int:
 
 
 class _Atom(NamedTuple):
-    """A part of an MP4 file, which may hold others."""
+    """An atom of an MP4 file, which may contain others."""
 
     name: bytes
     start: int
@@ -279,7 +279,7 @@ def _mp4(file: BinaryIO) -> Iterator[_Part]:
 
 
 def _movie(file: BinaryIO, parent: _Atom, media_start: int) -> Iterator[_Part]:
-    """Go down to the tables of samples, and count their offsets from where the media begin."""
+    """Yield the parts of a movie, with offsets counted from where the media data begin."""
     yield parent.name
     for atom in _atoms(file, parent.body, parent.stop):
         if atom.name == _MP4_CHILD.get(parent.name):

@@ -1,4 +1,4 @@
-"""Which seconds of a track are listened to."""
+"""Excerpts: which seconds of a track are decoded, and how."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -38,17 +38,18 @@ ONLY_SILENCE = (
     "holds only silence (nothing above the noise of 16 bits); there is nothing to classify"
 )
 
-# Root mean square of what 16 bits leave of silence: dither of one step up or down has 0.5 to 1
-# step, and coding does not add to it. Music at -60 dB has some 3 steps.
+# Root mean square below which a track is silent. Dither of 16 bits has 0.5 to 1 step, also after
+# coding; music at -60 dB has some 3 steps.
 SILENCE = 1.5 / 2**15
-# Dither may be shaped such that most of it, up to 15 steps, is above what ears hear best. What is
-# not louder than this is judged by what is below AUDIBLE_HZ, where half a step is left of it.
+# Shaped dither has up to 15 steps, most of it at frequencies where ears are less sensitive. Below
+# AUDIBLE_HZ half a step of it is left, so quiet pieces are judged by those frequencies alone.
 SHAPED_DITHER = 32 / 2**15
 AUDIBLE_HZ = 8000
-PIECE_SECONDS = 0.1  # silent or not, each
-PAUSE_SECONDS = 2.0  # what is silent for longer is no pause in the music
+PIECE_SECONDS = 0.1  # each piece is silent or not
+PAUSE_SECONDS = 2.0  # a longer silence is no pause in the music
 
-# An excerpt of which less than this share sounds is left for the loudest one, if more of that does.
+# If less than this share of an excerpt sounds, the loudest part is used instead, if more of it
+# does.
 ENOUGH_SOUND = 0.5
 
 
@@ -68,7 +69,7 @@ class Excerpt:
     info : AudioInfo
         What the file is.
     notes : tuple of str
-        What the user should know of how the track was heard, without its name.
+        What the user should know about how the track was heard, without its name.
     """
 
     samples: Samples
@@ -97,9 +98,9 @@ class Excerpt:
 def placed_spans(info: AudioInfo, settings: ExcerptSettings) -> list[Span]:
     """Place excerpts in a track by its length alone.
 
-    "multi" cuts it into as many equal parts as there are ``excerpts``, or into fewer that hold
-    ``seconds`` each, and takes the middle of each part: none is heard twice, and a track shorter
-    than two excerpts has one. A "window" that goes beyond the end is moved before it.
+    "multi" divides the track into ``excerpts`` equal parts, or fewer if they would be shorter than
+    ``seconds``, and takes the middle of each. So excerpts never overlap, and a track shorter than
+    two excerpts has one. A "window" that would extend beyond the end is moved back to end there.
 
     Raises
     ------
@@ -144,7 +145,7 @@ def middle(start: int, stop: int, size: int) -> Span:
 
 
 def load_excerpt(path: Path, config: View) -> Excerpt:
-    """Decode the first excerpt of a track whose place needs no listening, as ``load_excerpts``."""
+    """Decode the first excerpt of a track, placed by its length alone; see ``load_excerpts``."""
     return load_excerpts(path, [config])[0][0]
 
 
@@ -154,29 +155,29 @@ def load_excerpts(
     choose: Chooser = placed_spans,
     instead: Chooser | None = None,
 ) -> list[list[Excerpt]]:
-    """Decode what is listened to of a track, mono, at the configured sample rate.
+    """Decode the excerpts of a track, mono, at the configured sample rate.
 
     Parameters
     ----------
     path : Path
     views : sequence of View
-        What they have in common is decoded once.
+        Configurations of the features. What their excerpts share is decoded once.
     choose : callable
-        Which spans each view listens to.
+        Returns the spans of the excerpts for a view.
     instead : callable, optional
-        Which one it listens to where those are silent.
+        Returns the span to use if those are mostly silent.
 
     Returns
     -------
     list of list of Excerpt
-        For each view, those that hold more than silence: more than a constant and the dither of 16
-        bits. All have the same notes.
+        For each view, the excerpts that are not silent: they hold more than a constant and the
+        dither of 16 bits. All have the same notes.
 
     Raises
     ------
     AudioError
-        If the file cannot be decoded, or holds less than ``excerpt.min_seconds`` of audio, or
-        nothing but silence where a view listens.
+        If the file cannot be decoded, holds less than ``excerpt.min_seconds`` of audio, or is
+        silent in all excerpts of a view.
     """
     chosen: list[list[Span]] = []
 
@@ -218,7 +219,7 @@ def _joined(spans: Sequence[Span]) -> list[Span]:
 
 
 def _part(parts: Sequence[tuple[Span, Samples]], start: int, stop: int) -> Samples:
-    """Return the samples of a span out of the part that it is in."""
+    """Return the samples of a span from the part that contains it."""
     first, samples = next(
         (first, samples) for (first, last), samples in parts if first <= start and stop <= last
     )
@@ -237,9 +238,10 @@ def _excerpt(native: Samples, start: int, info: AudioInfo, view: View) -> Excerp
 
 
 def with_level(samples: Samples, audio: Audio) -> Samples:
-    """Scale samples to the root mean square that is configured, unless it stays as recorded.
+    """Scale samples to the configured root mean square, or return them as recorded.
 
-    0 dBFS is the root mean square of a square wave of full scale. The result is not clipped.
+    0 dBFS is the root mean square of a square wave of full scale. The result may exceed full scale;
+    it is not clipped.
     """
     if audio.rms_dbfs == "as recorded":
         return samples
@@ -248,7 +250,7 @@ def with_level(samples: Samples, audio: Audio) -> Samples:
 
 
 class _Heard(NamedTuple):
-    """A span as it was decoded, where it begins in the track, and which parts of it sound."""
+    """The samples of a span, where it begins in the track, and which parts of it sound."""
 
     native: Samples
     start: int
@@ -256,7 +258,7 @@ class _Heard(NamedTuple):
 
     @property
     def n_sounding(self) -> int:
-        """Samples that are no silence."""
+        """Number of samples that are not silent."""
         return sum(stop - start for start, stop in self.sounding)
 
     @property
@@ -269,9 +271,9 @@ def _heard(native: Samples, start: int, info: AudioInfo) -> _Heard:
 
 
 def _sounding(native: Samples, sample_rate_hz: int) -> list[Span]:
-    """Find the parts that are no silence; short pauses between sounds belong to them."""
+    """Find the parts that are not silent; they include short pauses."""
     hop = round(PIECE_SECONDS * sample_rate_hz)
-    # A sample longer than the hop, so that no step is between two pieces.
+    # One sample longer than the hop, so that a step between two pieces is in one of them.
     pieces = sliding_window_view(native, min(hop + 1, len(native)))[::hop]
     last = native[None, -hop:]
     levels = [_levels(some, sample_rate_hz) for some in (pieces, last)]
@@ -287,7 +289,7 @@ def _sounding(native: Samples, sample_rate_hz: int) -> list[Span]:
 
 
 def _levels(pieces: Samples, sample_rate_hz: int) -> Samples:
-    """Return root mean squares of (n, size) pieces without their means, (n,)."""
+    """Return the root mean squares of (n, size) pieces after subtracting their means, (n,)."""
     levels: Samples = pieces.std(axis=1)
     doubtful = (levels > SILENCE) & (levels < SHAPED_DITHER)
     if doubtful.any():
@@ -301,10 +303,10 @@ def _levels(pieces: Samples, sample_rate_hz: int) -> Samples:
 def _louder(
     path: Path, info: AudioInfo, view: View, found: list[_Heard], instead: Chooser
 ) -> tuple[_Heard, tuple[str, ...]] | None:
-    """Hear another part of a track that is silent where a view listens, with notes on decoding.
+    """Decode another part of a track whose excerpts are mostly silent, with notes on decoding.
 
-    Of that part only what sounds: silence would tell the features of no music. None where the view
-    hears enough, or no more sounds elsewhere.
+    Only the longest stretch that sounds is kept, so that silence does not enter the features.
+    Returns None if the excerpts hold enough sound, or the other part holds no more.
     """
     mostly_silent = all(heard.is_mostly_silent for heard in found)
     if not mostly_silent or any(len(heard.native) >= info.n_frames for heard in found):
@@ -312,7 +314,7 @@ def _louder(
     try:
         [(start, stop)] = instead(info, view.excerpt)
         [native], _, notes = decode_spans(path, lambda _: [(start, stop)])
-    except AudioError:  # what is damaged elsewhere is no reason to refuse what was heard
+    except AudioError:  # damage elsewhere is no reason to refuse what was decoded
         return None
     other = _heard(native, start, info)
     if other.n_sounding <= max(heard.n_sounding for heard in found):
@@ -324,7 +326,7 @@ def _louder(
 
 
 def _moved(info: AudioInfo, other: _Heard, view: View) -> str:
-    """Tell that the loudest part was heard, and why."""
+    """Say that the loudest part was heard instead, and why."""
     which = {"centre": "its middle", "start": "its beginning"}
     silent = which.get(view.excerpt.strategy, "the part that excerpt.strategy chooses")
     rate = info.sample_rate_hz
@@ -335,7 +337,7 @@ def _moved(info: AudioInfo, other: _Heard, view: View) -> str:
 
 
 def _with_sound(found: list[_Heard]) -> list[_Heard]:
-    """Leave out what is silent, for the most part or, if all is, throughout."""
+    """Leave out excerpts that are mostly silent; if all are, those that are silent throughout."""
     enough = [heard for heard in found if not heard.is_mostly_silent]
     return enough or [heard for heard in found if heard.sounding]
 

@@ -1,6 +1,6 @@
-"""What libsndfile does not decode, by PyAV (the extra ``codecs``): AAC, ALAC, WMA and others.
+"""Decode with PyAV what libsndfile cannot: AAC, ALAC, WMA and others (the extra ``codecs``).
 
-Only where libsndfile cannot, since FFmpeg lands some 25 ms off after a seek into an mp3.
+mp3 is left to libsndfile, since FFmpeg is some 25 ms off after a seek.
 """
 
 from collections.abc import Iterator, Sequence
@@ -85,10 +85,10 @@ def is_for_libav(path: Path) -> bool:
 
 
 class LibavFile:
-    """An audio file, with as much of ``soundfile.SoundFile`` as decoding needs.
+    """An audio file that FFmpeg decodes, with the part of ``soundfile.SoundFile`` that is needed.
 
-    Each ``read`` decodes with a fresh decoder from shortly before the samples asked for, so that
-    it gives the same whatever was read before.
+    Each ``read`` begins shortly before the samples asked for, with a new decoder, so that the
+    result does not depend on what was read before.
 
     Raises
     ------
@@ -205,7 +205,7 @@ class LibavFile:
         return counted if abs(counted - told) <= 1 / self._step else self.frames
 
     def _is_elsewhere(self, frame: "AudioFrame", position: int) -> bool:
-        """Tell a frame that does not follow the one before, or is of another kind."""
+        """Tell whether a frame is of another kind, or does not follow the one before."""
         if (frame.sample_rate, frame.layout.nb_channels) != (self.samplerate, self.channels):
             return True
         if frame.pts is None or not self._timed:

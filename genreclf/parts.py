@@ -1,4 +1,4 @@
-"""Parts of a file, to be read as a file of their own."""
+"""Read parts of a file as if they were a file of their own."""
 
 import io
 from bisect import bisect_right
@@ -9,20 +9,20 @@ from typing import Any, BinaryIO, TypeAlias
 
 __all__ = ["Part", "open_parts"]
 
-# From start to stop in the file, or bytes that are not in it.
+# (start, stop) in the file, or bytes to insert.
 Part: TypeAlias = tuple[int, int] | bytes
 
 _BUFFER = 2**16
 
 
 def open_parts(path: Path, parts: Sequence[Part]) -> BinaryIO:
-    """Open what is wanted of a file; nothing is read before it is asked for.
+    """Open parts of a file; they are read only when needed.
 
     Parameters
     ----------
     path : Path
     parts : sequence of (start, stop) or bytes
-        They follow each other in the file that is returned. A part may come twice.
+        In the order in which they are read. A part may come twice.
     """
     return io.BufferedReader(_Parts(path, parts), _BUFFER)
 

@@ -1,4 +1,4 @@
-"""Audio files as libsndfile alone does not read them: mp3 frames that were counted, and chains.
+"""Open audio files that libsndfile alone reads wrongly: mp3s without a length, and chains.
 
 Each class is an ``AudioFile``, and so is ``LibavFile``.
 """
@@ -39,7 +39,7 @@ _LONGEST_LINK = 2**48  # samples; more is what a stream without an end claims
 
 
 class AudioFile(Protocol):
-    """As much of ``soundfile.SoundFile`` as decoding needs."""
+    """The part of ``soundfile.SoundFile`` that decoding needs."""
 
     frames: int
     samplerate: int
@@ -57,11 +57,11 @@ class AudioFile(Protocol):
         """Read (n, channels) samples, fewer where the stream breaks off."""
 
     def blocks(self, size: int, frames: int) -> Iterator[Samples]:
-        """Yield the first samples in turn, some (size, channels) at a time."""
+        """Yield the first samples, about (size, channels) at a time."""
 
 
 def open_with_libsndfile(path: Path) -> AudioFile:
-    """Open all that is in a file, be it one stream or several in a chain.
+    """Open a file that holds one stream, or several in a chain.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def open_with_libsndfile(path: Path) -> AudioFile:
 
 
 class SndFile(soundfile.SoundFile):
-    """What libsndfile decodes, from a path or from parts of a file."""
+    """A file that libsndfile decodes, or parts of one."""
 
     def __init__(self, path: Path, parts: Sequence[Part] = ()) -> None:
         self._parts = open_parts(path, parts) if parts else None
@@ -94,7 +94,7 @@ class SndFile(soundfile.SoundFile):
             raise
 
     def blocks(self, size: int, frames: int) -> Iterator[Samples]:
-        """Yield the first samples in turn, (size, channels) at a time."""
+        """Yield the first samples, (size, channels) at a time."""
         return read_blocks(self, size, frames)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class SndFile(soundfile.SoundFile):
 
 
 class MpegFile:
-    """An mp3, mp2 or mp1 whose frames were counted."""
+    """An mp3, mp2 or mp1 whose frames have been counted."""
 
     extra_info = ""
 
@@ -133,7 +133,7 @@ class MpegFile:
         return frames
 
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> Samples:
-        """Read (n, channels) samples, by a shorter way than libmpg123's to the middle."""
+        """Read (n, channels) samples; those in the middle are reached faster than by libmpg123."""
         start, stop = self._at, min(self._at + frames, self._there)
         samples = self._in_the_middle(start, stop)
         if samples is None:
@@ -142,7 +142,7 @@ class MpegFile:
         return samples
 
     def blocks(self, size: int, frames: int) -> Iterator[Samples]:
-        """Yield the first samples in turn, (size, channels) at a time."""
+        """Yield the first samples, (size, channels) at a time."""
         delay = self._mpeg.n_delayed
         return read_blocks(self._file, size, min(frames, self._there) + delay, delay)
 
@@ -159,14 +159,14 @@ class MpegFile:
 
 
 class Chain:
-    """Files in a file, heard as one.
+    """Files that are joined in one, decoded as one.
 
     Attributes
     ----------
     unheard_seconds : float
-        How long the links are that have another sample rate than most of the chain.
+        Duration of the links whose sample rate differs from that of most of the chain.
     n_failed : int
-        Links that cannot be decoded.
+        Number of links that cannot be decoded.
     """
 
     extra_info = ""
@@ -213,7 +213,7 @@ class Chain:
         return frames
 
     def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> Samples:
-        """Read (n, channels) samples from as many links as they are in."""
+        """Read (n, channels) samples, from several links where needed."""
         pieces = [np.empty((0, self.channels), np.float32)]
         stop = min(self._at + frames, self.frames)
         while self._at < stop:
@@ -231,7 +231,7 @@ class Chain:
         return np.concatenate(pieces)
 
     def blocks(self, size: int, frames: int) -> Iterator[Samples]:
-        """Yield the first samples in turn, (size, channels) at a time."""
+        """Yield the first samples, (size, channels) at a time."""
         return read_blocks(self, size, frames)
 
     def _link(self, index: int) -> AudioFile:
@@ -242,7 +242,7 @@ class Chain:
 
 
 def _spread(samples: Samples, channels: int) -> Samples:
-    """Give samples of fewer channels as many, with the same mean."""
+    """Repeat the mean of samples in so many channels, if they have another number of them."""
     if samples.shape[1] == channels:
         return samples
     return np.repeat(samples.mean(axis=1, keepdims=True), channels, axis=1)
@@ -258,7 +258,7 @@ def read(file: AudioFile, start: int, n_frames: int) -> Samples:
 
 
 def read_blocks(file: AudioFile, size: int, stop: int, start: int = 0) -> Iterator[Samples]:
-    """Read on from a sample, until another or where the stream breaks off."""
+    """Read from one sample to another, or until the stream breaks off."""
     at = start
     while at < stop:
         wanted = min(size, stop - at)
@@ -271,7 +271,7 @@ def read_blocks(file: AudioFile, size: int, stop: int, start: int = 0) -> Iterat
 
 
 def _single_file(path: Path) -> SndFile:
-    """Open a file of any other kind; an mp3 of free format without the tags that precede it."""
+    """Open a file of any other kind; for an mp3 of free format, skip the tags in front."""
     file = SndFile(path)
     if file.format == "MP3" and (after := after_tags(path)):
         file.close()
@@ -280,7 +280,7 @@ def _single_file(path: Path) -> SndFile:
 
 
 def _flac_file(path: Path, link: FlacLink) -> SndFile:
-    """Open a FLAC; without its last block if that is cut off, and no length says so."""
+    """Open a FLAC, without its last block if that is incomplete and no length is stated."""
     file = SndFile(path, link.parts)
     if link.last_block is None or not link.shorter:
         return file
@@ -291,9 +291,9 @@ def _flac_file(path: Path, link: FlacLink) -> SndFile:
 
 
 def _ogg_chain(path: Path, links: Sequence[tuple[int, int]]) -> Chain:
-    """Open a chain with the library that hears more of it.
+    """Open a chain with the library that decodes more of it.
 
-    Of Opus, libsndfile gives the sample rate that was encoded, and FFmpeg always 48 kHz.
+    For Opus, libsndfile uses the sample rate before encoding, and FFmpeg always 48 kHz.
     """
     chain = Chain([partial(_ogg_file, path, link) for link in links])
     if chain.unheard_seconds:
@@ -312,5 +312,5 @@ def _ogg_file(path: Path, link: tuple[int, int]) -> AudioFile:
 
 
 def _native_name(path: Path) -> str | bytes:
-    """Return the name as soundfile has to have it: on POSIX it may be no text at all."""
+    """Return the name as soundfile needs it: on POSIX as bytes, which need not be text."""
     return os.fsencode(path) if os.name == "posix" else str(path)

@@ -1,4 +1,4 @@
-"""The kinds of tags that hold a genre: how each is read, written, and put back."""
+"""The kinds of tags that hold a genre: how each is read, written and restored."""
 
 import os
 import shutil
@@ -33,27 +33,26 @@ _LATIN1, _UTF16, _UTF8 = 0, 1, 3  # encodings of texts in ID3, the last one from
 
 
 class GenreTag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The genre in one kind of tags of a file, with all that it takes to write it again.
+    """The genre in one kind of tags of a file, with all that is needed to restore it.
 
     Attributes
     ----------
     kind : str
-        "id3", "vorbis", "mp4", "asf" or "ape"; of others also "id3v1", "info" (of WAV) and
+        "id3", "vorbis", "mp4", "asf" or "ape"; in ``others`` also "id3v1", "info" (of WAV) and
         "freeform" (of MP4).
     values : list of str or None
-        As they are in the file, in ID3v1 the number; None if there are none.
+        As in the file; for ID3v1 the number of the genre. None if there is no genre.
     tagged : bool
         Whether the file has tags of this kind at all.
     version : tuple of int, optional
-        Of ID3.
+        Version of ID3.
     encoding : int, optional
-        Of the texts in ID3.
+        Encoding of texts in ID3.
     places : list, optional
-        Where the values are, and how they are spelt there: in Vorbis comments the index and the
-        key of each, in APEv2 and WAV the index and all bytes of the item in hexadecimal, in
-        freeform MP4 the type of data and the key.
+        Place and spelling of each value. Vorbis comments: index and key; APEv2 and WAV: index and
+        all bytes of the item in hexadecimal; freeform MP4: type of data and key.
     others : list of GenreTag
-        Other kinds of tags in the file that have a field for the genre, in order.
+        The other kinds of tags in the file that can hold a genre, in order.
     """
 
     kind: str
@@ -66,32 +65,32 @@ class GenreTag(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     @property
     def genres(self) -> list[str]:
-        """The genres by name, those of all kinds of tags, each once."""
+        """The names of the genres in all kinds of tags, each once."""
         own = [name for text in self.values or () for name in genre_names(clean(text))]
         return list(dict.fromkeys([*own, *(name for tag in self.others for name in tag.genres)]))
 
     @property
     def to_write(self) -> list["GenreTag"]:
-        """All that hold a genre, and itself, unless another one stands in for it."""
+        """The tags to write: all that hold a genre, and this one unless another replaces it."""
         held = [tag for tag in self.others if tag.genres]
         replaced = not self.tagged and any(tag.kind != "id3v1" for tag in held)
         return held if replaced else [self, *held]
 
     def reads(self, values: Sequence[str]) -> bool:
-        """Tell whether these are the values wherever there is a genre."""
+        """Tell whether every tag that holds a genre holds these values."""
         own = msgspec.structs.replace(self, others=[])
         held = [tag for tag in (own, *self.others) if tag.genres]
         return bool(held) and all(tag.values == as_written(tag, values) for tag in held)
 
 
 def as_written(tag: GenreTag, values: Sequence[str]) -> list[str]:
-    """Return what is read once a genre is written: numbers in ID3v1."""
+    """Return the values that are read after a genre is written; for ID3v1 its number."""
     return [str(_id3v1_number(values[0]))] if tag.kind == "id3v1" else list(values)
 
 
 @dataclass(frozen=True)
 class Format:
-    """How one kind of tags is read, written, and put back."""
+    """How one kind of tags is read, written and restored."""
 
     read: Callable[[Path], GenreTag]
     write: Callable[[Path, GenreTag, Sequence[str]], None]
@@ -163,7 +162,7 @@ def _restore_id3(path: Path, before: GenreTag) -> None:
 
 
 def _save_id3(path: Path, tags: Any, before: GenreTag) -> None:
-    """Save all as it was, in the same version of ID3, but for the genre."""
+    """Save the tags in the same version of ID3; only the genre has changed."""
     options = {"v2_version": _id3_version(before), "v23_sep": None, "padding": _padding}
     if not is_bare(path):
         tags.save(path, **options)
@@ -178,12 +177,12 @@ def _save_id3(path: Path, tags: Any, before: GenreTag) -> None:
 
 
 def _padding(info: Any) -> int:
-    """Keep the room that a tag has."""
+    """Keep the padding that a tag has."""
     return int(info.padding) if info.padding >= 0 else _PADDING_BYTES
 
 
 def _id3_version(tag: GenreTag) -> int:
-    """Return 3 of what was 2.2, which nothing writes any more."""
+    """Return the version to write: 3 instead of 2, which nothing writes any more."""
     return 3 if tag.version is not None and tag.version[:2] in ((2, 2), (2, 3)) else 4
 
 
@@ -197,7 +196,7 @@ def _delete_id3(path: Path, tags: Any) -> None:
 
 
 def _id3v1(path: Path) -> bytes:
-    """Return the last bytes of a stream where those are ID3v1."""
+    """Return the ID3v1 tag behind a stream, or nothing if there is none."""
     if not is_bare(path):
         return b""
     with path.open("rb") as file:
@@ -276,7 +275,7 @@ def _replace_comments(file: Any, comments: Sequence[tuple[int, str, str]]) -> No
 
 
 def _with_key(kind: str, key: str) -> Format:
-    """Make the format of tags that hold lists of texts under one key."""
+    """Return the format of tags that hold a list of texts under one key."""
 
     def read(path: Path) -> GenreTag:
         tags = _file_of(path).tags
@@ -341,7 +340,7 @@ def _replace_freeform(path: Path, texts: Sequence[tuple[int, str, str]]) -> None
 
 @dataclass(frozen=True)
 class _Ape:
-    """The bytes of an APEv1 or APEv2 tag. mutagen would drop what stands behind it."""
+    """The bytes of an APEv1 or APEv2 tag. mutagen would delete what is behind it."""
 
     header: bytes
     items: list[bytes]
@@ -362,12 +361,12 @@ class _Ape:
 
     @staticmethod
     def is_item(item: bytes) -> bool:
-        """Tell whether its length is the one that it states."""
+        """Tell whether an item is as long as it states."""
         return _Ape.end_of_item(item, 0) == len(item)
 
     @staticmethod
     def end_of_item(body: bytes, at: int) -> int:
-        """Return where the item ends that begins at a place."""
+        """Return where the item that begins here ends."""
         return body.index(b"\0", at + 8) + 1 + int.from_bytes(body[at : at + 4], "little")
 
     @classmethod
@@ -388,7 +387,7 @@ class _Ape:
 
 
 def _ape_of(path: Path) -> tuple[_Ape | None, Span]:
-    """Return the tag, and where it is or would be: before Lyrics3 and ID3v1."""
+    """Return the tag and its place; if there is none, the place before Lyrics3 and ID3v1."""
     with path.open("rb") as file:
         spans = tags_behind(file)
         if "ape" in spans:
@@ -451,7 +450,7 @@ def _replace_ape(path: Path, genres: Sequence[tuple[int, bytes]], drop_empty: bo
 
 
 def _info_of(path: Path) -> tuple[Chunk | None, list[bytes]]:
-    """Return the texts of a WAV file, if there is a genre among them, each with all its bytes."""
+    """Return the chunk of texts of a WAV file that includes a genre, and the bytes of each text."""
     with path.open("rb") as file:
         for chunk in chunks(file):
             if chunk.name == b"LIST" and 4 <= chunk.size <= LONGEST_CHUNK:
@@ -516,13 +515,13 @@ def _replace_info(path: Path, genres: Sequence[tuple[int, bytes]]) -> None:
 
 
 def _require_genres(found: bool) -> None:
-    """Refuse a backup that would change other things than genres."""
+    """Refuse a backup that would change anything but genres."""
     if not found:
-        raise ValueError("the backup holds something else than genres")
+        raise ValueError("the backup holds something other than genres")
 
 
 def _splice(path: Path, span: Span, new: bytes) -> None:
-    """Put other bytes in the place of a part of a file."""
+    """Replace a part of a file by other bytes."""
     if len(new) == span.stop - span.start:
         with path.open("r+b") as file:
             file.seek(span.start)

@@ -265,7 +265,6 @@ def test_aac_of_another_rate_is_named(tmp_path: Path) -> None:
     assert notes[0].startswith("2.1 s of 6.2 s are not heard")
 
 
-@pytest.mark.filterwarnings("ignore:.*not heard")
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_chains_give_samples_or_a_reason(tmp_path: Path, kind: str) -> None:
     random = np.random.default_rng(0)

@@ -372,7 +372,7 @@ def test_a_backup_changes_nothing_but_genres(
     if kind == "nonsense":
         assert not restore(path, change, force=True)
     else:
-        with pytest.raises(TagError, match="something else than genres"):
+        with pytest.raises(TagError, match="something other than genres"):
             restore(path, change, force=True)
     assert path.read_bytes() == content
 
