@@ -281,7 +281,7 @@ def test_a_precision_out_of_reach_costs_nothing_else(trained: Path, tmp_path: Pa
     assert done.exit_code == 3
     last = done.stderr.splitlines()[-1]
     assert last.startswith("genreclf: no threshold makes 99% of the answers right: the ")
-    assert "it takes 99 right in a row; the model has no threshold" in last
+    assert "too few to show 99%: at least 99 are needed; the model has no threshold" in last
     assert done.stdout.splitlines()[1].startswith("accuracy ")
     assert Model.load(tmp_path / "m.joblib").threshold == 0
     done = run("evaluate", trained / "features.csv", "--target-precision", 0.99, "--json", "-")
