@@ -369,6 +369,16 @@ def test_a_missing_skops_is_told_before_the_work(
     assert "pip install 'genreclf[skops]'" in done.stderr
 
 
+def test_a_narrow_terminal_still_names_what_calibration_was_measured_on(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    done = run("evaluate", trained / "features.csv", "--classifier", "lda")
+    shown = done.stdout.partition("calibration (mean error ")[2]
+    assert "confidence  " in shown
+    assert "measured without groups" in shown
+
+
 def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
     done = run("evaluate", trained / "features.csv", "--permutations", 200)
     assert "so high an accuracy by chance: p = 0.0" in done.stdout
