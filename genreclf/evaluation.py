@@ -264,10 +264,10 @@ class Evaluation:
         missing = "; take a lower --target-precision or more tracks"
         if precision >= target_precision:  # one standard error below n of n right is n / (n + 1)
             needed = np.ceil(target_precision / (1 - target_precision) - 1e-9)
-            missing = f", but so few do not show {target}: it takes {needed:.0f} right in a row"
+            missing = f", which are too few to show {target}: at least {needed:.0f} are needed"
         raise TableError(
             f"no threshold makes {target} of the answers right: the {n:.0f} most confident answers "
-            f"are right {precision:.1%} of the time{missing}"
+            f"are {precision:.1%} right{missing}"
         )
 
     def answers(self) -> list[Answer]:

@@ -112,7 +112,7 @@ def label_tracks(
         tracks = [_with_group(*pair, seen) for pair in zip(tracks, found, strict=True)]
     if spellings is not None:
         tracks = [_with_spelling(track, spellings, labelling, seen) for track in tracks]
-    elif labelling.labels == "tags":
+    else:
         seen.tell_spellings(tracks)
     return Sources(list(tracks), notes=seen.notes(), details=seen.details)
 

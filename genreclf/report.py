@@ -190,8 +190,8 @@ def summary_lines(result: dict[str, Any]) -> list[str]:
         lines.insert(
             1,
             f"ignoring groups it would be {ungrouped:.1%}, {abs(points):.1f} points "
-            f"{'more' if points >= 0 else 'less'}; expect {result['accuracy']:.1%} on artists or "
-            "albums that were not in the training set",
+            f"{'more' if points >= 0 else 'less'}; the accuracy above is the one to expect on "
+            "artists or albums that were not in the training set",
         )
     # Beside the accuracy, which they are about.
     lines[1:1] = [f"warning: {printable(text)}" for text in result.get("warnings", [])]

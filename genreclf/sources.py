@@ -223,7 +223,8 @@ def _with_manifest(tracks: list[Track], passed_over: int, manifest: Path) -> Sou
     if unlisted := sum(key not in listed for key in seen):
         notes.append(f"{unlisted} of the files are not in {manifest}: no label")
     if absent := len(listed.keys() - seen):
-        notes.append(f"{absent} rows of {manifest} name no file that was found here")
+        rows = "1 row of" if absent == 1 else f"{absent} rows of"
+        notes.append(f"the file was not found for {rows} {manifest}")
     return Sources(labelled, passed_over, notes)
 
 
@@ -239,7 +240,8 @@ def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
         if missing := {"path", "label"} - set(names):
             raise TableError(
                 f"{manifest}: no column {' and no column '.join(sorted(missing))}; "
-                "a manifest has the columns path,label[,group]"
+                f"it has {shortened(', '.join(names)) or 'no columns'}; a manifest has the columns "
+                "path,label[,group]"
             )
         assignments = list(dict.fromkeys(filter(is_assignment, names)))
         listed: dict[str, _Listed] = {}

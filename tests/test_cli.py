@@ -322,7 +322,7 @@ def test_a_precision_out_of_reach_costs_nothing_else(trained: Path, tmp_path: Pa
     assert done.exit_code == 3
     last = done.stderr.splitlines()[-1]
     assert last.startswith("genreclf: no threshold makes 99% of the answers right: the ")
-    assert "it takes 99 right in a row; the model has no threshold" in last
+    assert "too few to show 99%: at least 99 are needed; the model has no threshold" in last
     assert done.stdout.splitlines()[1].startswith("accuracy ")
     assert Model.load(tmp_path / "m.joblib").threshold == 0
     done = run("evaluate", trained / "features.csv", "--target-precision", 0.99, "--json", "-")
@@ -408,6 +408,16 @@ def test_a_missing_skops_is_told_before_the_work(
     done = run("train", tmp_path / "no.csv", "-o", tmp_path / "m.skops")
     assert done.exit_code == 1
     assert "pip install 'genreclf[skops]'" in done.stderr
+
+
+def test_a_narrow_terminal_still_names_what_calibration_was_measured_on(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    done = run("evaluate", trained / "features.csv", "--classifier", "lda")
+    shown = done.stdout.partition("calibration (mean error ")[2]
+    assert "confidence  " in shown
+    assert "measured without groups" in shown
 
 
 def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:

@@ -694,9 +694,7 @@ def test_without_a_wrong_answer_there_is_no_threshold() -> None:
     result = cross_validate(blobs(20, 2), configured())
     assert result.accuracy == 1
     assert "suggested_threshold" not in result.to_dict(suggest=True)
-    with pytest.raises(
-        TableError, match=r"40 most confident .* 100\.0% .* takes 99 right in a row"
-    ):
+    with pytest.raises(TableError, match=r"40 most confident .* 100\.0% .* at least 99 are needed"):
         result.threshold(0.99)
     noise = grouped_noise(80, 1)
     with pytest.raises(

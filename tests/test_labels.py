@@ -362,3 +362,9 @@ def test_inspect_shows_tags_and_tells_of_broken_ones(
     done = run("inspect", path, *QUICK)
     assert done.exit_code == 0
     assert "Traceback" not in done.output
+
+
+def test_spellings_of_folders_are_noted() -> None:
+    tracks = [Track(Path(f"{label}/a.mp3"), label) for label in ("Hip Hop", "hip-hop", "jazz")]
+    [note] = label_tracks(tracks, Labelling()).notes
+    assert "'Hip Hop' and 'hip-hop'" in note

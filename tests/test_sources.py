@@ -247,7 +247,7 @@ def test_files_and_rows_without_a_counterpart_are_noted(tmp_path: Path) -> None:
     assert [track.label for track in found.tracks] == ["x", None, None]
     unlisted, absent = found.notes
     assert unlisted.startswith("2 of the files")
-    assert absent.startswith("1 rows")
+    assert absent.startswith("the file was not found for 1 row of ")
     assert all(str(manifest) in note for note in found.notes)
 
 
