@@ -56,7 +56,7 @@ def scheduler() -> Iterator[str]:
 @pytest.fixture
 def client(scheduler: str) -> Iterator[Any]:
     with distributed.Client(scheduler, set_as_default=False) as client:
-        client.wait_for_workers(2)
+        client.wait_for_workers(2, timeout=60)
         yield client
 
 
