@@ -298,13 +298,13 @@ def test_a_model_answers_unknown_below_the_confidence_it_learned(tmp_path: Path)
         lines.append(f"{i}.mp3,{'ab'[i % 2]},{x},{y}")
     table, model = tmp_path / "t.csv", tmp_path / "m.joblib"
     table.write_text("\n".join(lines) + "\n")
-    done = run("train", table, "-o", model, "--classifier", "lda", "--target-precision", 0.95)
+    done = run("train", table, "-o", model, "--classifier", "lda", "--target-precision", 0.9)
     assert done.exit_code == 0, done.output
     card = read_card(model)
     assert card.evaluation is not None
     learned = card.evaluation["threshold"]
     assert card.threshold == learned["confidence"] > 0.5
-    assert learned["precision"] >= 0.95
+    assert learned["precision"] >= 0.9
     assert 0.2 < learned["coverage"] < 0.9
     assert f"below {card.threshold:.1%}" in run("inspect", model).stdout
     done = run("predict", "--table", table, "--model", model, "--format", "jsonl")
@@ -415,7 +415,7 @@ def test_a_narrow_terminal_still_names_what_calibration_was_measured_on(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     done = run("evaluate", trained / "features.csv", "--classifier", "lda")
-    shown = done.stdout.partition("calibration (mean error ")[2]
+    shown = done.stdout.partition("calibration: ")[2]
     assert "confidence  " in shown
     assert "measured without groups" in shown
 
@@ -424,7 +424,7 @@ def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
     done = run("evaluate", trained / "features.csv", "--permutations", 200)
     assert "so high an accuracy by chance: p = 0.0" in done.stdout
     assert "guessing in proportion: 50.0%" in done.stdout
-    assert "calibration (mean error " in done.stdout
+    assert "calibration: confidence is off by " in done.stdout
     plain = run("evaluate", trained / "features.csv", "--permutations", 200, "--json", "-").stdout
     assert 0 < json.loads(plain)["permutation_p_value"] < 0.05
 
