@@ -131,8 +131,8 @@ def write_card(model: Model, ungrouped_accuracy: float, other: Evaluation, path:
         "- It knows ten genres and answers with one of them, whatever it hears. What is unlike all "
         "of its training music (noise, tones, speech) is marked as novel; folk, techno, or music "
         "from elsewhere and later often is not, and gets the least wrong of the ten names.",
-        "- About four of ten songs get a wrong name: rock above all, which lies between "
-        "the others.",
+        "- Three to five of ten songs get a wrong name: rock above all, and of "
+        "newer music pop.",
         "- It was trained on 30-second clips of 2001 and before, many of them noisy or low in the "
         "upper band; of a longer song the middle 30 seconds are listened to.",
         "- It knows nothing of your genres: `genreclf train` on your own labels does.",

@@ -378,8 +378,8 @@ def _default_model() -> Path:
         note(f"model: {named} (GENRECLF_MODEL)")
         return Path(named)
     note(
-        "model: the bundled one (ten Western genres as of 2001); it is right for about six of ten "
-        "songs, and 'genreclf train' makes one for your genres"
+        "model: the bundled one (ten Western genres as of 2001); it is right for five to seven of "
+        "ten songs, and 'genreclf train' makes one for your genres"
     )
     return bundled_model()
 
