@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
-from genreclf.classifiers import make_pipeline
-from genreclf.config import load_config
-from genreclf.duplicates import keep_copies_together
-from genreclf.splits import own_groups, published_folds
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.config.load import load_config
+from genreclf.learning.classifiers import make_pipeline
+from genreclf.learning.duplicates import keep_copies_together
+from genreclf.learning.splits import own_groups, published_folds
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 BEFORE = {
     "svm": "scaling_limit=off pca=0.99 classifier.C=10 classifier.gamma=scale",

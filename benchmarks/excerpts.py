@@ -17,8 +17,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from genreclf.config import Config, load_config
-from genreclf.extraction import extract_one
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
+from genreclf.extraction.chain import extract_one
 
 STRATEGIES = {
     "centre": [],

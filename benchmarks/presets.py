@@ -18,9 +18,9 @@ from pathlib import Path
 
 import click
 
-from genreclf.config import load_config, preset_names
-from genreclf.extraction import extract_one
-from genreclf.pooling import feature_names
+from genreclf.config.load import load_config, preset_names
+from genreclf.extraction.chain import extract_one
+from genreclf.features.pooling import feature_names
 
 
 @click.command()

@@ -223,9 +223,9 @@ def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
     from sklearn.model_selection import cross_val_predict
     from threadpoolctl import threadpool_limits
 
-    from genreclf.classifiers import make_pipeline
-    from genreclf.config import load_config
-    from genreclf.evaluation import choose_splits, cross_validate
+    from genreclf.config.load import load_config
+    from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
+    from genreclf.learning.classifiers import make_pipeline
 
     table = _clouds(rows, columns, 10, groups=groups)
     alone = _clouds(rows, columns, 10, groups=False)
@@ -261,8 +261,8 @@ def genres(genres: list[int], rows: int, columns: int, classifiers: str) -> None
 
     from threadpoolctl import threadpool_limits
 
-    from genreclf.classifiers import fit_pipeline, training_seconds
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
+    from genreclf.learning.classifiers import fit_pipeline, training_seconds
 
     for name in classifiers.split(","):
         config, clock = load_config(overrides=[f"classifier.name={name}"]), time.process_time
@@ -385,7 +385,7 @@ def cluster(address: str, items: int) -> None:
     """Tell what a track costs on the way to a Dask cluster and back, if it takes no time there."""
     import operator
 
-    from genreclf.cluster import DaskWorkers
+    from genreclf.parallel.cluster import DaskWorkers
 
     with DaskWorkers(address) as workers:
         list(workers.map(operator.neg, range(10)))  # until all processes are ready

@@ -37,8 +37,8 @@ from numpy import median
 # Nothing heavy is imported up here: on Linux, the peak memory that a process reports starts from
 # what the process that started it held.
 if TYPE_CHECKING:
-    from genreclf.config import ExtractionConfig
-    from genreclf.spectra import Array
+    from genreclf.config.schema import ExtractionConfig
+    from genreclf.features.spectra import Array
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 LARGEST_DIFFERENCE = 1e-4
@@ -62,8 +62,8 @@ Times = dict[str, list[float]]  # seconds a track of each round
 
 def librosa(config: "ExtractionConfig") -> Run:
     """Compute the same features by librosa's functions."""
-    from genreclf.pooling import pool
-    from genreclf.reference import librosa_features
+    from genreclf.features.pooling import pool
+    from genreclf.features.reference import librosa_features
 
     def run(path: Path) -> object:
         frames = librosa_features(path, config)
@@ -81,8 +81,8 @@ def genreclf(config: "ExtractionConfig") -> Run:
 
 def floor(config: "ExtractionConfig") -> Run:
     """Do what no extractor can do without: decode, resample, one STFT."""
-    from genreclf.excerpt import load_excerpt
-    from genreclf.spectra import stft_magnitude
+    from genreclf.audio.excerpt import load_excerpt
+    from genreclf.features.spectra import stft_magnitude
 
     n_fft, hop = config.spectra.n_fft, config.spectra.hop_length
     return lambda path: stft_magnitude(load_excerpt(path, config).samples, n_fft, hop)
@@ -93,8 +93,8 @@ def essentia(config: "ExtractionConfig") -> Run:
     import essentia
     from essentia.standard import MusicExtractor
 
-    from genreclf.audio import describe
-    from genreclf.excerpt import centre_span
+    from genreclf.audio.decode import describe
+    from genreclf.audio.excerpt import centre_span
 
     essentia.log.infoActive = False
 
@@ -147,7 +147,7 @@ class Contender:
 
 def line_up(config: "ExtractionConfig", peers: bool) -> list[Contender]:
     """List the contenders in the order in which they take turns."""
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
 
     contenders = [Contender("librosa", librosa, config)]
     wide = load_config("wide").extraction
@@ -253,7 +253,7 @@ def write_excerpt(path: Path, wav: Path, config: "ExtractionConfig") -> None:
     """Write the seconds that genreclf listens to, at its sample rate."""
     import soundfile
 
-    from genreclf.excerpt import load_excerpt
+    from genreclf.audio.excerpt import load_excerpt
 
     excerpt = load_excerpt(path, config)
     soundfile.write(wav, excerpt.samples[excerpt.audio], excerpt.sample_rate_hz)
@@ -261,8 +261,8 @@ def write_excerpt(path: Path, wav: Path, config: "ExtractionConfig") -> None:
 
 def differences(path: Path, config: "ExtractionConfig") -> dict[str, tuple[float, float]]:
     """Return each feature's largest difference from librosa's: frame by frame, and pooled."""
-    from genreclf.extraction import extract_frames
-    from genreclf.reference import compare_with_librosa, librosa_features
+    from genreclf.extraction.chain import extract_frames
+    from genreclf.features.reference import compare_with_librosa, librosa_features
 
     ours, theirs = extract_frames(path, config)[1], librosa_features(path, config)
     return {
@@ -279,8 +279,8 @@ def pooled_difference(name: str, ours: "Array", theirs: "Array", config: Any) ->
     """
     import numpy as np
 
-    from genreclf.features import TRACK_LEVEL
-    from genreclf.pooling import pool
+    from genreclf.features.catalogue import TRACK_LEVEL
+    from genreclf.features.pooling import pool
 
     size = np.abs(theirs).max(axis=1)
     sizes = {"var": size**2, "skewness": np.ones_like(size), "kurtosis": np.ones_like(size)}
@@ -357,7 +357,7 @@ def measure(
     paths: list[Path], name: str, rounds: int, repeat: int | None, peers: bool, scratch: Path
 ) -> dict[str, Any]:
     """Compare the numbers, print how they differ, then compare the speeds."""
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
 
     config = load_config(name).extraction
     command = partial(command_seconds, scratch / "tracks", name, dict(os.environ))
@@ -543,7 +543,7 @@ def main(
 ) -> None:
     """Measure genreclf's speed and memory beside others', on PATHS or on synthesised tracks."""
     from genreclf.errors import GenreclfError
-    from genreclf.sources import find_tracks
+    from genreclf.library.sources import find_tracks
 
     with tempfile.TemporaryDirectory() as folder:
         files = list(dict.fromkeys(track.path for track in find_tracks(paths, "none").tracks))

@@ -22,14 +22,15 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import median_filter
 
-from genreclf import features as f
-from genreclf import medians
-from genreclf.config import Config, load_config
-from genreclf.constantq import constant_q
-from genreclf.excerpt import load_excerpt
-from genreclf.pooling import pool
-from genreclf.separation import separate
-from genreclf.spectra import hann_window, mix_spectrum
+from genreclf.audio.excerpt import load_excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
+from genreclf.features.catalogue import catalogue as f
+from genreclf.features.catalogue import medians
+from genreclf.features.constantq import constant_q
+from genreclf.features.pooling import pool
+from genreclf.features.separation import separate
+from genreclf.features.spectra import hann_window, mix_spectrum
 
 
 class Stopwatch:

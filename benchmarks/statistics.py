@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf.comparison import Design, Measured, Variant, paired_difference
-from genreclf.config import Config
-from genreclf.evaluation import HeldOut, accuracy_interval
-from genreclf.splits import Fold, cross_validation
-from genreclf.table import FeatureTable
+from genreclf.config.schema import Config
+from genreclf.evaluation.comparison import Design, Measured, Variant, paired_difference
+from genreclf.evaluation.crossvalidation import HeldOut, accuracy_interval
+from genreclf.learning.splits import Fold, cross_validation
+from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
 The features are published ones of the thousand GTZAN clips, in two tables that are not part of
 genreclf: ``gtzan-mfcc.csv`` and ``gtzan-librosa57.csv``. ``configs/gtzan133.toml`` computes the
-same features from audio. Prints the SHA-256 that ``genreclf/modelfile.py`` has to hold.
+same features from audio. Prints the SHA-256 that ``genreclf/learning/modelfile.py`` has to hold.
 
     python data/train_bundled.py FOLDER_OF_TABLES FOLDER_OF_OTHER_MUSIC
 
@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf import cross_validate, extract, load_config
-from genreclf.config import Config
-from genreclf.evaluation import Evaluation
-from genreclf.model import Model
-from genreclf.modelfile import bundled_model, write_model
-from genreclf.pooling import feature_names
-from genreclf.report import calibration_clause
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.config.schema import Config
+from genreclf.evaluation.crossvalidation import Evaluation
+from genreclf.features.pooling import feature_names
+from genreclf.learning.model import Model
+from genreclf.learning.modelfile import bundled_model, write_model
+from genreclf.reports.text import calibration_clause
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 # Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.
 SETTINGS = (

@@ -22,7 +22,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from genreclf.cli import cli
-from genreclf.config import Config, preset_names
+from genreclf.config.load import preset_names
+from genreclf.config.schema import Config
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (

@@ -6,44 +6,44 @@ The public names are loaded when first used, so that ``import genreclf`` costs n
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from genreclf.version import __version__
 
 if TYPE_CHECKING:
-    from genreclf.config import Config as Config
-    from genreclf.config import load_config as load_config
+    from genreclf.config.load import load_config as load_config
+    from genreclf.config.schema import Config as Config
     from genreclf.errors import AudioError as AudioError
     from genreclf.errors import ConfigError as ConfigError
     from genreclf.errors import GenreclfError as GenreclfError
     from genreclf.errors import ModelError as ModelError
     from genreclf.errors import TableError as TableError
-    from genreclf.evaluation import cross_validate as cross_validate
-    from genreclf.extraction import extract as extract
-    from genreclf.extraction import extract_one as extract_one
-    from genreclf.model import Model as Model
-    from genreclf.pooling import feature_names as feature_names
-    from genreclf.table import FeatureTable as FeatureTable
-    from genreclf.table import load_table as load_table
-    from genreclf.transformer import FeatureExtractor as FeatureExtractor
-    from genreclf.workers import Workers as Workers
+    from genreclf.evaluation.crossvalidation import cross_validate as cross_validate
+    from genreclf.extraction.chain import extract as extract
+    from genreclf.extraction.chain import extract_one as extract_one
+    from genreclf.extraction.transformer import FeatureExtractor as FeatureExtractor
+    from genreclf.features.pooling import feature_names as feature_names
+    from genreclf.learning.model import Model as Model
+    from genreclf.parallel.workers import Workers as Workers
+    from genreclf.tables.table import FeatureTable as FeatureTable
+    from genreclf.tables.table import load_table as load_table
 
 # Public name to the module that it is loaded from.
 _HOMES = {
     "AudioError": "errors",
-    "Config": "config",
+    "Config": "config.schema",
     "ConfigError": "errors",
-    "FeatureExtractor": "transformer",
-    "FeatureTable": "table",
+    "FeatureExtractor": "extraction.transformer",
+    "FeatureTable": "tables.table",
     "GenreclfError": "errors",
-    "Model": "model",
+    "Model": "learning.model",
     "ModelError": "errors",
     "TableError": "errors",
-    "Workers": "workers",
-    "cross_validate": "evaluation",
-    "extract": "extraction",
-    "extract_one": "extraction",
-    "feature_names": "pooling",
-    "load_config": "config",
-    "load_table": "table",
+    "Workers": "parallel.workers",
+    "cross_validate": "evaluation.crossvalidation",
+    "extract": "extraction.chain",
+    "extract_one": "extraction.chain",
+    "feature_names": "features.pooling",
+    "load_config": "config.load",
+    "load_table": "tables.table",
 }
 
 __all__ = [*_HOMES, "__version__"]

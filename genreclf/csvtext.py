@@ -17,18 +17,6 @@ from typing import Any, TextIO
 
 from genreclf.errors import shortened
 
-__all__ = [
-    "Head",
-    "check_levels",
-    "decimal_marks",
-    "ends_within_a_line",
-    "is_number",
-    "open_text",
-    "read_head",
-    "read_rows",
-    "short_rows",
-]
-
 _LONGEST_LINE = 2**24
 _SEPARATORS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')

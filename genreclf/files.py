@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["beside", "locked", "on_disk", "written_whole"]
-
 LONGEST_NAME_BYTES = 255  # of most file systems
 _LONGEST_SUFFIX_BYTES = 100
 
@@ -23,6 +21,13 @@ def on_disk(text: str) -> str:
     into bytes.
     """
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+
+
+def shipped(folder: str) -> Path:
+    """Return a folder that comes with genreclf, in a checkout as in an installed wheel."""
+    package = Path(__file__).parent
+    inside_wheel = package / folder
+    return inside_wheel if inside_wheel.is_dir() else package.parent / folder
 
 
 @contextmanager

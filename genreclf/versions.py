@@ -1,21 +1,38 @@
 """What numbers and model files depend on."""
 
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-from genreclf import __version__
-
-__all__ = ["versions"]
+from genreclf.version import __version__
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "librosa", "soundfile", "soxr")
+
+# Raised when files decode to other samples than before, so that no cached features are used.
+_DECODING = 2
 
 
 def versions() -> dict[str, str]:
     """Return the versions of genreclf, Python and the packages that decide the numbers."""
     found = {"genreclf": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return found | {package: _version_of(package) for package in _PACKAGES}
+
+
+@cache
+def numbers_depend_on() -> dict[str, str]:
+    """Return what decides the last digits of features, beside the file and the configuration."""
+    import soundfile
+
+    decoders = f"libsndfile {soundfile.__libsndfile_version__}, av {_version_of('av')}"
+    return {
+        "machine": platform.machine(),
+        "decoders": f"{decoders}, decoding {_DECODING}",
+        **{package: _version_of(package) for package in ("numpy", "scipy", "soxr")},
+    }
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

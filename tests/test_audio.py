@@ -14,10 +14,10 @@ import soundfile
 from conftest import music, noise, sine
 from numpy.typing import NDArray
 
-from genreclf.audio import CANCELS, Samples, decode, decode_blocks, decode_spans, describe
-from genreclf.config import Resampler
+from genreclf.audio.decode import CANCELS, Samples, decode, decode_blocks, decode_spans, describe
+from genreclf.audio.resampling import resample
+from genreclf.config.schema import Resampler
 from genreclf.errors import AudioError
-from genreclf.resampling import resample
 
 LOSSLESS = {
     "wav": ("WAV", "PCM_16"),
@@ -583,7 +583,7 @@ def test_name_with_a_null_byte() -> None:
 def test_blocks_together_are_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 30_000)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", 30_000)
     stereo = np.stack([music(4, 48_000), music(4, 48_000, seed=1)], axis=1)
     path = write(tmp_path / "a", stereo, 48_000, kind)
     expected, info, _ = decode(path, whole)
@@ -597,7 +597,7 @@ def test_blocks_together_are_the_whole(
 def test_blocks_of_a_stream_that_breaks_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 20_000)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", 20_000)
     path = write(tmp_path / f"a.{kind}", noise(10, 22050), 22050, kind)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match=r"after [345]\.\d s of 10\.0 s; the file is damaged"):
@@ -611,7 +611,7 @@ def test_blocks_of_a_stream_that_breaks_off(
 def test_blocks_of_values_that_no_music_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float, reason: str
 ) -> None:
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 10_000)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", 10_000)
     signal = noise(10, 8000)
     signal[79_000] = value
     path = write(tmp_path / "a.wav", signal, 8000, "wav_float")

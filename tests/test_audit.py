@@ -11,9 +11,9 @@ from test_cli import run
 from test_evaluation import configured
 from test_table import blobs, texts
 
-from genreclf.audit import Audit, audit
-from genreclf.evaluation import choose_splits, cross_validate
-from genreclf.table import FeatureTable
+from genreclf.evaluation.audit import Audit, audit
+from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
+from genreclf.tables.table import FeatureTable
 
 COLUMNS = [
     "kind", "path", "label", "predicted", "confidence", "label_confidence", "recording",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 
-from genreclf.bands import Emphasis, band_bins, hz_to_mel, mel_edges, mel_to_hz
+from genreclf.config.bands import Emphasis, band_bins, hz_to_mel, mel_edges, mel_to_hz
 
 HZ = [0.0, 20.0, 440.0, 999.9, 1000.0, 1000.1, 4000.0, 11_025.0, 48_000.0]
 

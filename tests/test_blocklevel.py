@@ -10,19 +10,20 @@ from conftest import clicks, music, noise, sine
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-from genreclf.audio import AudioInfo, Samples
-from genreclf.blocklevel import (
+from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import ExtractionConfig
+from genreclf.errors import ConfigError
+from genreclf.features.blocklevel import (
     cent_spectrum,
     correlation_pattern,
     delta_spectral_pattern,
     fluctuation_pattern,
 )
-from genreclf.config import ExtractionConfig, load_config
-from genreclf.errors import ConfigError
-from genreclf.excerpt import Excerpt
-from genreclf.features import compute_features, feature_rows
-from genreclf.separation import separate
-from genreclf.spectra import Array, Spectrum, mix_spectrum
+from genreclf.features.catalogue import compute_features, feature_rows
+from genreclf.features.separation import separate
+from genreclf.features.spectra import Array, Spectrum, mix_spectrum
 
 RATE, N_FFT, HOP = 12_000, 1024, 256
 FRAME_RATE_HZ = RATE / HOP

@@ -19,17 +19,17 @@ from mutagen.id3 import APIC
 from test_tags import info_chunk, riff
 from test_tagwriter import NAMES, samples, untagged, with_genres, written
 
-from genreclf import cache as module
-from genreclf import config as config_module
-from genreclf.audiodigest import audio_digest
-from genreclf.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
 from genreclf.cli import cli
-from genreclf.config import load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import schema as config_module
 from genreclf.errors import AudioError
-from genreclf.extraction import extract_tracks
-from genreclf.kept import Measured
-from genreclf.pooling import feature_names
-from genreclf.sources import Track
+from genreclf.extraction.audiodigest import audio_digest
+from genreclf.extraction.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
+from genreclf.extraction.chain import cache as module
+from genreclf.extraction.chain import extract_tracks
+from genreclf.features.kept import Measured
+from genreclf.features.pooling import feature_names
+from genreclf.library.sources import Track
 
 QUICK = load_config(overrides=["excerpt.seconds=2", "separation=none"])
 SMALL = ["--set", "excerpt.seconds=2", "--set", "separation=none", "--jobs", "1"]
@@ -139,7 +139,7 @@ def test_another_decoder_is_never_served(
     file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     through(file, compute)
-    monkeypatch.setattr(module, "decoder_versions", lambda: "libsndfile 99")
+    monkeypatch.setattr(module, "numbers_depend_on", lambda: {"decoders": "libsndfile 99"})
     assert not through(file, compute)[1]
 
 
@@ -512,10 +512,10 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from genreclf.cache import Cache, cache_file, prepare_cache\n"
-        "from genreclf.config import load_config\n"
-        "from genreclf.kept import Measured\n"
-        "from genreclf.pooling import feature_names\n"
+        "from genreclf.extraction.cache import Cache, cache_file, prepare_cache\n"
+        "from genreclf.config.schema import load_config\n"
+        "from genreclf.features.kept import Measured\n"
+        "from genreclf.features.pooling import feature_names\n"
         "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"
         "n = len(feature_names(config))\n"
         "assert prepare_cache(cache_file())\n"

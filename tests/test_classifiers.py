@@ -21,8 +21,11 @@ from sklearn.svm import SVC
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
-from genreclf import calibration
-from genreclf.classifiers import (
+from genreclf.config.load import config_from_dict, load_config
+from genreclf.config.schema import CLASSIFIERS, Config
+from genreclf.errors import GenreclfError
+from genreclf.learning import calibration
+from genreclf.learning.classifiers import (
     EvenLda,
     SoftVote,
     TemperatureScaled,
@@ -31,10 +34,8 @@ from genreclf.classifiers import (
     training_seconds,
     tune,
 )
-from genreclf.config import CLASSIFIERS, Config, config_from_dict, load_config
-from genreclf.errors import GenreclfError
-from genreclf.splits import cross_validation
-from genreclf.table import FeatureTable
+from genreclf.learning.splits import cross_validation
+from genreclf.tables.table import FeatureTable
 
 # Smaller than the defaults where those take seconds.
 SMALLER = {

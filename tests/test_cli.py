@@ -31,8 +31,8 @@ from genreclf import (
     load_table,
 )
 from genreclf.cli import cli, options
-from genreclf.journal import only_run
-from genreclf.modelfile import bundled_model, read_card
+from genreclf.extraction.journal import only_run
+from genreclf.learning.modelfile import bundled_model, read_card
 
 
 def run(*arguments: object, stdin: str | None = None, cwd: Path | None = None) -> Result:
@@ -104,7 +104,7 @@ def test_folds_are_run_by_as_many_workers_as_jobs(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(InThisProcess, "started", [])
-    monkeypatch.setattr("genreclf.workers.Workers", InThisProcess)
+    monkeypatch.setattr("genreclf.parallel.workers.Workers", InThisProcess)
     name, *rest = command
     alone = run(name, trained / "features.csv", *rest, "--jobs", "2")
     assert not InThisProcess.started  # so few tracks are done before workers would be ready
@@ -850,7 +850,7 @@ def test_too_little_memory_is_told_in_one_line(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("genreclf.table.load_table", fail)
+    monkeypatch.setattr("genreclf.tables.table.load_table", fail)
     done = run("inspect", trained / "features.csv")
     assert done.exit_code == 1
     assert done.stderr == f"genreclf: {told}\n"

@@ -24,18 +24,18 @@ from worker_functions import (
 )
 
 from genreclf.cli import cli
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError
-from genreclf.extraction import Failure, extract_tracks
-from genreclf.sources import Track
-from genreclf.workers import WorkerError
+from genreclf.extraction.chain import Failure, extract_tracks
+from genreclf.library.sources import Track
+from genreclf.parallel.workers import WorkerError
 
 dask = pytest.importorskip("dask", reason="needs the extra dask")
 distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 
 # Below, as they need what is looked for above.
-from genreclf import cluster  # noqa: E402
-from genreclf.cluster import DaskWorkers  # noqa: E402
+from genreclf.parallel import cluster  # noqa: E402
+from genreclf.parallel.cluster import DaskWorkers  # noqa: E402
 
 # Only the deaths that are meant here would count, so that one repetition is enough.
 DEATHS_ALLOWED = 1
@@ -187,7 +187,7 @@ def test_a_cluster_without_workers_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.delitem(sys.modules, "genreclf.cluster")
+    monkeypatch.delitem(sys.modules, "genreclf.parallel.cluster")
     (tmp_path / "a.mp3").touch()
     done = extract(tmp_path, "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1")
     assert done.exit_code == 1

@@ -18,15 +18,16 @@ from sklearn.preprocessing import StandardScaler
 from test_table import texts
 from threadpoolctl import threadpool_limits
 
-from genreclf import evaluation
-from genreclf.classifiers import fit_pipeline, tune
 from genreclf.cli import cli
-from genreclf.codebook import Codebook, inputs, settle
-from genreclf.config import Config, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
-from genreclf.evaluation import choose_splits, cross_validate
-from genreclf.model import Model
-from genreclf.table import FeatureTable, load_table
+from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
+from genreclf.evaluation.crossvalidation import crossvalidation as evaluation
+from genreclf.learning.classifiers import fit_pipeline, tune
+from genreclf.learning.codebook import Codebook, inputs, settle
+from genreclf.learning.model import Model
+from genreclf.tables.table import FeatureTable, load_table
 
 N_FRAMES, N_ROWS = 60, 3
 # The statistics are one column, the frames have three rows.
@@ -113,7 +114,7 @@ def test_the_order_of_frames_does_not_matter() -> None:
 
 
 def test_many_tracks_are_learned_from_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genreclf.codebook.MOST_FRAMES", 90)
+    monkeypatch.setattr("genreclf.learning.codebook.MOST_FRAMES", 90)
     kept = frames_of(30)
     few = Codebook(8, N_ROWS).fit(kept)
     evenly = kept.reshape(30, N_ROWS, N_FRAMES)[:, :, ::20]  # 90 of 1,800: every 20th

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import noise, sine
 
-from genreclf import comparison
 from genreclf.cli import cli
-from genreclf.comparison import Variant, compare, match_tracks
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.table import FeatureTable
-from genreclf.uncertainty import wilson_interval
+from genreclf.evaluation.comparison import Variant, compare, match_tracks
+from genreclf.evaluation.crossvalidation import comparison
+from genreclf.evaluation.uncertainty import wilson_interval
+from genreclf.tables.table import FeatureTable
 
 QUICK = load_config(overrides=["classifier.name=lda", "evaluation.folds=5"])
 

@@ -6,10 +6,7 @@ from typing import Any
 
 import pytest
 
-from genreclf.config import (
-    CLASSIFIERS,
-    Config,
-    ExtractionConfig,
+from genreclf.config.load import (
     config_from_dict,
     config_of_model,
     extraction_config_from_dict,
@@ -18,6 +15,7 @@ from genreclf.config import (
     preset_names,
     presets_folder,
 )
+from genreclf.config.schema import CLASSIFIERS, Config, ExtractionConfig
 from genreclf.errors import ConfigError
 
 
@@ -445,12 +443,12 @@ def test_the_fingerprint_is_that_of_the_extraction() -> None:
 
 def test_the_fingerprint_changes_with_the_features_version(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Config().fingerprint
-    monkeypatch.setattr("genreclf.config.FEATURES_VERSION", 1_000_000)
+    monkeypatch.setattr("genreclf.config.schema.FEATURES_VERSION", 1_000_000)
     assert Config().fingerprint != before
 
 
 def test_the_fingerprint_is_the_same_in_every_process() -> None:
-    code = "from genreclf.config import Config; print(Config().fingerprint)"
+    code = "from genreclf.config.schema import Config; print(Config().fingerprint)"
     for hash_seed in ("1", "2"):
         shown = subprocess.run(
             [sys.executable, "-c", code],

@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from test_imports import SLOW
 
 from genreclf.cli import cli
-from genreclf.config import CLASSIFIERS, Config, load_config, preset_names
+from genreclf.config.load import load_config, preset_names
+from genreclf.config.schema import CLASSIFIERS, Config
 
 
 def run(*arguments: object, cwd: Path | None = None) -> Result:

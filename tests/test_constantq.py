@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from conftest import music, noise, sine
 
-from genreclf.audio import Samples
-from genreclf.config import Spectra
-from genreclf.constantq import constant_q, cqt_frequencies, cqt_pitches, pitch_class_energy
-from genreclf.features import chroma_cqt, power_to_db
-from genreclf.spectra import Array
+from genreclf.audio.decode import Samples
+from genreclf.config.schema import Spectra
+from genreclf.features.catalogue import chroma_cqt, power_to_db
+from genreclf.features.constantq import constant_q, cqt_frequencies, cqt_pitches, pitch_class_energy
+from genreclf.features.spectra import Array
 
 CASES: list[tuple[int, dict[str, Any]]] = [
     (12_000, {}),

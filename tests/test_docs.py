@@ -17,8 +17,9 @@ from click.testing import CliRunner
 
 import genreclf
 from genreclf.cli import cli
-from genreclf.config import CLASSIFIERS, load_config
-from genreclf.pooling import feature_names
+from genreclf.config.load import load_config
+from genreclf.config.schema import CLASSIFIERS
+from genreclf.features.pooling import feature_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ from conftest import music
 from numpy.typing import NDArray
 from test_table import blobs, texts
 
-from genreclf.config import Config
-from genreclf.duplicates import Copies, find_copies, keep_copies_together
-from genreclf.evaluation import choose_splits
-from genreclf.extraction import extract
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.config.schema import Config
+from genreclf.evaluation.crossvalidation import choose_splits
+from genreclf.extraction.chain import extract
+from genreclf.learning.duplicates import Copies, find_copies, keep_copies_together
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 

@@ -19,11 +19,10 @@ from sklearn.svm import SVC
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
-from genreclf import evaluation
-from genreclf.classifiers import fit_pipeline
-from genreclf.config import Config, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, GenreclfError, TableError
-from genreclf.evaluation import (
+from genreclf.evaluation.crossvalidation import (
     Evaluation,
     HeldOut,
     accuracy_interval,
@@ -35,10 +34,12 @@ from genreclf.evaluation import (
     versions,
     wilson_interval,
 )
-from genreclf.model import Model
-from genreclf.report import calibration_clause
-from genreclf.table import FeatureTable
-from genreclf.workers import Workers
+from genreclf.evaluation.crossvalidation import crossvalidation as evaluation
+from genreclf.learning.classifiers import fit_pipeline
+from genreclf.learning.model import Model
+from genreclf.parallel.workers import Workers
+from genreclf.reports.text import calibration_clause
+from genreclf.tables.table import FeatureTable
 
 
 @pytest.fixture(autouse=True, scope="module")

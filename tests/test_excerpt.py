@@ -7,14 +7,15 @@ import pytest
 import soundfile
 from conftest import music, noise, sine
 
-from genreclf.audio import Samples
-from genreclf.config import Excerpt as Settings
-from genreclf.config import ExtractionConfig, load_config
+from genreclf.audio.decode import Samples
+from genreclf.audio.excerpt import centre_span, load_excerpt, load_excerpts
+from genreclf.audio.resampling import resample
+from genreclf.config.load import load_config
+from genreclf.config.schema import Excerpt as Settings
+from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import AudioError
-from genreclf.excerpt import centre_span, load_excerpt, load_excerpts
-from genreclf.extraction import extract_one
-from genreclf.resampling import resample
-from genreclf.spectra import mix_spectrum
+from genreclf.extraction.chain import extract_one
+from genreclf.features.spectra import mix_spectrum
 
 Writer = Callable[..., Path]
 DEFAULT = ExtractionConfig()

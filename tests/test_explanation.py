@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from test_model import QUICK, own_table
 
-from genreclf.config import load_config
-from genreclf.explanation import MOST_GROUPS, OTHERS, column_groups, explain
-from genreclf.model import Model
-from genreclf.pooling import feature_names
-from genreclf.scaling import LogScaler
+from genreclf.config.load import load_config
+from genreclf.features.pooling import feature_names
+from genreclf.learning.explanation import MOST_GROUPS, OTHERS, column_groups, explain
+from genreclf.learning.model import Model
+from genreclf.learning.scaling import LogScaler
 
 
 @pytest.mark.parametrize("config", ["default", "wide", "gtzan57", "gtzan133"])

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from genreclf import extraction
-from genreclf.config import Config
-from genreclf.extraction import Row, extract_tracks
-from genreclf.kept import Measured
-from genreclf.sources import Track
+from genreclf.config.schema import Config
+from genreclf.extraction.chain import Row, extract_tracks
+from genreclf.extraction.chain import chain as extraction
+from genreclf.features.kept import Measured
+from genreclf.library.sources import Track
 
 
 class InThisProcess:

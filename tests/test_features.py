@@ -12,19 +12,13 @@ import scipy.signal
 import soundfile
 from conftest import clicks, music, noise, sine
 
-from genreclf.audio import AudioInfo, Samples
-from genreclf.config import (
-    ExtractionConfig,
-    Features,
-    FrameFeature,
-    PadMode,
-    TrackFeature,
-    load_config,
-)
+from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import ExtractionConfig, Features, FrameFeature, PadMode, TrackFeature
 from genreclf.errors import ConfigError
-from genreclf.excerpt import Excerpt
-from genreclf.extraction import extract_frames
-from genreclf.features import (
+from genreclf.extraction.chain import extract_frames
+from genreclf.features.catalogue import (
     PITCH_CLASSES,
     TRACK_LEVEL,
     chroma,
@@ -53,9 +47,9 @@ from genreclf.features import (
     waveform_rms,
     zero_crossing_rate,
 )
-from genreclf.reference import librosa_features
-from genreclf.separation import Parts, separate
-from genreclf.spectra import Array, Spectrum, mix_spectrum
+from genreclf.features.reference import librosa_features
+from genreclf.features.separation import Parts, separate
+from genreclf.features.spectra import Array, Spectrum, mix_spectrum
 
 SETTINGS = Features()
 PRESETS = ["default", "wide"]

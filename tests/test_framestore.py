@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from conftest import music
 from test_table import texts
 
-from genreclf.cache import cache_file
 from genreclf.cli import cli
-from genreclf.config import Config, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import TableError
-from genreclf.extraction import (
+from genreclf.extraction.cache import cache_file
+from genreclf.extraction.chain import (
     Row,
     build_table,
     extract,
@@ -23,12 +24,12 @@ from genreclf.extraction import (
     extract_one,
     extract_tracks,
 )
-from genreclf.framestore import frames_path
-from genreclf.journal import extract_resumably
-from genreclf.kept import Layout, keep, kept_shapes
-from genreclf.sources import Track
-from genreclf.table import FeatureTable, load_table
-from genreclf.workers import Workers
+from genreclf.extraction.journal import extract_resumably
+from genreclf.features.kept import Layout, keep, kept_shapes
+from genreclf.library.sources import Track
+from genreclf.parallel.workers import Workers
+from genreclf.tables.framestore import frames_path
+from genreclf.tables.table import FeatureTable, load_table
 
 OVERRIDES = [
     "excerpt.seconds=2",

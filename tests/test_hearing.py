@@ -12,16 +12,17 @@ import soundfile
 from conftest import music, noise, sine
 from test_cli import run
 
-from genreclf import structure
-from genreclf.audio import CANCELS, Samples
-from genreclf.config import Config, load_config
+from genreclf.audio.decode import CANCELS, Samples
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import SilenceError
-from genreclf.excerpt import Excerpt
-from genreclf.extraction import Row, extract, extract_one, extract_tracks
-from genreclf.journal import extract_resumably
-from genreclf.sources import Track
-from genreclf.structure import load_chosen
-from genreclf.windows import listen
+from genreclf.extraction.chain import Row, extract, extract_one, extract_tracks
+from genreclf.extraction.journal import extract_resumably
+from genreclf.extraction.windows import listen
+from genreclf.features.catalogue import structure
+from genreclf.features.structure import load_chosen
+from genreclf.library.sources import Track
 
 Writer = Callable[..., Path]
 RATE = 8000

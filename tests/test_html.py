@@ -21,11 +21,12 @@ from test_cli import run
 from test_table import blobs, texts
 
 from genreclf import htmlreport, importance
-from genreclf.config import Config, load_config
-from genreclf.evaluation import cross_validate
-from genreclf.htmlreport import html_report
-from genreclf.importance import ImportanceMeter, column_groups
-from genreclf.table import FeatureTable
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.evaluation.importance import ImportanceMeter, column_groups
+from genreclf.reports.html import html_report
+from genreclf.tables.table import FeatureTable
 
 VOID = {"meta", "link", "input", "br"}
 HOSTILE = [

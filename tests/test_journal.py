@@ -10,11 +10,11 @@ import pytest
 import soundfile
 from conftest import music
 
-from genreclf import journal
-from genreclf.config import Config, ExtractionConfig, load_config
-from genreclf.extraction import Failure, Outcome, Row, build_table, extract_tracks
-from genreclf.journal import extract_resumably, journal_path
-from genreclf.sources import Track
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config, ExtractionConfig
+from genreclf.extraction.chain import Failure, Outcome, Row, build_table, extract_tracks, journal
+from genreclf.extraction.journal import extract_resumably, journal_path
+from genreclf.library.sources import Track
 
 # Two seconds without separation: some milliseconds a track.
 QUICK = load_config(overrides=["excerpt.seconds=2", "separation=none"])

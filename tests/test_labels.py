@@ -12,9 +12,15 @@ from conftest import music
 import genreclf
 from genreclf import FeatureTable, TableError, load_table
 from genreclf.cli import cli
-from genreclf.labels import Labelling, describe_labels, label_tracks, read_label_map, spelling
-from genreclf.sources import Track, find_tracks
-from genreclf.workers import WorkerError, Workers
+from genreclf.library.labels import (
+    Labelling,
+    describe_labels,
+    label_tracks,
+    read_label_map,
+    spelling,
+)
+from genreclf.library.sources import Track, find_tracks
+from genreclf.parallel.workers import WorkerError, Workers
 
 RATE = 12000
 QUICK = ["--set", "separation=none", "--set", "excerpt.seconds=2"]

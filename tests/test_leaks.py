@@ -15,8 +15,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from test_table import blobs, texts
 
 from genreclf.cli import cli
-from genreclf.leaks import leak_notes, leaking_columns
-from genreclf.table import FeatureTable
+from genreclf.learning.leaks import leak_notes, leaking_columns
+from genreclf.tables.table import FeatureTable
 
 GENRES = np.repeat(["blues", "classical", "disco", "jazz", "rock"], 40)
 NUMBER = np.repeat(np.arange(5), 40)

@@ -18,10 +18,10 @@ from scipy.signal import correlate
 from test_audio import message_of
 
 from genreclf import extract_one, libav, load_config
-from genreclf.audio import decode, decode_blocks, describe
+from genreclf.audio.decode import decode, decode_blocks, describe
 from genreclf.cli import cli
 from genreclf.errors import AudioError
-from genreclf.sources import CODEC_SUFFIXES, find_tracks
+from genreclf.library.sources import CODEC_SUFFIXES, find_tracks
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
 
@@ -130,7 +130,7 @@ def test_a_part_is_what_decoding_all_gives_there(
 def test_blocks_together_are_the_whole(
     files: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 50_000)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", 50_000)
     expected, _, _ = decode(files[kind], whole)
     blocks = [block for _, block in decode_blocks(files[kind])]
     assert len(blocks) > 2

@@ -12,10 +12,10 @@ from conftest import Samples, music, noise
 from test_audio import message_of, whole
 
 from genreclf import extract_one, load_config
-from genreclf.audio import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.decode import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.links import adts_links, flac_links, ogg_links
 from genreclf.cli import cli
 from genreclf.errors import AudioError
-from genreclf.links import adts_links, flac_links, ogg_links
 
 RATE = 24_000
 KINDS = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "flac": ("FLAC", "PCM_16")}

@@ -13,16 +13,17 @@ import pytest
 from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
-from genreclf.card import Card
-from genreclf.classifiers import fit_pipeline
-from genreclf.config import Config, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError
-from genreclf.evaluation import cross_validate
-from genreclf.extraction import Failure, extract
-from genreclf.model import Model, Prediction
-from genreclf.modelfile import write_model
-from genreclf.pooling import feature_names
-from genreclf.table import FeatureTable, load_table
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.extraction.chain import Failure, extract
+from genreclf.features.pooling import feature_names
+from genreclf.learning.card import Card
+from genreclf.learning.classifiers import fit_pipeline
+from genreclf.learning.model import Model, Prediction
+from genreclf.learning.modelfile import write_model
+from genreclf.tables.table import FeatureTable, load_table
 
 # Two seconds without separation, and the quickest classifier.
 QUICK = load_config(

@@ -15,10 +15,10 @@ from test_model import QUICK, own_table
 from test_table import blobs
 
 from genreclf.cli import cli
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import ConfigError, ModelError
-from genreclf.model import Model
-from genreclf.modelfile import bundled_model, is_trusted, read_card
+from genreclf.learning.model import Model
+from genreclf.learning.modelfile import bundled_model, is_trusted, read_card
 
 
 @pytest.fixture(scope="module")

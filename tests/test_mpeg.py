@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from conftest import Samples, music, noise
 from test_audio import message_of, whole
 
-from genreclf.audio import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.decode import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.mpeg import find_mpeg
 from genreclf.cli import cli
-from genreclf.mpeg import find_mpeg
 
 av = pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
 

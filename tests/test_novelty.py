@@ -10,11 +10,11 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from test_table import texts
 
-from genreclf.config import load_config
-from genreclf.extraction import extract_one
-from genreclf.novelty import NoveltyDetector
-from genreclf.pooling import feature_names
-from genreclf.scaling import LogScaler, measures_spread
+from genreclf.config.load import load_config
+from genreclf.extraction.chain import extract_one
+from genreclf.features.pooling import feature_names
+from genreclf.learning.novelty import NoveltyDetector
+from genreclf.learning.scaling import LogScaler, measures_spread
 
 RATE = 22050
 

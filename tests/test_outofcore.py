@@ -6,13 +6,13 @@ import pytest
 from click.testing import CliRunner
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from genreclf import outofcore
 from genreclf.cli import cli
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.model import Model
-from genreclf.outofcore import evaluate_in_parts, train_in_parts
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.learning import outofcore
+from genreclf.learning.model import Model
+from genreclf.learning.outofcore import evaluate_in_parts, train_in_parts
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from genreclf.cli import cli
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.extraction import Row, extract_tracks
-from genreclf.journal import extract_resumably, journal_path, only_run
-from genreclf.partitions import extract_in_parts
-from genreclf.sources import Track, find_tracks
-from genreclf.table import load_table
+from genreclf.extraction.chain import Row, extract_tracks
+from genreclf.extraction.journal import extract_resumably, journal_path, only_run
+from genreclf.extraction.partitions import extract_in_parts
+from genreclf.library.sources import Track, find_tracks
+from genreclf.tables.table import load_table
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 

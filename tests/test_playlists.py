@@ -7,8 +7,8 @@ import pytest
 from conftest import music
 from mutagen.id3 import TIT2, TPE1
 
-from genreclf.playlists import Playlists, file_name
-from genreclf.workers import Workers
+from genreclf.parallel.workers import Workers
+from genreclf.reports.playlists import Playlists, file_name
 
 
 @pytest.fixture(scope="module")

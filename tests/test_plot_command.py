@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from conftest import clicks, sine
 
 from genreclf.cli import cli
-from genreclf.config import load_config
-from genreclf.importance import most_telling
-from genreclf.plots import COLOURS
-from genreclf.spectrograms import Kind, parts_of, spectrogram_of
-from genreclf.table import FeatureTable
+from genreclf.config.load import load_config
+from genreclf.evaluation.importance import most_telling
+from genreclf.reports.plots import COLOURS
+from genreclf.reports.spectrograms import Kind, parts_of, spectrogram_of
+from genreclf.tables.table import FeatureTable
 
 GENRES = ("folk", "a$b$ _rock", "<jazz>")
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from genreclf.errors import GenreclfError
-from genreclf.plots import COLOURS, check_plot, figure
+from genreclf.reports.plots import COLOURS, check_plot, figure
 
 
 def draw(path: Path) -> bytes:

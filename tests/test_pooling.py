@@ -10,22 +10,16 @@ import scipy.stats
 from conftest import music
 from numpy.typing import NDArray
 
-from genreclf.audio import AudioInfo
-from genreclf.config import (
-    ExtractionConfig,
-    FrameFeature,
-    TrackFeature,
-    config_from_dict,
-    load_config,
-    override,
-)
-from genreclf.evaluation import cross_validate
-from genreclf.excerpt import Excerpt
-from genreclf.extraction import extract, extract_one
-from genreclf.features import TRACK_LEVEL, compute_features, feature_rows
-from genreclf.pooling import STATISTICS, feature_names, pool
-from genreclf.separation import separate
-from genreclf.spectra import Array, mix_spectrum
+from genreclf.audio.decode import AudioInfo
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.load import config_from_dict, load_config, override
+from genreclf.config.schema import ExtractionConfig, FrameFeature, TrackFeature
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.extraction.chain import extract, extract_one
+from genreclf.features.catalogue import TRACK_LEVEL, compute_features, feature_rows
+from genreclf.features.pooling import STATISTICS, feature_names, pool
+from genreclf.features.separation import separate
+from genreclf.features.spectra import Array, mix_spectrum
 
 ALL_OVERRIDE = (
     'pooling.statistics=["kurtosis", "max", "mean", "median", "min", "skewness", "std", "var"]'

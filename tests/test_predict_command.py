@@ -19,11 +19,11 @@ from mutagen.apev2 import APEv2
 from test_cli import run
 from test_model import QUICK, edited
 
-from genreclf.evaluation import cross_validate
-from genreclf.extraction import extract
-from genreclf.model import Model
-from genreclf.modelfile import bundled_model, read_card
-from genreclf.tags import read_tags
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.extraction.chain import extract
+from genreclf.learning.model import Model
+from genreclf.learning.modelfile import bundled_model, read_card
+from genreclf.library.tags import read_tags
 
 RATE = 22050
 

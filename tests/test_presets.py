@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 from conftest import clicks, music, noise
 
-from genreclf.audio import Samples
+from genreclf.audio.decode import Samples
 from genreclf.cli import cli
-from genreclf.config import View, load_config, preset_names, presets_folder
+from genreclf.config.load import load_config, preset_names, presets_folder
+from genreclf.config.schema import View
 from genreclf.errors import ConfigError
-from genreclf.extraction import extract_frames, extract_one
-from genreclf.features import TRACK_LEVEL, feature_rows
-from genreclf.pooling import feature_names
+from genreclf.extraction.chain import extract_frames, extract_one
+from genreclf.features.catalogue import TRACK_LEVEL, feature_rows
+from genreclf.features.pooling import feature_names
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 RATES = [8000, 12_000, 16_000, 22_050, 44_100]

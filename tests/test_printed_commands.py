@@ -194,7 +194,7 @@ def made(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder, with tables and a model of its music."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(stand_ins)
-        patch.setattr("genreclf.workers.Workers", InThisProcess)
+        patch.setattr("genreclf.parallel.workers.Workers", InThisProcess)
         patch.setenv("GENRECLF_CACHE", str(stand_ins / "cache"))
         labels = "--labels manifest.csv"
         run(f"genreclf extract music {labels} -o features.csv")
@@ -212,7 +212,7 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy of the folder to work in, with the cache of the first."""
     shutil.copytree(made, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("cache"))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("genreclf.workers.Workers", InThisProcess)
+    monkeypatch.setattr("genreclf.parallel.workers.Workers", InThisProcess)
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.setenv("GENRECLF_CACHE", str(made / "cache"))
     monkeypatch.setenv("PATH", os.pathsep.join([str(tmp_path), os.environ["PATH"]]))

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genreclf.config import load_config
-from genreclf.extraction import extract_one
-from genreclf.pooling import feature_names
+from genreclf.config.load import load_config
+from genreclf.extraction.chain import extract_one
+from genreclf.features.pooling import feature_names
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"

@@ -7,12 +7,13 @@ import pytest
 import scipy.ndimage
 from conftest import clicks, music, noise, sine
 
-from genreclf.audio import AudioInfo, Samples
-from genreclf.config import Hpss, PadMode, load_config
-from genreclf.excerpt import Excerpt
-from genreclf.medians import running_median
-from genreclf.separation import hpss, separate, waveform
-from genreclf.spectra import Array, Spectrum, mix_spectrum, stft_magnitude
+from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import Hpss, PadMode
+from genreclf.features.medians import running_median
+from genreclf.features.separation import hpss, separate, waveform
+from genreclf.features.spectra import Array, Spectrum, mix_spectrum, stft_magnitude
 
 RATE = 12_000
 MARGINS = [(1, 1), (2, 3), (1, 2)]

@@ -12,12 +12,13 @@ import pytest
 import soundfile
 from conftest import noise, sine
 
-from genreclf.audio import Samples
-from genreclf.config import ExtractionConfig, FrameFeature, TrackFeature, load_config, preset_names
+from genreclf.audio.decode import Samples
+from genreclf.config.load import load_config, preset_names
+from genreclf.config.schema import ExtractionConfig, FrameFeature, TrackFeature
 from genreclf.errors import SilenceError
-from genreclf.extraction import extract_each
-from genreclf.scaling import LogScaler
-from genreclf.structure import find_structure, scan
+from genreclf.extraction.chain import extract_each
+from genreclf.features.structure import find_structure, scan
+from genreclf.learning.scaling import LogScaler
 
 Writer = Callable[..., Path]
 RATE = 12_000

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genreclf.significance import corrected_t_test, group_t_test, holm, sign_flip_test
+from genreclf.evaluation.significance import corrected_t_test, group_t_test, holm, sign_flip_test
 
 
 def folds(seed: int, n: int = 20, shift: float = 0.0) -> np.ndarray:

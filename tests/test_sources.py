@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from genreclf.errors import TableError
-from genreclf.sources import AUDIO_SUFFIXES, Track, find_tracks, read_path_list
+from genreclf.library.sources import AUDIO_SUFFIXES, Track, find_tracks, read_path_list
 
 
 def touch(folder: Path, *names: str) -> list[Path]:

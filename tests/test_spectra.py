@@ -7,11 +7,12 @@ import pytest
 import scipy.signal
 from conftest import music, noise, sine
 
-from genreclf.audio import AudioInfo, Samples
-from genreclf.config import PadMode, load_config
+from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.excerpt import Excerpt, load_excerpt
+from genreclf.config.load import load_config
+from genreclf.config.schema import PadMode
 from genreclf.errors import ConfigError
-from genreclf.excerpt import Excerpt, load_excerpt
-from genreclf.spectra import (
+from genreclf.features.spectra import (
     Spectrum,
     fft_frequencies,
     frame,

@@ -6,7 +6,13 @@ from numpy.typing import NDArray
 from test_table import texts
 
 from genreclf.errors import TableError
-from genreclf.splits import Splits, cross_validation, own_groups, published_folds, published_split
+from genreclf.learning.splits import (
+    Splits,
+    cross_validation,
+    own_groups,
+    published_folds,
+    published_split,
+)
 
 
 def labels_of(**counts: int) -> NDArray[np.object_]:

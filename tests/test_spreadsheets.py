@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from test_table import any_floats, own_table, texts
 
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.pooling import feature_names
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.features.pooling import feature_names
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 

@@ -8,18 +8,25 @@ import pytest
 from click.testing import CliRunner
 from conftest import Samples, music, noise
 
-from genreclf import structure
-from genreclf.audio import AudioInfo, decode
+from genreclf.audio.decode import AudioInfo, decode
+from genreclf.audio.excerpt import Excerpt, load_excerpts, placed_spans
 from genreclf.cli import cli
-from genreclf.config import Config, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import Config
 from genreclf.errors import AudioError
-from genreclf.excerpt import Excerpt, load_excerpts, placed_spans
-from genreclf.extraction import Failure, Row, extract, extract_each, extract_frames, extract_one
-from genreclf.features import TRACK_LEVEL
-from genreclf.model import Model
-from genreclf.pooling import feature_names, pool
-from genreclf.structure import chooser
-from genreclf.workers import Workers
+from genreclf.extraction.chain import (
+    Failure,
+    Row,
+    extract,
+    extract_each,
+    extract_frames,
+    extract_one,
+)
+from genreclf.features.catalogue import TRACK_LEVEL, structure
+from genreclf.features.pooling import feature_names, pool
+from genreclf.features.structure import chooser
+from genreclf.learning.model import Model
+from genreclf.parallel.workers import Workers
 
 Writer = Callable[..., Path]
 RATE = 8000
@@ -163,7 +170,7 @@ def test_silent_excerpts_are_passed_over_unless_all_are(write_audio: Writer) -> 
 def test_energy_is_the_loudest_window_that_there_is(
     write_audio: Writer, monkeypatch: pytest.MonkeyPatch, seed: int, suffix: str
 ) -> None:
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", 30_000)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", 30_000)
     random = np.random.default_rng(seed)
     signal = bursts(random.uniform(0.001, 0.1, 40))
     path = write_audio(f"a.{suffix}", signal, RATE)
@@ -321,8 +328,8 @@ def test_probabilities_of_excerpts_are_averaged(
 def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
     model: Model, genre_folder: Path, tmp_path: Path
 ) -> None:
-    from genreclf.extraction import extract_tracks
-    from genreclf.sources import Track
+    from genreclf.extraction.chain import extract_tracks
+    from genreclf.library.sources import Track
 
     tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"
     found = []
@@ -342,8 +349,8 @@ def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
 def test_one_excerpt_has_the_same_cache_in_extract_and_predict(
     genre_folder: Path, tmp_path: Path
 ) -> None:
-    from genreclf.extraction import extract_tracks
-    from genreclf.sources import Track
+    from genreclf.extraction.chain import extract_tracks
+    from genreclf.library.sources import Track
 
     tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"
     config = load_config(overrides=["excerpt.seconds=1", "separation=none"])

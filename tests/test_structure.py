@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from conftest import Samples, music, noise
 
-from genreclf.audio import AudioInfo
-from genreclf.config import Excerpt as Settings
-from genreclf.structure import Scan, choose_spans, find_structure, scan
+from genreclf.audio.decode import AudioInfo
+from genreclf.config.schema import Excerpt as Settings
+from genreclf.features.structure import Scan, choose_spans, find_structure, scan
 
 RATE = 11_025
 Writer = Callable[..., Path]
@@ -243,7 +243,7 @@ def test_the_blocks_that_are_decoded_do_not_show(
 ) -> None:
     path = write_audio("a.wav", np.stack([music(20, 22_050)] * 2, axis=1), 22_050)
     expected = scan(path, timbre=True)
-    monkeypatch.setattr("genreclf.audio.BLOCK_SAMPLES", block)
+    monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", block)
     heard = scan(path, timbre=True)
     np.testing.assert_allclose(heard.energies, expected.energies, rtol=1e-6)
     np.testing.assert_allclose(heard.chroma, expected.chroma, atol=1e-4)

@@ -16,11 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from genreclf import __version__
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError, TableError
-from genreclf.formats import table_format
-from genreclf.pooling import feature_names
-from genreclf.table import Columns, FeatureTable, load_table
+from genreclf.features.pooling import feature_names
+from genreclf.tables.formats import table_format
+from genreclf.tables.table import Columns, FeatureTable, load_table
 
 SUFFIXES = [".csv", ".parquet", ".npz"]
 

@@ -17,7 +17,7 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TALB, TCON, TDRC, TIT2, TPE1, TPE2, TXXX, Frame
 
 from genreclf.errors import AudioError
-from genreclf.tags import Tags, clean, read_tags
+from genreclf.library.tags import Tags, clean, read_tags
 
 RATE = 44100
 SONG = music(2, RATE)

@@ -15,10 +15,10 @@ from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, TIT2, TPE1, TXXX
 from test_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
 
-from genreclf.audio import decode
+from genreclf.audio.decode import decode
 from genreclf.errors import TagError
-from genreclf.tags import read_tags
-from genreclf.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre
+from genreclf.library.tags import read_tags
+from genreclf.library.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre
 
 ENCODED = {".m4a": ("aac", "ipod"), ".aac": ("aac", "adts"), ".wma": ("wmav2", "asf"),
            ".wv": ("wavpack", "wv"), ".oga": ("flac", "ogg")}  # fmt: skip

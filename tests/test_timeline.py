@@ -11,14 +11,14 @@ from conftest import clicks, music, noise
 from rich.console import Console
 from test_model import QUICK
 
-from genreclf.config import load_config
-from genreclf.extraction import Failure, extract, extract_one
-from genreclf.model import Model, Prediction
-from genreclf.report import timeline_report
-from genreclf.sources import Track
-from genreclf.timeline import Timeline, Window, predict_timelines
-from genreclf.windows import Heard, Windows, listen
-from genreclf.workers import Workers
+from genreclf.config.load import load_config
+from genreclf.extraction.chain import Failure, extract, extract_one
+from genreclf.extraction.windows import Heard, Windows, listen
+from genreclf.learning.model import Model, Prediction
+from genreclf.learning.timeline import Timeline, Window, predict_timelines
+from genreclf.library.sources import Track
+from genreclf.parallel.workers import Workers
+from genreclf.reports.text import timeline_report
 
 RATE = 22050
 

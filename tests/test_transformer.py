@@ -15,11 +15,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 
-from genreclf.config import ExtractionConfig, load_config
+from genreclf.config.load import load_config
+from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import AudioError, ConfigError
-from genreclf.extraction import extract_one
-from genreclf.pooling import feature_names
-from genreclf.transformer import FeatureExtractor
+from genreclf.extraction.chain import extract_one
+from genreclf.extraction.transformer import FeatureExtractor
+from genreclf.features.pooling import feature_names
 
 QUICK = load_config(overrides=["excerpt.seconds=2", "separation=none"]).extraction
 OTHER = load_config(overrides=["excerpt.seconds=2", "separation=none", "spectra.n_mels=40"])

@@ -5,7 +5,7 @@ from scipy.stats import binom, binomtest
 from sklearn.calibration import calibration_curve
 from test_table import texts
 
-from genreclf.uncertainty import (
+from genreclf.evaluation.uncertainty import (
     calibration_error_by_chance,
     cluster_variance,
     expected_calibration_error,

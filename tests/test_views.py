@@ -10,21 +10,15 @@ from click.testing import CliRunner
 from conftest import music
 
 from genreclf.cli import cli
-from genreclf.config import (
-    Config,
-    ExtractionConfig,
-    View,
-    config_from_dict,
-    extraction_config_from_dict,
-    load_config,
-)
+from genreclf.config.load import config_from_dict, extraction_config_from_dict, load_config
+from genreclf.config.schema import Config, ExtractionConfig, View
 from genreclf.errors import ConfigError
-from genreclf.extraction import extract, extract_one
-from genreclf.journal import extract_resumably
-from genreclf.pooling import feature_names
-from genreclf.sources import Track
-from genreclf.table import load_table
-from genreclf.transformer import FeatureExtractor
+from genreclf.extraction.chain import extract, extract_one
+from genreclf.extraction.journal import extract_resumably
+from genreclf.extraction.transformer import FeatureExtractor
+from genreclf.features.pooling import feature_names
+from genreclf.library.sources import Track
+from genreclf.tables.table import load_table
 
 TWO = """
 [[views]]
@@ -71,7 +65,7 @@ def test_views_survive_a_round_trip_without_any_preset(
     two: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(two)
-    monkeypatch.setattr("genreclf.config.presets_folder", lambda: two.parent / "gone")
+    monkeypatch.setattr("genreclf.config.load.presets_folder", lambda: two.parent / "gone")
     tree = json.loads(json.dumps(config.to_dict()))
     assert config_from_dict(tree, "json") == config
     tree = json.loads(json.dumps(config.extraction.to_dict()))

@@ -20,7 +20,7 @@ from worker_functions import (
     square,
 )
 
-from genreclf.workers import WorkerError, Workers
+from genreclf.parallel.workers import WorkerError, Workers
 
 
 def map_in_workers(function, items, jobs, seconds_an_item=None):
@@ -140,7 +140,7 @@ def test_processes_that_cannot_be_started(tmp_path: Path) -> None:
     code = (
         "import multiprocessing\n"
         "from genreclf.errors import GenreclfError\n"
-        "from genreclf.workers import Workers\n"
+        "from genreclf.parallel.workers import Workers\n"
         "if __name__ == '__main__':\n"
         "    multiprocessing.set_executable('/nonexistent')\n"
         "    try:\n"
@@ -160,7 +160,7 @@ def test_processes_that_cannot_be_started(tmp_path: Path) -> None:
 def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     code = (
         "from worker_functions import announce_and_hang\n"
-        "from genreclf.workers import Workers\n"
+        "from genreclf.parallel.workers import Workers\n"
         "if __name__ == '__main__':\n"
         "    with Workers(1) as workers:\n"
         "        list(workers.map(announce_and_hang, ['process']))\n"

@@ -10,7 +10,6 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
-from genreclf import __version__
 from genreclf.cli.audit import audit
 from genreclf.cli.cache import cache
 from genreclf.cli.compare import compare
@@ -26,6 +25,7 @@ from genreclf.cli.tags import tags
 from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
+from genreclf.version import __version__
 
 INTERRUPTED = 130
 # What a write fails with; all files that are written are named in the error.

@@ -64,10 +64,10 @@ def audit(
       genreclf audit features.csv --json -
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
-    from genreclf.audit import audit as look
-    from genreclf.evaluation import count_trainings
-    from genreclf.report import audit_report
-    from genreclf.table import load_table
+    from genreclf.evaluation.audit import audit as look
+    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.reports.text import audit_report
+    from genreclf.tables.table import load_table
 
     features = load_table(table, table_options.columns())
     learning.check_extraction(features.config)

@@ -7,7 +7,7 @@ import click
 from genreclf.cli.telling import plural, say
 
 if TYPE_CHECKING:
-    from genreclf.cache import CacheInfo
+    from genreclf.extraction.cache import CacheInfo
 
 
 @click.group()
@@ -29,7 +29,7 @@ def cache() -> None:
 @cache.command()
 def info() -> None:
     """Show where the cache is, and what it holds."""
-    from genreclf.cache import cache_info
+    from genreclf.extraction.cache import cache_info
 
     say(_told(cache_info()))
 
@@ -37,7 +37,7 @@ def info() -> None:
 @cache.command()
 def clear() -> None:
     """Empty the cache."""
-    from genreclf.cache import clear_cache
+    from genreclf.extraction.cache import clear_cache
 
     say(f"{_told(clear_cache())} cleared")
 

@@ -35,16 +35,16 @@ from genreclf.cli.options import (
     write_text,
 )
 from genreclf.cli.telling import duration, note, plural, progress, verbosity_options
-from genreclf.config import CLASSIFIERS
+from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, ConfigError, TableError
 
 if TYPE_CHECKING:
-    from genreclf.comparison import Variant
-    from genreclf.config import Config
-    from genreclf.extraction import Failure, Row
-    from genreclf.sources import Track
-    from genreclf.table import FeatureTable
-    from genreclf.workers import Workers
+    from genreclf.config.schema import Config
+    from genreclf.evaluation.comparison import Variant
+    from genreclf.extraction.chain import Failure, Row
+    from genreclf.library.sources import Track
+    from genreclf.parallel.workers import Workers
+    from genreclf.tables.table import FeatureTable
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def compare(
       genreclf compare music/ --variant 'short: excerpt.seconds=10'
       genreclf compare a.csv b.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.workers import Workers
+    from genreclf.parallel.workers import Workers
 
     ways = _ways(configs or ["default"], classifiers, extra, overrides)
     of_tables = _are_tables(paths)
@@ -207,7 +207,7 @@ def _ways(
     overrides: Sequence[str],
 ) -> "list[tuple[str, Config]]":  # fmt: skip
     """Name and read each configuration with each classifier, then the variants of the first."""
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
 
     ways = []
     for config, name in zip(configs, _names(configs), strict=True):
@@ -248,7 +248,7 @@ def _names(sources: Sequence[str]) -> list[str]:
 
 
 def _are_tables(paths: Sequence[Path]) -> bool:
-    from genreclf.formats import FORMATS
+    from genreclf.tables.formats import FORMATS
 
     tables = [path.suffix.lower() in FORMATS for path in paths]
     if any(tables) and not all(tables):
@@ -272,7 +272,7 @@ def _plan(paths: Sequence[Path], ways: "Sequence[tuple[str, Config]]") -> list[P
 
 def _check(plan: Sequence[Planned], reference: str | None, all_pairs: bool) -> int | None:
     """Refuse what would compare nothing; return the number of the reference."""
-    from genreclf.config import ExtractionConfig
+    from genreclf.config.schema import ExtractionConfig
 
     names = [variant.name for variant in plan]
     if len(plan) < 2:
@@ -325,7 +325,7 @@ def _check_options(
 def _read_tables(
     paths: Sequence[Path], options: TableOptions, folds: str | None, split: str | None
 ) -> "dict[str, FeatureTable]":
-    from genreclf.table import load_tables
+    from genreclf.tables.table import load_tables
 
     tables = load_tables(paths, options.columns(folds=folds, split=split))
     return dict(zip(_names([str(path) for path in paths]), tables, strict=True))
@@ -335,7 +335,7 @@ def _extract(
     plan: Iterable[Planned], tracks: "list[Track]", workers: "Workers", cache: Path | None
 ) -> "tuple[dict[str, FeatureTable], list[tuple[str, Failure]]]":
     """Make a table with each kind of extraction, of the tracks that fail with none."""
-    from genreclf.extraction import build_table, extract_tracks
+    from genreclf.extraction.chain import build_table, extract_tracks
 
     # Of several variants with the same features, the first one's name is told.
     kinds = {variant.source: variant for variant in reversed(list(plan))}
@@ -371,7 +371,7 @@ def _told_of(failed: "Sequence[tuple[str, Failure]]") -> str:
 def _compare(
     plan: Sequence[Planned], tables: "Mapping[str, FeatureTable]", way: _Way
 ) -> dict[str, Any]:
-    from genreclf.comparison import Variant, compare, match_tracks
+    from genreclf.evaluation.comparison import Variant, compare, match_tracks
 
     matched, notes = match_tracks(tables)
     of_source = dict(zip(tables, matched, strict=True))
@@ -395,8 +395,8 @@ def _announce(variants: "Sequence[Variant]", way: _Way) -> tuple[int, float, int
 
     Return the trainings, their seconds on one core, and how many run at a time.
     """
-    from genreclf.classifiers import training_seconds
-    from genreclf.comparison import count_folds
+    from genreclf.evaluation.comparison import count_folds
+    from genreclf.learning.classifiers import training_seconds
 
     table, config = variants[0].table, variants[0].config
     once = sum(
@@ -420,8 +420,8 @@ def _announce(variants: "Sequence[Variant]", way: _Way) -> tuple[int, float, int
 
 
 def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None) -> None:
-    from genreclf.plots import draw_comparison
-    from genreclf.report import variants_report
+    from genreclf.reports.plots import draw_comparison
+    from genreclf.reports.text import variants_report
 
     if plot_file is not None:
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])

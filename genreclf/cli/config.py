@@ -59,7 +59,7 @@ def init(file: Path, preset: str, force: bool) -> None:
       genreclf config init
       genreclf config init my.toml --preset wide
     """
-    from genreclf.config import preset_text
+    from genreclf.config.load import preset_text
 
     text = _INTRODUCTION.format(file=one_line(file)) + preset_text(preset)
     if file.exists() and not force:
@@ -80,7 +80,7 @@ def show(source: str, overrides: tuple[str, ...]) -> None:
     """
     import tomli_w
 
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
 
     write_document(tomli_w.dumps(load_config(source, overrides).to_dict()))
 
@@ -93,7 +93,7 @@ def list_presets() -> None:
     Example:
       genreclf config list
     """
-    from genreclf.config import preset_names, preset_text
+    from genreclf.config.load import preset_names, preset_text
 
     names = preset_names()
     for name in names:
@@ -113,7 +113,7 @@ def validate(files: tuple[Path, ...]) -> None:
     Example:
       genreclf config validate my.toml other.toml
     """
-    from genreclf.config import load_config
+    from genreclf.config.load import load_config
 
     all_valid = True
     for file in files:

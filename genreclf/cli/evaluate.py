@@ -99,11 +99,11 @@ def evaluate(
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.evaluation import count_trainings
-    from genreclf.importance import ImportanceMeter
-    from genreclf.model import Model
-    from genreclf.report import evaluation_report
-    from genreclf.table import load_table
+    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.learning.model import Model
+    from genreclf.reports.text import evaluation_report
+    from genreclf.tables.table import load_table
 
     if folds and split:
         raise click.UsageError("--folds and --split exclude each other")
@@ -121,7 +121,7 @@ def evaluate(
         raise click.UsageError("--predictions and --json cannot both go to standard output")
     settings = learning.settings()
     if out_of_core:
-        from genreclf.outofcore import evaluate_in_parts
+        from genreclf.learning.outofcore import evaluate_in_parts
 
         learning.check_extraction(None)
         evaluation = evaluate_in_parts(table, table_options.columns(), settings)

@@ -45,12 +45,12 @@ from genreclf.errors import ConfigError, GenreclfError, TableError, one_line
 from genreclf.files import written_whole
 
 if TYPE_CHECKING:
-    from genreclf.cluster import DaskWorkers
-    from genreclf.config import Config
-    from genreclf.extraction import Failure, Outcome, Row
-    from genreclf.labels import Labelling
-    from genreclf.sources import Track
-    from genreclf.workers import Workers
+    from genreclf.config.schema import Config
+    from genreclf.extraction.chain import Failure, Outcome, Row
+    from genreclf.library.labels import Labelling
+    from genreclf.library.sources import Track
+    from genreclf.parallel.cluster import DaskWorkers
+    from genreclf.parallel.workers import Workers
 
 
 @click.command()
@@ -129,9 +129,9 @@ def extract(
       genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
-    from genreclf.config import load_config
-    from genreclf.formats import table_format
-    from genreclf.journal import only_run
+    from genreclf.config.load import load_config
+    from genreclf.extraction.journal import only_run
+    from genreclf.tables.formats import table_format
 
     started = time.monotonic()
     _check_backend(backend, scheduler, jobs)
@@ -150,7 +150,7 @@ def extract(
         with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
             # Imported while the workers start, which takes them as long; the table with its pandas
             # is needed in the end only, but then everyone would wait for it.
-            import_module("genreclf.table")
+            import_module("genreclf.tables.table")
             tracks = labelled(tracks, labelling, workers)
             # Not on a cluster: SQLite files do not bear being shared over a network.
             cache = None if scheduler else cache_in_use(no_cache)
@@ -176,7 +176,7 @@ def labelled(
     tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
 ) -> "list[Track]":
     """Add labels and groups to tracks, showing how far it is, and tell what was met."""
-    from genreclf.labels import describe_labels, label_tracks
+    from genreclf.library.labels import describe_labels, label_tracks
 
     shown = (
         progress(len(tracks), "tags", "tracks")
@@ -226,12 +226,12 @@ def _check_backend(backend: str, scheduler: str | None, jobs: int | None) -> Non
 
 def _workers(scheduler: str | None, jobs: int, timeout: float) -> "Workers | DaskWorkers":
     if scheduler is None:
-        from genreclf.workers import Workers
+        from genreclf.parallel.workers import Workers
 
         return Workers(jobs, timeout)
     import logging
 
-    from genreclf.cluster import DaskWorkers
+    from genreclf.parallel.cluster import DaskWorkers
 
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
@@ -239,8 +239,8 @@ def _workers(scheduler: str | None, jobs: int, timeout: float) -> "Workers | Das
 
 
 def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
-    from genreclf.extraction import build_table
-    from genreclf.journal import finish
+    from genreclf.extraction.chain import build_table
+    from genreclf.extraction.journal import finish
 
     table = build_table(rows, settings)
     if output is None:
@@ -269,9 +269,9 @@ def _outcomes(
     tracks: "list[Track]", settings: "Config", output: Path | None, rows_per_file: int | None
 ) -> "Callable[[Workers | DaskWorkers, Path | None], Iterable[Outcome]]":
     """Choose how to go through the tracks: in one go, resumably, or part by part."""
-    from genreclf.extraction import extract_tracks
-    from genreclf.journal import extract_resumably
-    from genreclf.partitions import extract_in_parts
+    from genreclf.extraction.chain import extract_tracks
+    from genreclf.extraction.journal import extract_resumably
+    from genreclf.extraction.partitions import extract_in_parts
 
     if output is None:
         return partial(extract_tracks, tracks, settings)
@@ -291,8 +291,8 @@ def extract_with_progress(
     tracks: "list[Track]", outcomes: "Iterable[Outcome]", output: Path | None
 ) -> "tuple[list[Row], list[Failure]]":
     """Wait for the outcomes of tracks, showing how far it is, and tell of each that fails."""
-    from genreclf.extraction import Row
-    from genreclf.journal import journal_path
+    from genreclf.extraction.chain import Row
+    from genreclf.extraction.journal import journal_path
 
     rows, failures, notes = [], [], TrackNotes()
     with progress(len(tracks), "extract", "tracks") as advance:

@@ -20,7 +20,7 @@ from genreclf.cli.telling import note
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from genreclf.config import Config
+    from genreclf.config.schema import Config
 
 
 @click.command()
@@ -62,12 +62,12 @@ def inspect(
       genreclf inspect song.mp3 --set excerpt.strategy=highlight --plot song.png
       genreclf inspect song.mp3 --compare-librosa
     """
-    from genreclf.config import load_config
-    from genreclf.formats import FORMATS
-    from genreclf.modelfile import SUFFIXES, read_card
-    from genreclf.plots import check_plot
-    from genreclf.report import audio_report, model_report, table_report
-    from genreclf.table import load_table
+    from genreclf.config.load import load_config
+    from genreclf.learning.modelfile import SUFFIXES, read_card
+    from genreclf.reports.plots import check_plot
+    from genreclf.reports.text import audio_report, model_report, table_report
+    from genreclf.tables.formats import FORMATS
+    from genreclf.tables.table import load_table
 
     console = stdout_console()
     is_table = file.suffix.lower() in FORMATS or file.is_dir()
@@ -94,8 +94,8 @@ def _inspect_audio(
     file: Path, settings: "Config", timeout: float, report: Callable[..., None]
 ) -> list[tuple[float, float]]:
     """Print what is in it, and return which seconds were listened to."""
-    from genreclf.extraction import extract_frames
-    from genreclf.pooling import feature_names, pool
+    from genreclf.extraction.chain import extract_frames
+    from genreclf.features.pooling import feature_names, pool
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
     for text in excerpts[0].notes:
@@ -109,7 +109,7 @@ def _inspect_audio(
 
 def _tags(file: Path) -> dict[str, str]:
     from genreclf.errors import AudioError
-    from genreclf.tags import read_tags
+    from genreclf.library.tags import read_tags
 
     try:
         return {name: ", ".join(values) for name, values in read_tags(file).items()}
@@ -121,7 +121,7 @@ def _tags(file: Path) -> dict[str, str]:
 def in_worker(function: Callable[..., Any], file: Path, settings: "Config", timeout: float) -> Any:
     """Compute in a worker process, which a file may crash or keep busy for ever."""
     from genreclf.errors import AudioError
-    from genreclf.workers import WorkerError, Workers
+    from genreclf.parallel.workers import WorkerError, Workers
 
     with Workers(1, timeout) as workers:
         _, result = next(workers.map(partial(function, config=settings), [file]))
@@ -133,8 +133,8 @@ def in_worker(function: Callable[..., Any], file: Path, settings: "Config", time
 def _draw(
     file: Path, settings: "Config", timeout: float, spans: list[tuple[float, float]], picture: Path
 ) -> None:
-    from genreclf.extraction import scan_track
-    from genreclf.plots import TrackPicture, draw_track
+    from genreclf.extraction.chain import scan_track
+    from genreclf.reports.plots import TrackPicture, draw_track
 
     heard = in_worker(scan_track, file, settings, timeout)
     draw_track(
@@ -154,9 +154,9 @@ def _compare_with_librosa(
     file: Path, settings: "Config", timeout: float, console: "Console"
 ) -> None:
     from genreclf.errors import AudioError
-    from genreclf.extraction import extract_frames
-    from genreclf.reference import compare_with_librosa
-    from genreclf.report import comparison_report
+    from genreclf.extraction.chain import extract_frames
+    from genreclf.features.reference import compare_with_librosa
+    from genreclf.reports.text import comparison_report
 
     excerpts, frames = in_worker(extract_frames, file, settings, timeout)
     if notes := "; ".join(excerpts[0].notes):

@@ -13,21 +13,21 @@ import click
 
 from genreclf.cli.streams import write_document
 from genreclf.cli.telling import duration, note, plural
-from genreclf.config import CLASSIFIERS
+from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, GenreclfError, TableError
-from genreclf.tags import GROUPS
+from genreclf.library.tags import GROUPS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
     from rich.console import Console
 
-    from genreclf.config import Config, ExtractionConfig
-    from genreclf.evaluation import Evaluation
-    from genreclf.importance import ImportanceMeter
-    from genreclf.labels import Labelling
-    from genreclf.sources import Sources
-    from genreclf.table import Columns, FeatureTable
-    from genreclf.workers import Workers
+    from genreclf.config.schema import Config, ExtractionConfig
+    from genreclf.evaluation.crossvalidation import Evaluation
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.library.labels import Labelling
+    from genreclf.library.sources import Sources
+    from genreclf.parallel.workers import Workers
+    from genreclf.tables.table import Columns, FeatureTable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,7 +69,7 @@ class PictureFile(OutputFile):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Fail if it could not be drawn."""
-        from genreclf.plots import check_plot
+        from genreclf.reports.plots import check_plot
 
         path = super().convert(value, param, ctx)
         try:
@@ -108,7 +108,7 @@ def complete_config(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
     """Let a shell complete names of presets, and of files."""
-    from genreclf.config import preset_names
+    from genreclf.config.load import preset_names
 
     return _words_or_file(preset_names(), incomplete)
 
@@ -153,7 +153,7 @@ class Learning:
 
     def settings(self) -> "Config":
         """Read the configuration, with --classifier before --set, so that both can be given."""
-        from genreclf.config import load_config
+        from genreclf.config.load import load_config
 
         chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
         return load_config(self.config, [*chosen, *self.overrides])
@@ -175,7 +175,8 @@ def check_extraction(
     made_with : ExtractionConfig or None
         What the table was made with; None if it is from elsewhere.
     """
-    from genreclf.config import ExtractionConfig, extraction_changes, load_config
+    from genreclf.config.load import extraction_changes, load_config
+    from genreclf.config.schema import ExtractionConfig
 
     for text in extraction_changes(made_with, overrides):
         key = text.partition("=")[0].strip()
@@ -212,7 +213,7 @@ class TableOptions:
 
     def columns(self, **published: str | None) -> "Columns":
         """Make ``Columns`` of them, with ``folds`` or ``split`` where there are any."""
-        from genreclf.table import Columns
+        from genreclf.tables.table import Columns
 
         return Columns(
             self.label_column, self.group, self.group_regex,
@@ -232,7 +233,7 @@ class LabelOptions:
 
     def chosen(self) -> "Labelling":
         """Make a ``Labelling`` of them; contradictions are wrong usage."""
-        from genreclf.labels import Labelling
+        from genreclf.library.labels import Labelling
 
         try:
             return Labelling(
@@ -403,7 +404,7 @@ def cache_in_use(no_cache: bool) -> Path | None:
     """Return where features are kept from run to run, or None if they are not to be."""
     if no_cache:
         return None
-    from genreclf.cache import cache_file
+    from genreclf.extraction.cache import cache_file
 
     try:
         return cache_file()
@@ -473,7 +474,7 @@ def fold_workers(jobs: int, seconds: float) -> "Iterator[Workers | None]":
     if jobs == 1 or seconds < WORTH_WORKERS_SECONDS:
         yield None
         return
-    from genreclf.workers import Workers
+    from genreclf.parallel.workers import Workers
 
     with Workers(jobs) as workers:
         yield workers
@@ -507,7 +508,7 @@ class Trainings:
 
     def fold_seconds(self, config: "Config | None" = None) -> float:
         """Foretell how long the cross-validation takes on one core."""
-        from genreclf.classifiers import training_seconds
+        from genreclf.learning.classifiers import training_seconds
 
         once = training_seconds(
             self.table, config or self.config, search=self.search, calibrated=False
@@ -516,7 +517,7 @@ class Trainings:
 
     def seconds(self, jobs: int, config: "Config | None" = None) -> float:
         """Foretell how long all takes, with so many folds at a time."""
-        from genreclf.classifiers import training_seconds
+        from genreclf.learning.classifiers import training_seconds
 
         folds = self.fold_seconds(config) / max(1, min(jobs, self.n_folds))
         if not self.final:
@@ -525,7 +526,7 @@ class Trainings:
 
     def announce(self, jobs: int) -> None:
         """Tell beforehand, in one line, if it takes long, and what would be quicker."""
-        from genreclf.config import override
+        from genreclf.config.load import override
 
         seconds = self.seconds(jobs)
         if seconds < LONG_SECONDS:
@@ -550,7 +551,7 @@ def cross_validated(
     meter: "ImportanceMeter | None" = None,
 ) -> "Evaluation":
     """Cross-validate with so many folds at a time."""
-    from genreclf.evaluation import cross_validate
+    from genreclf.evaluation.crossvalidation import cross_validate
 
     with fold_workers(jobs, trainings.fold_seconds()) as workers:
         return cross_validate(
@@ -612,7 +613,7 @@ def write_html(
     meter: "ImportanceMeter",
 ) -> None:
     """Write the HTML report of an evaluation, and say where."""
-    from genreclf.htmlreport import html_report
+    from genreclf.reports.html import html_report
 
     command = ["genreclf", *click.get_current_context().find_root().obj]
     write_text(path, html_report(evaluation, result, table, meter, command), "report")
@@ -620,7 +621,7 @@ def write_html(
 
 def warn_of_leaks(table: "FeatureTable") -> None:
     """Name columns that tell the genre alone, before any time goes into learning from them."""
-    from genreclf.leaks import leak_notes
+    from genreclf.learning.leaks import leak_notes
 
     for text in leak_notes(table):
         note(f"warning: {text}")
@@ -628,7 +629,7 @@ def warn_of_leaks(table: "FeatureTable") -> None:
 
 def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
     """Find the tracks behind the arguments, and tell what was met on the way."""
-    from genreclf.sources import find_tracks
+    from genreclf.library.sources import find_tracks
 
     sources = find_tracks(expand_standard_input(paths), labels)
     for text in sources.notes:
@@ -645,7 +646,7 @@ def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
 
 def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
     """Replace ``-`` by the paths that standard input lists, one a line."""
-    from genreclf.sources import read_path_list
+    from genreclf.library.sources import read_path_list
 
     for path in paths:
         if str(path) == "-":

@@ -25,8 +25,8 @@ from genreclf.cli.telling import note, progress
 from genreclf.errors import TableError
 
 if TYPE_CHECKING:
-    from genreclf.spectrograms import Kind
-    from genreclf.table import FeatureTable
+    from genreclf.reports.spectrograms import Kind
+    from genreclf.tables.table import FeatureTable
 
 MOST_FEATURES = 12
 TELLING_FEATURES = 6  # where nobody says which
@@ -69,8 +69,8 @@ def features(
       genreclf plot features features.csv -o features.png
       genreclf plot features features.csv percussive.tempo 'mix.rms.*' -o rhythm.svg
     """
-    from genreclf.plots import draw_features
-    from genreclf.table import load_table
+    from genreclf.reports.plots import draw_features
+    from genreclf.tables.table import load_table
 
     known = load_table(table, table_options.columns()).labelled()
     chosen = _matching(known.names, patterns) if patterns else _most_telling(known)
@@ -102,7 +102,7 @@ def _matching(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
 
 
 def _most_telling(table: "FeatureTable") -> list[str]:
-    from genreclf.importance import most_telling
+    from genreclf.evaluation.importance import most_telling
 
     return most_telling(table, TELLING_FEATURES)
 
@@ -130,9 +130,9 @@ def confusion(
       genreclf plot confusion features.csv --classifier lda -o confusion.svg
       genreclf plot confusion result.json -o confusion.png
     """
-    from genreclf.evaluation import count_trainings
-    from genreclf.plots import draw_confusion
-    from genreclf.table import load_table
+    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.reports.plots import draw_confusion
+    from genreclf.tables.table import load_table
 
     if source.suffix.lower() == ".json":
         if folds or not learning.is_default or not table_options.is_default:
@@ -191,9 +191,9 @@ def spectrogram(
     """
     from functools import partial
 
-    from genreclf.config import load_config
-    from genreclf.plots import draw_spectrograms
-    from genreclf.spectrograms import spectrogram_of
+    from genreclf.config.load import load_config
+    from genreclf.reports.plots import draw_spectrograms
+    from genreclf.reports.spectrograms import spectrogram_of
 
     of_kind = partial(spectrogram_of, kind=kind)
     shown = in_worker(of_kind, song, load_config(config, overrides), timeout)
@@ -214,9 +214,9 @@ def hpss(song: Path, output: Path, config: str, overrides: tuple[str, ...], time
       genreclf plot hpss song.mp3 -o parts.png
       genreclf plot hpss song.mp3 --set hpss.harmonic_margin=2 -o parts.svg
     """
-    from genreclf.config import load_config
-    from genreclf.plots import draw_spectrograms
-    from genreclf.spectrograms import parts_of
+    from genreclf.config.load import load_config
+    from genreclf.reports.plots import draw_spectrograms
+    from genreclf.reports.spectrograms import parts_of
 
     parts = in_worker(parts_of, song, load_config(config, overrides), timeout)
     draw_spectrograms(output, parts, song.name)

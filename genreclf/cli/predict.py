@@ -42,13 +42,13 @@ from genreclf.cli.telling import (
 )
 
 if TYPE_CHECKING:
-    from genreclf.extraction import Failure, Outcome
-    from genreclf.model import Model, Prediction
-    from genreclf.playlists import Playlists
-    from genreclf.sources import Track
-    from genreclf.uncertainty import Threshold
-    from genreclf.windows import Windows
-    from genreclf.workers import Workers
+    from genreclf.evaluation.uncertainty import Threshold
+    from genreclf.extraction.chain import Failure, Outcome
+    from genreclf.extraction.windows import Windows
+    from genreclf.learning.model import Model, Prediction
+    from genreclf.library.sources import Track
+    from genreclf.parallel.workers import Workers
+    from genreclf.reports.playlists import Playlists
 
     Results = Iterable[Prediction | Failure]
     Writer = Callable[[Results, Model], Iterator[bool]]
@@ -237,11 +237,11 @@ def predict(
     if table is not None:
         failed = _predict_table(table, source, write, explain)
     else:
-        from genreclf.workers import Workers
+        from genreclf.parallel.workers import Workers
 
         with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
             if timeline:
-                from genreclf.windows import Windows
+                from genreclf.extraction.windows import Windows
 
                 windows = Windows(window, step)
                 failed = _predict_timelines(tracks, source, write, workers, windows, plot_file)
@@ -285,7 +285,7 @@ class Source:
 
     def load(self) -> "Model":
         """Load it, with the threshold that was asked for."""
-        from genreclf.model import Model
+        from genreclf.learning.model import Model
 
         model = Model.load(self.path, trusted=self.trusted)
         if self.threshold is None:
@@ -299,7 +299,7 @@ class Source:
 
 def _told(found: "Threshold", model: "Model") -> str:
     """Say what a threshold is, and what it was learned from."""
-    from genreclf.report import without_groups
+    from genreclf.reports.text import without_groups
 
     if not found.confidence:
         if "threshold" in (model.evaluation or {}):
@@ -329,7 +329,7 @@ class Library:
 
     def through(self, results: "Results") -> "Results":
         """Hand predictions on as they come, each when its tag is written."""
-        from genreclf.extraction import Failure
+        from genreclf.extraction.chain import Failure
 
         for result in results:
             if not isinstance(result, Failure):
@@ -360,7 +360,7 @@ class Library:
 def _playlists(folder: Path | None) -> "Playlists | None":
     if folder is None:
         return None
-    from genreclf.playlists import Playlists
+    from genreclf.reports.playlists import Playlists
 
     folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
     return Playlists(folder)
@@ -368,7 +368,7 @@ def _playlists(folder: Path | None) -> "Playlists | None":
 
 def _default_model() -> Path:
     """Choose the user's own model where there is one, and tell which it is."""
-    from genreclf.modelfile import bundled_model
+    from genreclf.learning.modelfile import bundled_model
 
     named = os.environ.get("GENRECLF_MODEL")
     if (own := Path("model.joblib")).exists():
@@ -385,7 +385,7 @@ def _default_model() -> Path:
 
 
 def _predict_table(table: Path, source: Source, write: "Writer", explain: bool) -> int | None:
-    from genreclf.table import load_table
+    from genreclf.tables.table import load_table
 
     model = source.load()
     return _exit_status(write(model.predict_table(load_table(table), explained=explain), model))
@@ -398,8 +398,8 @@ def _predict_files(
     workers: "Workers",
     library: Library,
 ) -> int | None:
-    from genreclf.extraction import extract_tracks
-    from genreclf.modelfile import read_card
+    from genreclf.extraction.chain import extract_tracks
+    from genreclf.learning.modelfile import read_card
 
     card = read_card(source.path)
     card.require_audio()
@@ -422,7 +422,7 @@ def _predict_timelines(
     workers: "Workers", windows: "Windows", plot_file: Path | None,
 ) -> int | None:  # fmt: skip
     from genreclf.cli.timeline import counted, plotted
-    from genreclf.timeline import predict_timelines
+    from genreclf.learning.timeline import predict_timelines
 
     model, notes = source.load(), TrackNotes()
     with progress(len(tracks), "predict", "tracks") as meter:
@@ -437,7 +437,7 @@ def _predict_timelines(
 
 
 def _counted(outcomes: "Iterable[Outcome]", meter: Meter, notes: TrackNotes) -> "Iterator[Outcome]":
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     for outcome in outcomes:
         if isinstance(outcome, Failure):
@@ -462,8 +462,8 @@ def _exit_status(written: Iterable[bool]) -> int | None:
 def _write_table(
     results: "Iterable[Prediction | Failure]", model: "Model", top: int
 ) -> Iterator[bool]:
-    from genreclf.extraction import Failure
-    from genreclf.report import predictions_table
+    from genreclf.extraction.chain import Failure
+    from genreclf.reports.text import predictions_table
 
     predictions = []
     for result in results:
@@ -482,7 +482,7 @@ def _write_table(
 def _write_jsonl(
     results: "Iterable[Prediction | Failure]", model: "Model", top: int
 ) -> Iterator[bool]:
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     for result in results:
         record: dict[str, Any]
@@ -512,7 +512,7 @@ def _write_jsonl(
 def _write_csv(
     results: "Iterable[Prediction | Failure]", model: "Model", top: int
 ) -> Iterator[bool]:
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     write = record_writer()
     write(["path", "genre", "confidence", *model.genres, "novel", "error"])

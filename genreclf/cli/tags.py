@@ -13,8 +13,9 @@ from genreclf.cli.telling import complain, detail, note, plural, say, verbosity_
 from genreclf.errors import TagError
 
 if TYPE_CHECKING:
-    from genreclf.model import Prediction
-    from genreclf.tagwriter import Backup, GenreTag
+    from genreclf.learning.model import Prediction
+    from genreclf.library.tagplaces import GenreTag
+    from genreclf.library.tagwriter import Backup
 
 
 @click.group()
@@ -45,8 +46,8 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
       genreclf tags restore tags.jsonl --dry-run
       genreclf tags restore tags.jsonl
     """
-    from genreclf.tagwriter import is_restored, read_backup
-    from genreclf.tagwriter import restore as put_back
+    from genreclf.library.tagwriter import is_restored, read_backup
+    from genreclf.library.tagwriter import restore as put_back
 
     restored = same = failed = 0
     # The last one first: where a file was written twice, the first tag is what it had.
@@ -94,14 +95,14 @@ class Tagging:
     @classmethod
     def into(cls, file: Path | None, *, dry_run: bool, only_missing: bool) -> "Tagging":
         """Choose the backup: a new one in the user's data folder if no other is asked for."""
-        from genreclf.tagwriter import Backup
+        from genreclf.library.tagwriter import Backup
 
         return cls(None if dry_run else Backup(file or _new_backup()), only_missing)
 
     def write(self, prediction: "Prediction") -> None:
         """Write one genre; what cannot be written is told and counted."""
-        from genreclf.model import UNKNOWN
-        from genreclf.tagwriter import read_genre
+        from genreclf.learning.model import UNKNOWN
+        from genreclf.library.tagwriter import read_genre
 
         if prediction.genre == UNKNOWN or prediction.novel:
             self.withheld += 1
@@ -121,7 +122,7 @@ class Tagging:
             self.failed += 1
 
     def _write(self, path: Path, before: "GenreTag", genre: str) -> None:
-        from genreclf.tagwriter import Change, require_writable, write_genre
+        from genreclf.library.tagwriter import Change, require_writable, write_genre
 
         told = _told(path, before.genres, [genre])
         if self.backup is None:
@@ -146,7 +147,7 @@ class Tagging:
 
 
 def _new_backup() -> Path:
-    from genreclf.modelfile import data_folder
+    from genreclf.learning.modelfile import data_folder
 
     folder = data_folder() / "tags"
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from genreclf.cli.streams import give_up
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:
-    from genreclf.extraction import Row
+    from genreclf.extraction.chain import Row
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

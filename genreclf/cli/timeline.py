@@ -12,16 +12,16 @@ from genreclf.cli.streams import record_writer
 from genreclf.cli.telling import Meter, TrackNotes, complain
 
 if TYPE_CHECKING:
-    from genreclf.extraction import Failure
-    from genreclf.model import Model, Prediction
-    from genreclf.timeline import Timeline, Window
+    from genreclf.extraction.chain import Failure
+    from genreclf.learning.model import Model, Prediction
+    from genreclf.learning.timeline import Timeline, Window
 
     Results = Iterator[Timeline | Failure]
 
 
 def counted(results: "Results", meter: Meter, notes: TrackNotes) -> "Results":
     """Let a meter count tracks as they are done, and tell how they were heard."""
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     for result in results:
         meter(failed=isinstance(result, Failure))
@@ -34,8 +34,8 @@ def plotted(results: "Results", file: Path, genres: Sequence[str]) -> "Results":
     """Draw the timelines that come along into a picture."""
     import numpy as np
 
-    from genreclf.extraction import Failure
-    from genreclf.plots import draw_timeline
+    from genreclf.extraction.chain import Failure
+    from genreclf.reports.plots import draw_timeline
 
     for result in results:
         if not isinstance(result, Failure):
@@ -52,8 +52,8 @@ def _probabilities(window: "Window") -> dict[str, float]:
 
 def write_table(results: "Results", model: "Model", top: int) -> Iterator[bool]:
     """Print the stretches of each track as a table, with all of it in one line."""
-    from genreclf.extraction import Failure
-    from genreclf.report import timeline_report
+    from genreclf.extraction.chain import Failure
+    from genreclf.reports.text import timeline_report
 
     for result in results:
         if isinstance(result, Failure):
@@ -65,7 +65,7 @@ def write_table(results: "Results", model: "Model", top: int) -> Iterator[bool]:
 
 def write_jsonl(results: "Results", model: "Model", top: int) -> Iterator[bool]:
     """Write an object a track, with all its windows."""
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     for result in results:
         record: dict[str, Any]
@@ -95,7 +95,7 @@ def _window_record(window: "Window", top: int) -> dict[str, Any]:
 
 def write_csv(results: "Results", model: "Model", top: int) -> Iterator[bool]:
     """Write a row a window."""
-    from genreclf.extraction import Failure
+    from genreclf.extraction.chain import Failure
 
     write = record_writer()
     names = ["path", "start", "stop", "genre", "confidence"]

@@ -31,7 +31,7 @@ from genreclf.cli.telling import complain, plural, progress, verbosity_options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from genreclf.model import Model
+    from genreclf.learning.model import Model
 
 
 @click.command()
@@ -79,12 +79,12 @@ def train(
       genreclf train features.parquet --classifier lda --out-of-core
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
-    from genreclf.evaluation import count_trainings
-    from genreclf.importance import ImportanceMeter
-    from genreclf.model import Model
-    from genreclf.modelfile import check_writer
-    from genreclf.report import genre_counts
-    from genreclf.table import load_table
+    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.learning.model import Model
+    from genreclf.learning.modelfile import check_writer
+    from genreclf.reports.text import genre_counts
+    from genreclf.tables.table import load_table
 
     if no_evaluate and target_precision:
         raise click.UsageError("--target-precision is learned from the cross-validation")
@@ -97,7 +97,7 @@ def train(
     if out_of_core:
         if learning.search or html_file:
             raise click.UsageError("--out-of-core goes without --search and --html")
-        from genreclf.outofcore import evaluate_in_parts, train_in_parts
+        from genreclf.learning.outofcore import evaluate_in_parts, train_in_parts
 
         learning.check_extraction(None)
         columns = table_options.columns()
@@ -134,7 +134,7 @@ def train(
 
 
 def _tell(model: "Model", output: Path, console: "Console", unreached: str | None) -> None:
-    from genreclf.report import evaluation_report
+    from genreclf.reports.text import evaluation_report
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, console)

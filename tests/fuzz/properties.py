@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from genreclf.config import load_config
+from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError
-from genreclf.extraction import Row, extract_tracks
-from genreclf.model import Model
-from genreclf.modelfile import read_card
-from genreclf.pooling import feature_names
-from genreclf.report import model_report, table_report
-from genreclf.sources import Track
-from genreclf.table import FeatureTable, load_table
+from genreclf.extraction.chain import Row, extract_tracks
+from genreclf.features.pooling import feature_names
+from genreclf.learning.model import Model
+from genreclf.learning.modelfile import read_card
+from genreclf.library.sources import Track
+from genreclf.reports.text import model_report, table_report
+from genreclf.tables.table import FeatureTable, load_table
 
 # All features, of two seconds in the middle of six: they have to be sought for.
 AUDIO_CONFIG = load_config(overrides=["excerpt.seconds=2"])

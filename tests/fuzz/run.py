@@ -21,7 +21,7 @@ from typing import NamedTuple
 import properties
 import seeds
 
-from genreclf.workers import WorkerError, Workers
+from genreclf.parallel.workers import WorkerError, Workers
 
 GIGABYTES = 2.0
 SECONDS = 60.0

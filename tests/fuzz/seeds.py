@@ -16,10 +16,10 @@ from mutations import STRANGE, literal, mutated, mutated_text, mutated_tree
 from numpy.typing import NDArray
 from properties import AUDIO_CONFIG
 
-from genreclf.config import load_config, preset_names, presets_folder
-from genreclf.model import Model
-from genreclf.pooling import feature_names
-from genreclf.table import FeatureTable
+from genreclf.config.load import load_config, preset_names, presets_folder
+from genreclf.features.pooling import feature_names
+from genreclf.learning.model import Model
+from genreclf.tables.table import FeatureTable
 
 SECONDS, RATE = 6, 22_050
 # Container and codec for PyAV, beyond what libsndfile writes.

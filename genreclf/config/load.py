@@ -1,0 +1,271 @@
+"""Read, override and validate a ``Config``: presets, TOML files, ``--set`` and plain values."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig, Svm, View
+from genreclf.errors import ConfigError, shortened
+from genreclf.files import shipped
+
+_Kind = TypeVar("_Kind", bound=Struct)
+
+
+def presets_folder() -> Path:
+    """Return the folder of the named configurations, in a checkout as in an installed wheel."""
+    return shipped("configs")
+
+
+def preset_names() -> list[str]:
+    """Return the names that ``load_config`` and ``--config`` know."""
+    return sorted(path.stem for path in presets_folder().glob("*.toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return the TOML of a preset with its comments.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in preset_names():
+        raise ConfigError(f"no preset {shortened(name)}; there are {', '.join(preset_names())}")
+    return (presets_folder() / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Config:
+    """Read a configuration.
+
+    Parameters
+    ----------
+    source : str or Path
+        Name of a preset (``"default"``, ``"wide"``) or path of a TOML file. What the file does
+        not name keeps its default value. A view in it may begin with ``preset = "…"``, of which
+        it takes what it does not name itself.
+    overrides : iterable of str
+        ``key=value`` pairs that win over the file, as in ``classifier.C=10``. What views have
+        each for themselves changes in all of them.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file, or it is not TOML, or a key is unknown, or a value is of the
+        wrong type or out of range. The message names file, key and value.
+
+    Examples
+    --------
+    >>> load_config("wide").audio.sample_rate_hz
+    22050
+    >>> load_config(overrides=["classifier.C=3"]).classifier.C
+    3.0
+    """
+    path = _config_path(source)
+    tree = _read_toml(path)
+    if isinstance(tree.get("views"), list):
+        tree["views"] = [_complete_view(view, str(source)) for view in tree["views"]]
+    return override(config_from_dict(tree, str(source)), overrides)
+
+
+def _complete_view(view: Any, source: str) -> Any:
+    """Fill in what a view does not name from the preset that it begins with."""
+    if not isinstance(view, dict) or "preset" not in view:
+        return view
+    name = view.pop("preset")
+    if name not in preset_names():
+        raise ConfigError(
+            f"{source}: views: no preset {name!r}; there are {', '.join(preset_names())}"
+        )
+    preset = _read_toml(_config_path(name))
+    if "views" in preset:
+        raise ConfigError(f"{source}: views: preset {name!r} has views itself")
+    merged = {key: preset[key] for key in View.__struct_fields__ if key in preset}
+    for key, value in view.items():
+        section = merged.get(key)
+        if isinstance(section, dict) and isinstance(value, dict):
+            value = {**section, **value}
+        merged[key] = value
+    return merged
+
+
+def override(config: Config, overrides: Iterable[str]) -> Config:
+    """Return ``config`` with ``key=value`` pairs replaced; see ``load_config``."""
+    overrides = list(overrides)
+    if not overrides:
+        return config
+    tree = config.to_dict()
+    for text in overrides:
+        key, value = _parse_override(text)
+        of_each_view = key[0] in View.__struct_fields__ and config.views
+        for branch in tree["views"] if of_each_view else [tree]:
+            _assign(branch, key, value, text)
+    return config_from_dict(tree, "--set")
+
+
+def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[str]) -> list[str]:
+    """Return the overrides that would change features which are there already.
+
+    Parameters
+    ----------
+    made_with : ExtractionConfig or None
+        What the features were made with; None if that is not known.
+    overrides : iterable of str
+        ``key=value`` pairs.
+    """
+    found = []
+    for text in overrides:
+        if _parse_override(text)[0][0] not in ExtractionConfig.__struct_fields__:
+            continue
+        try:
+            same = made_with is not None and made_with == (
+                override(Config().with_extraction(made_with), [text]).extraction
+            )
+        except ConfigError:  # a value that only goes with other changes
+            same = False
+        if not same:
+            found.append(text)
+    return found
+
+
+def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
+    """Validate plain values, as ``tomllib`` or ``json`` gives them, into a ``Config``.
+
+    Raises
+    ------
+    ConfigError
+        Names ``source``, the key and the value.
+    """
+    classifier = tree.get("classifier")
+    if isinstance(classifier, Mapping) and "name" not in classifier:
+        tree = {**tree, "classifier": {"name": Svm().name, **classifier}}
+    return _convert(tree, source, Config)
+
+
+def extraction_config_from_dict(tree: Mapping[str, Any], source: str) -> ExtractionConfig:
+    """As ``config_from_dict``, for what a feature table carries."""
+    return _convert(_with_old_values(tree), source, ExtractionConfig)
+
+
+def config_of_model(tree: Mapping[str, Any], source: str) -> Config:
+    """As ``config_from_dict``, for what a model carries."""
+    return config_from_dict(_with_old_values(tree), source)
+
+
+def _with_old_values(tree: Any) -> Any:
+    """Fill in keys that are newer than a file, with what its features were made with."""
+    if not isinstance(tree, Mapping):
+        return tree
+    if isinstance(views := tree.get("views"), list) and views:
+        return {**tree, "views": [_with_old_values(view) for view in views]}
+    if isinstance(audio := tree.get("audio", {}), Mapping):
+        return {**tree, "audio": {"rms_dbfs": "as recorded", **audio}}
+    return tree
+
+
+def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
+    try:
+        return msgspec.convert(tree, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {_explain(str(error), tree)}") from None
+    except UnicodeEncodeError:  # JSON can hold half of a character
+        raise ConfigError(f"{source}: holds what is no text") from None
+
+
+def _explain(message: str, tree: Mapping[str, Any]) -> str:
+    """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value."""
+    reason, _, place = message.partition(" - at `$")
+    keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
+    unknown = re.search(r"unknown field `(.+)`", reason)
+    if unknown:
+        return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
+    value: Any = tree
+    for key in keys:
+        value = value[int(key) if isinstance(value, list | tuple) else key]
+    reason = reason[:1].lower() + reason[1:]
+    for jargon, word in _WORDS.items():
+        reason = reason.replace(f"`{jargon}`", word)
+    reason = shortened(reason, 300)
+    if keys == ["classifier", "name"]:
+        reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
+    elif "enum value" in reason and (key := next((k for k in keys if k in CHOICES), None)):
+        reason = f"can be {', '.join(CHOICES[key])}"
+    if not keys or isinstance(value, Mapping):
+        return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
+    return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number of hundreds of digits"  # more than 4,300 are none that Python prints
+    return shortened(repr(value))
+
+
+# msgspec's words for types, and those of a person who writes TOML.
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "array": "a list",
+    "object": "a table",
+    "bool": "true or false",
+}
+
+
+def _config_path(source: str | Path) -> Path:
+    if str(source) in preset_names():
+        return presets_folder() / f"{source}.toml"
+    path = Path(source)
+    if not path.is_file():
+        raise ConfigError(
+            f"{source}: no such file and no such preset; presets: {', '.join(preset_names())}"
+        )
+    return path
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    # tomllib needs memory by the square of the parts of a dotted key.
+    max_bytes, max_dots = 100_000, 200
+    try:
+        if path.stat().st_size > max_bytes:
+            raise ConfigError(f"{path}: over {max_bytes:,} bytes; that is no configuration file")
+        text = path.read_text(encoding="utf-8-sig")
+        if any(line.count(".") > max_dots for line in text.splitlines()):
+            raise ConfigError(f"{path}: over {max_dots} dots in a line; no key is so long")
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{path}: cannot be read as TOML: nested too deeply") from None
+    except (OSError, ValueError) as error:  # not UTF-8, no TOML, a number of too many digits
+        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
+
+
+def _parse_override(text: str) -> tuple[list[str], Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip() or "\n" in text:
+        raise ConfigError(f"--set {shortened(text)}: expected KEY=VALUE, as in classifier.C=10")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except (ValueError, RecursionError):
+        parsed = value.strip()  # a bare word, as in classifier.gamma=scale
+    return key.strip().split("."), parsed
+
+
+def _assign(tree: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
+    *parents, last = keys
+    for parent in parents:
+        branch = tree.get(parent)
+        if not isinstance(branch, dict):
+            raise ConfigError(f"--set {shortened(text)}: unknown key")
+        tree = branch
+    # Another classifier starts from its own defaults, not from the last one's hyperparameters.
+    if keys == ["classifier", "name"] and tree.get("name") != value:
+        tree.clear()
+    tree[last] = value

@@ -1,0 +1,1 @@
+"""The chain from paths to a table, and how it resumes."""

@@ -1,0 +1,412 @@
+"""The chain from a file to its features; then the same for many tracks."""
+
+import platform
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from genreclf.audio.excerpt import Chooser, Excerpt, load_excerpts
+from genreclf.config.schema import Config, ExtractionConfig, View
+from genreclf.errors import AudioError
+from genreclf.extraction.cache import Cache, prepare_cache
+from genreclf.features.catalogue import TRACK_LEVEL, compute_features
+from genreclf.features.kept import Layout, Measured, keep
+from genreclf.features.pooling import feature_names, pool
+from genreclf.features.separation import separate
+from genreclf.features.spectra import Array, mix_spectrum
+from genreclf.features.structure import Scan, load_chosen, scan
+from genreclf.library.labels import Labelling, label_tracks
+from genreclf.library.sources import Track, find_tracks
+from genreclf.parallel.workers import WorkerError, Workers
+
+if TYPE_CHECKING:
+    from genreclf.parallel.cluster import DaskWorkers
+    from genreclf.tables.table import FeatureTable
+
+
+# Feature name to (d, t) float32.
+Frames: TypeAlias = dict[str, Array]
+
+
+def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Array:
+    """Compute the features of one audio file.
+
+    Parameters
+    ----------
+    path : str or Path
+    config : ExtractionConfig or Config, optional
+        The default configuration if there is none.
+
+    Returns
+    -------
+    (n_features,) float32
+        Named by ``feature_names(config)``. Bit for bit the same in every process.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded or holds too little audio.
+    """
+    config = config or Config()
+    return pool(extract_frames(Path(path), config)[1], config)
+
+
+def extract_vector(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Measured:
+    """Compute the features of one audio file, and behind them the frames that are kept.
+
+    See ``extract_frames`` for the parameters.
+    """
+    excerpts, frames = extract_frames(path, config, choose)
+    return Measured(_vector(frames, config), excerpts[0].notes)
+
+
+def extract_each(path: Path, config: ExtractionConfig) -> Measured:
+    """As ``extract_vector`` for each excerpt of a file, as if it were all there is.
+
+    Returns
+    -------
+    Measured
+        Of (n_excerpts, n_features) values: as many excerpts as the view with most of them has;
+        one with fewer gives those nearest in time.
+    """
+    views = _hear(path, config)
+    n = max(len(heard.frames) for heard in views)
+    of_excerpt = [[heard.frames[i * len(heard.frames) // n] for heard in views] for i in range(n)]
+    values = np.array([_vector(_side_by_side(frames), config) for frames in of_excerpt])
+    return Measured(values, views[0].excerpts[0].notes)
+
+
+def _vector(frames: Frames, config: ExtractionConfig) -> Array:
+    return np.concatenate((pool(frames, config), keep(frames, config)))
+
+
+def extract_frames(
+    path: Path, config: ExtractionConfig, choose: Chooser | None = None
+) -> tuple[list[Excerpt], Frames]:
+    """Compute the features of one audio file before they are pooled over time.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExtractionConfig
+    choose : callable, optional
+        Where to listen, if not where the configuration says; even if it is silent there.
+
+    Returns
+    -------
+    excerpts : list of Excerpt
+        Those of the first view.
+    frames : dict of str to (d, t) float32
+        Of all views; no two have a feature of the same name. Those of several excerpts follow
+        each other; of what an excerpt has one value, such as the tempo, it is the median.
+    """
+    views = _hear(path, config, choose)
+    return views[0].excerpts, _side_by_side([_joined(heard.frames) for heard in views])
+
+
+def scan_track(path: Path, config: ExtractionConfig) -> Scan:
+    """Hear a whole track, as the choice of its excerpts does; with its sections, if that asks."""
+    timbre = any(view.excerpt.strategy == "highlight" for view in config.each_view)
+    with _blas().limit(limits=1, user_api="blas"):
+        heard = scan(path, timbre=timbre)
+        _ = heard.structure
+    return heard
+
+
+class _Heard(NamedTuple):
+    """What one view has heard of a file: its excerpts, and the features of each."""
+
+    excerpts: list[Excerpt]
+    frames: list[Frames]
+
+
+def _hear(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> list[_Heard]:
+    views = config.each_view
+    with _blas().limit(limits=1, user_api="blas"):
+        excerpts = load_excerpts(path, views, choose) if choose else load_chosen(path, views)
+        return [
+            _Heard(several, [_frames_of(excerpt, view) for excerpt in several])
+            for several, view in zip(excerpts, views, strict=True)
+        ]
+
+
+def _frames_of(excerpt: Excerpt, view: View) -> Frames:
+    mix = mix_spectrum(excerpt, view)
+    parts = separate(mix, view)
+    return compute_features(parts, excerpt, view)
+
+
+def _joined(several: Sequence[Frames]) -> Frames:
+    """Put the frames of several excerpts one after the other."""
+    if len(several) == 1:
+        return several[0]
+    joined = {}
+    for name in several[0]:
+        frames = np.concatenate([frames[name] for frames in several], axis=1)
+        # The mean of two tempi an octave apart would be a tempo that nobody hears.
+        joined[name] = np.median(frames, axis=1, keepdims=True) if name in TRACK_LEVEL else frames
+    return joined
+
+
+def _side_by_side(of_views: Iterable[Frames]) -> Frames:
+    return {name: rows for frames in of_views for name, rows in frames.items()}
+
+
+@lru_cache
+def _blas() -> ThreadpoolController:
+    # Looking for the libraries takes longer than limiting their threads: once a process.
+    return ThreadpoolController()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A track whose features are there, and behind them in ``values`` the frames that are kept.
+
+    ``values`` are (n_features,), or (n_excerpts, n_features) where each excerpt was asked for.
+    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
+    which took ``seconds``. ``notes`` are what the user should know of how the track was heard,
+    without its name; those of parts of a table that an earlier run wrote are not known any more.
+    """
+
+    track: Track
+    values: Array
+    kept: bool = False
+    cached: bool = False
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A track without features: at which stage it failed, and why, in one line."""
+
+    track: Track
+    stage: str
+    error: str
+
+
+Outcome = Row | Failure
+
+
+def extract_tracks(
+    tracks: Iterable[Track],
+    config: ExtractionConfig,
+    workers: "Workers | DaskWorkers | None" = None,
+    cache: Path | None = None,
+    each_excerpt: bool = False,
+) -> Generator[Outcome]:
+    """Compute the features of many tracks, in their order.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    config : ExtractionConfig
+    workers : Workers or DaskWorkers, optional
+        Processes whose crashes and delays cost no more than the track at hand; None computes in
+        this process, without such protection.
+    cache : Path, optional
+        File that keeps features from run to run; see ``cache_file``.
+    each_excerpt : bool
+        Give those of each excerpt of a track, where the configuration takes several.
+
+    Yields
+    ------
+    Row or Failure
+        One a track.
+
+    Warns
+    -----
+    UserWarning
+        In the end, once for each warning that was met in workers, with the number of files.
+    """
+    if cache is not None and not prepare_cache(cache):
+        cache = None
+    each_excerpt &= config.takes_several
+    if workers is None:
+        return _outcomes_here(tracks, config, cache, each_excerpt)
+    outcome_of = partial(
+        _outcome_in_worker,
+        config=config,
+        cache=cache,
+        each_excerpt=each_excerpt,
+        host=platform.node(),
+    )
+    return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
+
+
+def _outcomes_here(
+    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None, each_excerpt: bool
+) -> Generator[Outcome]:
+    with nullcontext() if cache is None else Cache(cache, config, each_excerpt) as opened:
+        yield from (_outcome(track, config, opened, each_excerpt) for track in tracks)
+
+
+def _outcomes_there(
+    results: Iterable[tuple[Track, tuple[Outcome, list[str]] | WorkerError]],
+) -> Generator[Outcome]:
+    told: Counter[str] = Counter()
+    for track, result in results:
+        if isinstance(result, WorkerError):
+            yield Failure(track, "worker", f"{track.path}: {result.reason}")
+        else:
+            outcome, texts = result
+            told.update(texts)
+            yield outcome
+    for text, n in told.items():
+        warnings.warn(f"{text} ({n} files)" if n > 1 else text, stacklevel=2)
+
+
+def _outcome_in_worker(
+    track: Track, config: ExtractionConfig, cache: Path | None, each_excerpt: bool, host: str
+) -> tuple[Outcome, list[str]]:
+    """Return the outcome and what was warned of, which nobody would see, or see too often."""
+    with warnings.catch_warnings(record=True) as caught:
+        opened = None if cache is None else _opened(cache, config, each_excerpt)
+        outcome = _outcome(track, config, opened, each_excerpt)
+    here = platform.node()
+    if isinstance(outcome, Failure) and here != host and not track.path.exists():
+        where = f"on {here}, whose worker looked for it; it has to be there at the same path"
+        outcome = replace(outcome, error=f"{outcome.error} ({where})")
+    return outcome, sorted({str(warning.message) for warning in caught})
+
+
+@lru_cache(maxsize=1)
+def _opened(cache: Path, config: ExtractionConfig, each_excerpt: bool) -> Cache:
+    # Once a worker process, and closed when that ends.
+    return Cache(cache, config, each_excerpt)
+
+
+def _outcome(
+    track: Track, config: ExtractionConfig, cache: Cache | None, each_excerpt: bool
+) -> Outcome:
+    compute = partial(extract_each if each_excerpt else extract_vector, config=config)
+    started = time.perf_counter()
+    try:
+        if cache is None:
+            (values, notes), cached = compute(track.path), False
+        else:
+            (values, notes), cached = cache.through(track.path, compute)
+    except Exception as error:  # a bug of ours, too, must not cost the other files
+        return failure(track, error)
+    if not np.isfinite(values).all():
+        name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, -1])]
+        return Failure(track, "features", f"{track.path}: feature {name} is not finite")
+    seconds = time.perf_counter() - started
+    return Row(track, values, cached=cached, seconds=seconds, notes=notes)
+
+
+def failure(track: Track, error: Exception) -> Failure:
+    """Tell in one line why a track has no features."""
+    if isinstance(error, AudioError):
+        return Failure(track, "audio", str(error))
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return Failure(track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}")
+
+
+def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
+    """Put rows together, sorted by path, so that their order does not depend on the input's."""
+    from genreclf.tables.table import FeatureTable  # pandas, which no worker process needs
+
+    rows = sorted(rows, key=lambda row: row.track.path.parts)
+    layout = Layout.of(config)
+    tracks = [row.track for row in rows]
+    assigned = [dict(track.assignments) for track in tracks]
+    vectors = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, sum(layout))
+    return FeatureTable(
+        paths=np.array([str(track.path) for track in tracks], dtype=object),
+        labels=np.array([track.label or "" for track in tracks], dtype=object),
+        groups=np.array([track.group or "" for track in tracks], dtype=object),
+        names=feature_names(config),
+        values=np.ascontiguousarray(vectors[:, : layout.n_statistics]),
+        config=config.extraction,
+        frames=vectors[:, layout.n_statistics :].astype(np.float16) if layout.n_kept else None,
+        assignments={
+            name: np.array([said.get(name, "") for said in assigned], dtype=object)
+            for name in dict.fromkeys(name for said in assigned for name in said)
+        },
+    )
+
+
+def extract(
+    paths: str | Path | Iterable[str | Path],
+    config: ExtractionConfig | None = None,
+    *,
+    labels: str | Path = "folder",
+    label_map: str | Path | None = None,
+    group: str | None = None,
+    group_regex: str | None = None,
+    label_regex: str | None = None,
+    jobs: int | None = None,
+    on_failure: Callable[[Failure], object] | None = None,
+) -> "FeatureTable":
+    """Compute the features of audio files and folders.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Audio files, and folders to search.
+    config : ExtractionConfig or Config, optional
+        The default configuration if there is none.
+    labels : "folder", "tags", "none", or path of a manifest
+        Where genres come from. ``"folder"`` is the first folder below each of ``paths``, or that
+        path's own name. A manifest is a CSV file with columns ``path,label[,group]``.
+    label_map : path, optional
+        How labels are to be spelt; see ``read_label_map``.
+    group : "artist", "album" or "albumartist", optional
+        Tag whose value no test may have on both sides, where a manifest gives no group.
+    group_regex : str, optional
+        Instead, a regular expression whose first parenthesis finds the group in the path.
+    label_regex : str, optional
+        Likewise for the label, in place of ``labels``.
+    jobs : int, optional
+        Worker processes; None computes in this process.
+    on_failure : callable, optional
+        Called with each ``Failure``; without it the first one is raised.
+
+    Returns
+    -------
+    FeatureTable
+        Sorted by path; a track that was given twice is there once. Its notes tell which labels
+        and groups are missing, and which tracks were not heard as usual.
+
+    Raises
+    ------
+    AudioError
+        If a file fails and there is no ``on_failure``, or if no file gave features.
+    TableError
+        If manifest or map cannot be read, or the options contradict each other.
+
+    Examples
+    --------
+    >>> table = genreclf.extract("music", jobs=2)  # doctest: +SKIP
+    >>> table = genreclf.extract("music", labels="tags", group="artist")  # doctest: +SKIP
+    >>> table.to_frame()  # doctest: +SKIP
+    """
+    config = config or Config()
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    labelling = Labelling(labels, label_map, group, group_regex, label_regex)
+    found = find_tracks(paths, labelling.of_paths)
+    rows = []
+    with Workers(jobs) if jobs else nullcontext() as workers:
+        labelled = label_tracks(list(dict.fromkeys(found.tracks)), labelling, workers)
+        for outcome in extract_tracks(labelled.tracks, config, workers):
+            if isinstance(outcome, Row):
+                rows.append(outcome)
+            elif on_failure is None:
+                raise AudioError(outcome.error)
+            else:
+                on_failure(outcome)
+    if not rows:
+        raise AudioError("no audio file gave features")
+    of_tracks = [f"{row.track.path}: {note}" for row in rows for note in row.notes]
+    notes = [*found.notes, *labelled.notes, *of_tracks]
+    return replace(build_table(rows, config), notes=notes)

@@ -1,0 +1,115 @@
+"""Tables in parts: a folder of Parquet files that is written one at a time, in bounded memory."""
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from genreclf.config.schema import Config
+from genreclf.errors import TableError
+from genreclf.extraction.chain import Outcome, Row, build_table
+from genreclf.extraction.journal import finish, identity
+from genreclf.library.sources import Track
+from genreclf.tables.formats import Parts, read_parts, write_parts
+from genreclf.tables.table import load_table
+
+_ON_DISK = np.empty(0, dtype=np.float32)
+
+
+def extract_in_parts(
+    tracks: Iterable[Track],
+    config: Config,
+    output: Path,
+    rows_per_file: int,
+    compute: Callable[[Sequence[Track]], Iterable[Outcome]],
+) -> Generator[Outcome]:
+    """Compute the features of many tracks and write them as a folder of Parquet files.
+
+    Tracks are sorted by path; each ``rows_per_file`` of them make a part, ``part-00000.parquet``
+    and so on, in which those that fail are missing. A part that an earlier run made of the same
+    tracks stays, and only what failed in it is tried anew. Until all parts are there, the folder
+    is no table to be read. Do all of it within ``only_run``.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    config : Config
+    output : Path
+        The folder, made where there is none.
+    rows_per_file : int
+    compute : callable
+        ``extract_resumably`` with all but its tracks.
+
+    Yields
+    ------
+    Row or Failure
+        Rows without their values, which go to the disk.
+
+    Raises
+    ------
+    TableError
+        If the folder holds Parquet files of someone else's.
+    """
+    earlier = _prepare(output)
+    write_parts(output, Parts(False, earlier))
+    rest = iter(sorted(tracks, key=lambda track: track.path.parts))
+    digests: dict[str, str] = {}
+    while chunk := list(islice(rest, rows_per_file)):
+        part = output / f"part-{len(digests):05}.parquet"
+        digest = _digest(chunk, config)
+        kept = _rows(part, chunk) if earlier.get(part.name) == digest else []
+        rows = list(kept)
+        for row in kept:
+            yield replace(row, values=_ON_DISK)
+        finished = {row.track for row in kept}
+        for outcome in compute([track for track in chunk if track not in finished]):
+            if isinstance(outcome, Row):
+                rows.append(outcome)
+                outcome = replace(outcome, values=_ON_DISK)
+            yield outcome
+        if not rows:
+            part.unlink(missing_ok=True)
+        elif len(rows) > len(kept):
+            build_table(rows, config).save(part)
+        digests[part.name] = digest
+        write_parts(output, Parts(False, earlier | digests))
+        if len(rows) > len(kept):  # else the journal's rows are of a later part
+            finish(output)
+    for path in output.glob("*.parquet"):
+        if path.name not in digests:  # of an earlier run over more tracks
+            path.unlink()
+    write_parts(output, Parts(True, digests))
+
+
+def _prepare(output: Path) -> dict[str, str]:
+    """Make the folder, and return what its parts are made of."""
+    output.mkdir(exist_ok=True)
+    parts = read_parts(output)
+    if parts is None and any(output.iterdir()):
+        raise TableError(f"{output}: a folder that genreclf did not make; write to another")
+    return {} if parts is None else parts.digests
+
+
+def _digest(chunk: Sequence[Track], config: Config) -> str:
+    """Tell a part's tracks from any others, from their files of other times, and other features."""
+    facts = [
+        [identity(track, config.fingerprint), track.label, track.group, *track.assignments]
+        for track in chunk
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _rows(part: Path, chunk: Sequence[Track]) -> list[Row]:
+    if not part.exists():  # all failed
+        return []
+    table = load_table(part)
+    values = dict(zip(table.paths, table.values, strict=True))
+    return [
+        Row(track, values[str(track.path)], kept=True)
+        for track in chunk
+        if str(track.path) in values
+    ]

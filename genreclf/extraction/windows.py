@@ -1,0 +1,133 @@
+"""Windows along a track, and the features of each."""
+
+import warnings
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genreclf.audio.decode import AudioInfo, describe
+from genreclf.audio.excerpt import ONLY_SILENCE, Span
+from genreclf.config.load import config_from_dict
+from genreclf.config.schema import Config, Excerpt
+from genreclf.errors import AudioError, SilenceError
+from genreclf.extraction.chain import Failure, extract_vector, failure
+from genreclf.features.pooling import feature_names
+from genreclf.features.spectra import Array
+from genreclf.library.sources import Track
+
+MOST_WINDOWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Which windows to classify.
+
+    Attributes
+    ----------
+    seconds : float or None
+        Length; None is as long as what the model listens to of a track.
+    step : float or None
+        Seconds from one to the next; None is half a window.
+    """
+
+    seconds: float | None = None
+    step: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Windows of a track, which of them are more than silence, and the features of those.
+
+    With ``notes`` on how the track was heard, without its name.
+    """
+
+    spans: list[tuple[float, float]]
+    sounds: list[bool]
+    values: Array
+    notes: tuple[str, ...] = ()
+
+
+def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
+    """Compute the features of all windows of a track, or tell why there are none.
+
+    Parameters
+    ----------
+    track : Track
+    config : Config
+        Its longest view is as long as a window.
+    step : float or None
+        See ``Windows``.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a window what is told of a file elsewhere
+            return _heard(track.path, config, step)
+    except Exception as error:  # a bug of ours, too, must not cost the other files
+        return failure(track, error)
+
+
+def _heard(path: Path, config: Config, step: float | None) -> Heard:
+    """Listen to one window after the other, so that an hour takes no more memory than a song."""
+    info = describe(path)
+    spans, sounds, measured = [], [], []
+    for start, stop in _places(path, info, config, step):
+        spans.append((start / info.sample_rate_hz, stop / info.sample_rate_hz))
+        try:
+            measured.append(extract_vector(path, config, partial(_spans, middle=(start, stop))))
+        except SilenceError:
+            sounds.append(False)
+            continue
+        sounds.append(True)
+    if not measured:
+        raise SilenceError(f"{path}: {ONLY_SILENCE}")
+    values = np.array([window.values for window in measured])
+    if not np.isfinite(values).all():
+        name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, 1])]
+        raise AudioError(f"{path}: feature {name} is not finite")
+    notes = dict.fromkeys(note for window in measured for note in window.notes)
+    return Heard(spans, sounds, values, tuple(notes))
+
+
+def _places(path: Path, info: AudioInfo, config: Config, step: float | None) -> list[Span]:
+    """Return start and stop of the windows in samples; the last one ends with the track."""
+    rate = info.sample_rate_hz
+    seconds = max(view.excerpt.seconds for view in config.each_view)
+    size = min(info.n_frames, round(seconds * rate))
+    step = step or seconds / 2
+    last = info.n_frames - size
+    n = int(np.ceil(last / (step * rate))) + 1
+    if n > MOST_WINDOWS:
+        raise AudioError(
+            f"{path}: {n} windows, a step of {step:g} s apart; take a longer --step, for "
+            f"{MOST_WINDOWS} at most"
+        )
+    starts = [min(round(i * step * rate), last) for i in range(n)]
+    return [(start, start + size) for start in starts]
+
+
+def _spans(info: AudioInfo, settings: Excerpt, *, middle: Span) -> list[Span]:
+    """Move what a view takes from the centre of a track so that it is that of a window."""
+    n_frames, rate = info.n_frames, info.sample_rate_hz
+    size = middle[1] - middle[0]
+    wanted = min(n_frames, round(settings.seconds * rate))
+    moved = middle[0] - (n_frames - size) // 2
+    start = (n_frames - wanted) // 2 - round(settings.earlier_seconds * rate) + moved
+    start = max(0, min(start, n_frames - wanted))
+    return [(start, start + wanted)]
+
+
+def with_length(config: Config, seconds: float | None) -> Config:
+    """Let every view listen to as many seconds, in the middle of a window."""
+    if seconds is None:
+        return config
+    plain: dict[str, Any] = config.to_dict()
+    for view in plain.get("views", [plain]):
+        excerpt = view["excerpt"]
+        view["excerpt"] = {
+            "seconds": seconds,
+            "min_seconds": min(seconds, excerpt["min_seconds"]),
+        }
+    return config_from_dict(plain, f"--window {seconds:g}")

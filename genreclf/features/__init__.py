@@ -1,0 +1,1 @@
+"""From samples to statistics: spectra, separation, features, pooling."""

@@ -1,0 +1,138 @@
+"""The constant-Q transform: bins evenly spaced in pitch, each heard as long as it needs."""
+
+import math
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from genreclf.audio.decode import Samples
+from genreclf.config.schema import PadMode, Spectra
+from genreclf.features.spectra import Array
+
+PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+
+# Side lobes of a Hann window are left out where they are 82 dB below its peak, which is more
+# than the range of any feature in dB.
+_LOBES = 16
+
+
+def constant_q(
+    samples: Samples, sample_rate_hz: int, spectra: Spectra, deviation: float = 0.0
+) -> Array:
+    """Magnitude of the constant-Q transform (Brown 1991), (bins, 1 + n // hop_length).
+
+    Bin ``k`` of frame ``t`` is the inner product of the samples around ``t * hop_length`` with a
+    complex sinusoid of frequency ``f_k`` under a Hann window of ``L_k = Q * sample_rate_hz / f_k``
+    samples and of sum ``sqrt(L_k)``: as ``abs(librosa.cqt(samples))``, whose windows are
+    rounded to whole samples.
+
+    Computed in the frequency domain (Brown & Puckette 1992), and from one transform of the whole
+    signal: it is multiplied by the response of each bin, and since only every
+    ``hop_length``-th sample of the product's inverse is wanted, folded before it is inverted.
+
+    Parameters
+    ----------
+    samples : (n,) float32
+        Windows longer than these see what is beyond the ends, by ``spectra.pad_mode``.
+    sample_rate_hz : int
+    spectra : Spectra
+    deviation : float
+        Of the tuning from A = 440 Hz, in semitones; the bins follow it.
+
+    Returns
+    -------
+    (bins, t) float32
+        Bins as ``cqt_pitches`` names them.
+    """
+    hz = cqt_frequencies(spectra) * 2 ** (deviation / 12)
+    q, hop = _quality(spectra.cqt_bins_per_octave), spectra.hop_length
+    longest = math.ceil(q * sample_rate_hz / hz[0])
+    n_hops = scipy.fft.next_fast_len(math.ceil((len(samples) + longest + 2) / hop))
+    circle = _on_a_circle(samples, longest // 2 + 1, n_hops * hop, spectra.pad_mode)
+    transformed = scipy.fft.rfft(circle)
+    folded = np.zeros((len(hz), n_hops), dtype=transformed.dtype)
+    for row, centre in zip(folded, hz * n_hops * hop / sample_rate_hz, strict=True):
+        reach = _LOBES * centre / q
+        start = max(0, math.ceil(centre - reach))
+        stop = min(len(transformed), math.floor(centre + reach) + 1)
+        lobes = q * (np.arange(start, stop) / centre - 1)
+        row += _fold(transformed[start:stop] * _hann_response(lobes), start, n_hops)
+    rows = np.abs(scipy.fft.ifft(folded, axis=1))[:, : 1 + len(samples) // hop]
+    lengths = q * sample_rate_hz / hz
+    return (rows * (np.sqrt(lengths) / hop)[:, None]).astype(np.float32)
+
+
+def _on_a_circle(samples: Samples, reach: int, size: int, pad_mode: PadMode) -> Samples:
+    """Lay samples from index 0 on, padded by ``reach`` on both sides, with index -1 at the end."""
+    padded = np.pad(samples, reach, mode=pad_mode)
+    circle = np.zeros(size, dtype=np.float32)
+    circle[: len(samples) + reach] = padded[reach:]
+    circle[-reach:] = padded[:reach]
+    return circle
+
+
+def _hann_response(lobes: NDArray[np.float64]) -> Array:
+    """Transform of a Hann window of sum 1, at distances in units of one over its length."""
+    # sinc(u) / (1 - u^2), but written so that nothing cancels near u = 0 and u = 1.
+    distance = np.maximum(np.abs(lobes.astype(np.float32)), np.float32(1e-3))
+    to_one = 1 - distance + np.float32(1e-9)
+    response: Array = np.sin(np.float32(np.pi) * to_one)
+    return response / (np.float32(np.pi) * to_one * distance * (1 + distance))
+
+
+def _fold(values: NDArray[np.complex64], start: int, size: int) -> NDArray[np.complex64]:
+    """Add up values that stand at ``start`` and after, by their index modulo ``size``."""
+    before = start % size
+    turns = math.ceil((before + len(values)) / size)
+    laid = np.zeros(turns * size, dtype=values.dtype)
+    laid[before : before + len(values)] = values
+    return laid.reshape(turns, size).sum(axis=0)
+
+
+def _quality(bins_per_octave: int) -> float:
+    """Frequency over bandwidth, so that neighbouring bins meet; as librosa has it."""
+    step = 2 ** (2 / bins_per_octave)
+    return (step + 1) / (step - 1)
+
+
+def _lowest_pitch(spectra: Spectra) -> int:
+    """MIDI number of the first semitone at or above ``cqt_min_hz``, the first bin."""
+    return math.ceil(round(69 + 12 * math.log2(spectra.cqt_min_hz / 440), 6))
+
+
+def cqt_frequencies(spectra: Spectra) -> NDArray[np.float64]:
+    """Frequencies of the bins in Hz, at A = 440 Hz, (bins,)."""
+    lowest_hz = 440 * 2 ** ((_lowest_pitch(spectra) - 69) / 12)
+    steps = spectra.cqt_bins_per_octave * math.log2(spectra.cqt_max_hz / lowest_hz)
+    return lowest_hz * 2 ** (
+        np.arange(math.floor(round(steps, 6)) + 1) / spectra.cqt_bins_per_octave
+    )
+
+
+def cqt_pitches(spectra: Spectra) -> tuple[str, ...]:
+    """Name the bins by pitch, with their distance from it in cents: ``A4``, ``A4+33``, ``A#4-33``.
+
+    A bin half-way between two pitches counts as the upper one, as in librosa.
+    """
+    names = []
+    for k in range(len(cqt_frequencies(spectra))):
+        pitch, cents = _nearest_pitch(k, spectra)
+        octave, pitch_class = divmod(pitch, 12)
+        names.append(f"{PITCH_CLASSES[pitch_class]}{octave - 1}{f'{cents:+d}' if cents else ''}")
+    return tuple(names)
+
+
+def _nearest_pitch(k: int, spectra: Spectra) -> tuple[int, int]:
+    """MIDI number of the pitch nearest to a bin, and the bin's distance from it in cents."""
+    a_semitone = spectra.cqt_bins_per_octave // 12
+    above, rest = divmod(k + a_semitone // 2, a_semitone)
+    return _lowest_pitch(spectra) + above, round(100 * (rest - a_semitone // 2) / a_semitone)
+
+
+def pitch_class_energy(magnitude: Array, spectra: Spectra) -> Array:
+    """Sum of each pitch class's bins, C first, (12, t)."""
+    energy = np.zeros((12, magnitude.shape[1]), dtype=np.float32)
+    for k, row in enumerate(magnitude):
+        energy[_nearest_pitch(k, spectra)[0] % 12] += row
+    return energy

@@ -1,0 +1,217 @@
+"""From frames to one vector a track: statistics over time, each under a telling name."""
+
+from collections.abc import Callable, Collection, Mapping
+from itertools import combinations_with_replacement, pairwise
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from genreclf.config.schema import ExtractionConfig, View
+from genreclf.features.catalogue import TRACK_LEVEL, feature_rows
+from genreclf.features.spectra import Array, fft_frequencies, hann_window
+
+Doubles = NDArray[np.float64]
+
+
+def _moment(rows: Doubles, order: int, of_normal: float) -> Doubles:
+    """Standardised central moment less a normal distribution's; 0 for a row that never varies."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    spread = np.sqrt(np.mean(centred**2, axis=1, keepdims=True))
+    # Frames are float32: what varies less than they can tell does not vary.
+    steady = spread <= 1e-7 * np.max(np.abs(rows), axis=1, keepdims=True)
+    standardised = centred / np.where(steady, 1, spread)
+    return np.where(steady[:, 0], 0, np.mean(standardised**order, axis=1) - of_normal)
+
+
+STATISTICS: Mapping[str, Callable[[Doubles], Doubles]] = {
+    "mean": lambda rows: rows.mean(axis=1),
+    "var": lambda rows: rows.var(axis=1),
+    "max": lambda rows: rows.max(axis=1),
+    "min": lambda rows: rows.min(axis=1),
+    "std": lambda rows: rows.std(axis=1),
+    "median": lambda rows: np.median(rows, axis=1),
+    "skewness": lambda rows: _moment(rows, 3, of_normal=0),
+    "kurtosis": lambda rows: _moment(rows, 4, of_normal=3),
+}
+
+
+def pool(frames: Mapping[str, Array], config: ExtractionConfig) -> Array:
+    """Summarise frames over time.
+
+    Parameters
+    ----------
+    frames : mapping of str to (d, t) float32
+        As ``compute_features`` gives them, those of all views together.
+
+    Returns
+    -------
+    (n_features,) float32
+        In the order of ``feature_names``: view after view, for each feature what each of
+        ``POOLERS`` that it goes through gives. Computed in double precision.
+    """
+    columns = [
+        values
+        for view in config.each_view
+        for feature in view.features.select
+        for pooler in POOLERS
+        if feature in pooler.features(view)
+        for values in pooler.pool(frames[feature], feature, view)
+    ]
+    return np.concatenate(columns).astype(np.float32)
+
+
+def feature_names(config: ExtractionConfig) -> list[str]:
+    """Name the columns that ``pool`` gives, as in ``mix.mfcc.03.mean``.
+
+    Examples
+    --------
+    >>> from genreclf import load_config
+    >>> feature_names(load_config())[:2]
+    ['harmonic.chroma.C.mean', 'harmonic.chroma.C#.mean']
+    """
+    return [
+        ".".join(filter(None, (feature, *parts)))
+        for view in config.each_view
+        for feature, rows in feature_rows(view).items()
+        for pooler in POOLERS
+        if feature in pooler.features(view)
+        for parts in pooler.names(rows, feature, view)
+    ]
+
+
+Columns = list[Array | Doubles]
+Names = list[tuple[str, ...]]
+
+
+class Pooler(NamedTuple):
+    """A way from the rows of a feature to columns.
+
+    Attributes
+    ----------
+    features : callable
+        Gives the names of the features that go through it.
+    pool : callable
+        Makes arrays, of a column for each value, of (d, t) rows.
+    names : callable
+        Gives the parts of the name of each column, after the feature's, by the names of the rows.
+    """
+
+    features: Callable[[View], Collection[str]]
+    pool: Callable[[Array, str, View], Columns]
+    names: Callable[[tuple[str, ...], str, View], Names]
+
+
+def _values(rows: Array, feature: str, view: View) -> Columns:
+    return [rows[:, 0]]
+
+
+def _value_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
+    return [(row,) for row in rows]
+
+
+def _statistics(rows: Array, feature: str, view: View) -> Columns:
+    """One statistic after the other, each over all rows, or one for all where they are joined.
+
+    Population variance; kurtosis is the excess over a normal distribution's.
+    """
+    doubles = rows.astype(np.float64)
+    if feature in view.pooling.joint:
+        doubles = doubles.reshape(1, -1)
+    return [STATISTICS[statistic](doubles) for statistic in view.pooling.statistics]
+
+
+def _statistic_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
+    stems = ("",) if feature in view.pooling.joint else rows
+    return [(stem, statistic) for statistic in view.pooling.statistics for stem in stems]
+
+
+def _texture(rows: Array, feature: str, view: View) -> Columns:
+    """Statistics over windows, then of those: the texture windows of Tzanetakis & Cook 2002.
+
+    Windows overlap by half. What is left at the end, less than half a window, goes unread; rows
+    shorter than a window are one.
+    """
+    wanted = max(1, round(view.pooling.texture_seconds * _rows_rate_hz(feature, view)))
+    length = min(wanted, rows.shape[1])
+    windows = sliding_window_view(rows.astype(np.float64), length, axis=1)[:, :: -(-length // 2)]
+    if feature in view.pooling.joint:
+        windows = windows.transpose(1, 0, 2).reshape(1, windows.shape[1], -1)
+    flat = windows.reshape(-1, windows.shape[2])
+    textures = (STATISTICS[inner](flat) for inner in view.pooling.texture_statistics)
+    return [
+        STATISTICS[outer](texture.reshape(windows.shape[:2]))
+        for texture in textures
+        for outer in view.pooling.statistics
+    ]
+
+
+def _texture_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
+    return [
+        (*parts[:-1], inner, parts[-1])
+        for inner in view.pooling.texture_statistics
+        for parts in _statistic_names(rows, feature, view)
+    ]
+
+
+def _rows_rate_hz(feature: str, view: View) -> float:
+    rate = view.audio.sample_rate_hz
+    return rate if feature.endswith(".waveform") else rate / view.spectra.hop_length
+
+
+def _covariance(rows: Array, feature: str, view: View) -> Columns:
+    """Covariance of each two rows, upper triangle with the variances (Mandel & Ellis 2005)."""
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+    # Not by BLAS, whose threads would add up in another order on another machine.
+    covariance = np.einsum("it,jt->ij", centred, centred) / rows.shape[1]
+    return [covariance[np.triu_indices(len(rows))]]
+
+
+def _covariance_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
+    pairs = combinations_with_replacement(rows, 2)
+    return [(f"{row}x{other}" if row else "", "cov") for row, other in pairs]
+
+
+def _modulation(rows: Array, feature: str, view: View) -> Columns:
+    """Variance of each row that comes from modulation between two rates, for each such band.
+
+    Sums of the periodogram, under a Hann window, so that what lasts does not leak into all bands:
+    energies of modulation bands as McKinney & Breebaart 2003 have them, of an octave each as in
+    Lee et al. 2009. A band that is narrower than the excerpt tells apart may have nothing.
+    """
+    n = rows.shape[1]
+    window = hann_window(n) if n > 1 else np.ones(1)
+    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
+    power = np.abs(scipy.fft.rfft(centred * window, axis=1)) ** 2 / (n * np.sum(window**2))
+    power[:, 1 : (n + 1) // 2] *= 2  # for the negative frequencies
+    hz = fft_frequencies(1, n) * _rows_rate_hz(feature, view)
+    edges = np.searchsorted(hz, view.pooling.modulation_edges_hz)
+    return [power[:, start:stop].sum(axis=1) for start, stop in pairwise(edges)]
+
+
+def _modulation_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
+    bands = pairwise(view.pooling.modulation_edges_hz)
+    return [(row, f"modulation_{low:g}-{high:g}hz") for low, high in bands for row in rows]
+
+
+def _frame_features(view: View) -> Collection[str]:
+    return set(view.features.select) - TRACK_LEVEL
+
+
+POOLERS = (
+    Pooler(lambda view: TRACK_LEVEL, _values, _value_names),
+    Pooler(
+        lambda view: () if view.pooling.texture_seconds else _frame_features(view),
+        _statistics,
+        _statistic_names,
+    ),
+    Pooler(
+        lambda view: _frame_features(view) if view.pooling.texture_seconds else (),
+        _texture,
+        _texture_names,
+    ),
+    Pooler(lambda view: view.pooling.covariance, _covariance, _covariance_names),
+    Pooler(lambda view: view.pooling.modulation, _modulation, _modulation_names),
+)

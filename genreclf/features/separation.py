@@ -1,0 +1,109 @@
+"""Harmonic–percussive source separation by median filtering (Fitzgerald 2010)."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.schema import Hpss, PadMode, View
+from genreclf.features.medians import running_median
+from genreclf.features.spectra import Array, Spectrum, centred_frames, hann_window
+
+_TINY = np.finfo(np.float32).tiny
+
+
+class Parts(NamedTuple):
+    """The three spectra that features are computed from."""
+
+    harmonic: Spectrum
+    percussive: Spectrum
+    mix: Spectrum
+
+
+def separate(mix: Spectrum, config: View) -> Parts:
+    """Split a spectrum into harmonic and percussive parts, or use it for both.
+
+    It is used for both, too, where no feature looks at the parts.
+    """
+    if not config.separates:
+        return Parts(mix, mix, mix)
+    harmonic, percussive = hpss(mix.magnitude, config.hpss)
+    return Parts(replace(mix, magnitude=harmonic), replace(mix, magnitude=percussive), mix)
+
+
+def hpss(magnitude: Array, settings: Hpss) -> tuple[Array, Array]:
+    """Split a magnitude spectrogram with soft masks.
+
+    Tones are ridges along time, which a median over frames keeps, and hits are ridges along
+    frequency, which a median over bins keeps. With H and P the two filtered spectrograms, p the
+    ``mask_power`` and m the margin, the harmonic mask is H^p / (H^p + (m P)^p), and the
+    percussive one the same with H and P exchanged. At margin 1 the parts add up to the input;
+    above it (Driedger, Müller & Disch 2014) what belongs clearly to neither is left out.
+
+    Same result as ``librosa.decompose.hpss`` within float32 rounding.
+
+    Parameters
+    ----------
+    magnitude : (bins, t) float32
+    settings : Hpss
+
+    Returns
+    -------
+    harmonic, percussive : (bins, t) float32
+    """
+    over_frames = np.ascontiguousarray(magnitude.T)
+    along_time = running_median(over_frames, settings.harmonic_kernel_frames)
+    along_time = np.ascontiguousarray(along_time.T)
+    along_frequency = running_median(magnitude, settings.percussive_kernel_bins)
+    split_silence = settings.harmonic_margin == 1 and settings.percussive_margin == 1
+    silent_share = np.float32(0.5 if split_silence else 0)
+    harmonic = magnitude * _soft_mask(
+        along_time, along_frequency * np.float32(settings.harmonic_margin),
+        settings.mask_power, silent_share,
+    )  # fmt: skip
+    if split_silence:
+        return harmonic, magnitude - harmonic
+    percussive = magnitude * _soft_mask(
+        along_frequency, along_time * np.float32(settings.percussive_margin),
+        settings.mask_power, silent_share,
+    )  # fmt: skip
+    return harmonic, percussive
+
+
+def _soft_mask(part: Array, other: Array, power: float, silent_share: np.float32) -> Array:
+    """Return part^power / (part^power + other^power), and ``silent_share`` where both are 0."""
+    larger = np.maximum(part, other)
+    silent = larger < _TINY
+    larger[silent] = 1
+    # Relative to the larger one, no power can overflow, nor both underflow.
+    part_power = np.power(part / larger, np.float32(power))
+    other_power = np.power(other / larger, np.float32(power))
+    total = np.maximum(part_power + other_power, np.float32(0.5))  # is 1 at least, or silent
+    return np.where(silent, silent_share, part_power / total)
+
+
+def waveform(part: Spectrum, mix: Spectrum, excerpt: Excerpt, pad_mode: PadMode) -> Array:
+    """Return the samples of a part that was separated from a mix, (1, n).
+
+    The least-squares inverse of the short-time Fourier transform (Griffin & Lim 1984) with the
+    phases of the mix; as ``librosa.effects.hpss``, which once ended in the middle of the
+    last frame, as this one does. What follows, less than a hop, is 0.
+    """
+    n_fft, hop, n_frames = mix.n_fft, mix.hop_length, mix.magnitude.shape[1]
+    window = hann_window(n_fft)
+    frames = centred_frames(excerpt.unpadded, n_fft, hop, pad_mode)
+    samples, weight = np.zeros((2, len(excerpt.unpadded) + n_fft))
+    block = max(1, 2**15 // n_fft)
+    for start in range(0, n_frames, block):
+        some = slice(start, start + block)
+        mask = part.magnitude[:, some] / np.maximum(mix.magnitude[:, some], _TINY)
+        spectra = scipy.fft.rfft(frames[some] * window, axis=-1) * mask.T
+        for t, piece in enumerate(scipy.fft.irfft(spectra, n_fft, axis=-1) * window, start):
+            samples[t * hop : t * hop + n_fft] += piece
+            weight[t * hop : t * hop + n_fft] += window**2
+    samples /= np.where(weight > _TINY, weight, 1)
+    end = n_fft // 2 + (n_frames - 1) * hop
+    samples[end:] = 0
+    return samples[None, n_fft // 2 : -(n_fft // 2)].astype(np.float32)

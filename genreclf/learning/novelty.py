@@ -1,0 +1,146 @@
+"""Telling what is unlike anything that was trained on."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils import resample
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from genreclf.learning.scaling import LogScaler
+from genreclf.learning.splits import own_groups
+from genreclf.tables.table import Texts
+
+Doubles = NDArray[np.float64]
+
+# Columns count for no more than this many standard deviations each: one odd column in one
+# training track would else make room for everything.
+FARTHEST = 4.0
+
+# The farthest of a few is no bound for the next one: with 50 samples 8 % more are allowed, with
+# 1000 next to nothing.
+SLACK = 4.0
+
+
+class NoveltyDetector(BaseEstimator):
+    """Detector of samples that are far from all that were trained on.
+
+    Distances to neighbours find what densities and class probabilities do not (Sun et al. 2022,
+    "Out-of-distribution detection with deep nearest neighbors").
+
+    Parameters
+    ----------
+    logarithmic : (n_features,) array of bool, optional
+        Columns to compare by their logarithms, such as variances: next to music, noise and tones
+        vary less by orders of magnitude, which is next to nothing on a linear scale.
+    n_neighbors : int
+    quantile : float
+        Share of held-out training samples that pass as familiar.
+    n_folds : int
+        Of the cross-validation that tells how far from the others a familiar sample may be.
+    max_samples : int
+        Of more samples that many are drawn at random.
+    random_state : int
+
+    Attributes
+    ----------
+    farthest_ : float
+        Samples at a larger mean distance are novel.
+    """
+
+    def __init__(
+        self,
+        logarithmic: ArrayLike | None = None,
+        n_neighbors: int = 5,
+        quantile: float = 0.99,
+        n_folds: int = 10,
+        max_samples: int = 5000,
+        random_state: int = 0,
+    ) -> None:
+        self.logarithmic = logarithmic
+        self.n_neighbors = n_neighbors
+        self.quantile = quantile
+        self.n_folds = n_folds
+        self.max_samples = max_samples
+        self.random_state = random_state
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: Texts | None = None
+    ) -> "NoveltyDetector":
+        """Keep the samples, and learn how far apart they are from each other.
+
+        Parameters
+        ----------
+        X : (n_samples, n_features) array
+            NaN for a missing value.
+        y : ignored
+        groups : (n_samples,) array of str, optional
+            Samples of one group are no measure for each other.
+        """
+        values = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        groups = np.full(len(values), "", dtype=object) if groups is None else groups
+        if len(values) > self.max_samples:
+            values, groups = resample(
+                values, groups, replace=False, n_samples=self.max_samples,
+                random_state=self.random_state,
+            )  # fmt: skip
+        distances = self._held_out_distances(values, own_groups(groups))
+        # With one group only there is nothing to tell a distance from.
+        self.farthest_ = np.inf
+        if len(distances):
+            slack = 1 + SLACK / len(distances)
+            self.farthest_ = slack * float(np.quantile(distances, self.quantile))
+        self._keep(values)
+        return self
+
+    def distances(self, X: ArrayLike) -> Doubles:
+        """Return the mean distance to the nearest training samples, (n_samples,)."""
+        check_is_fitted(self)
+        values = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
+        return self._mean_distances(values)
+
+    def is_novel(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which samples are unlike the training samples, (n_samples,)."""
+        return self.distances(X) > self.farthest_
+
+    def _keep(self, values: Doubles) -> None:
+        self.scale_ = _scale(self.logarithmic).fit(values)
+        # Trees of neighbours are of no use in so many dimensions.
+        nearest = NearestNeighbors(
+            n_neighbors=min(self.n_neighbors, len(values)), algorithm="brute"
+        )
+        # Half the size will do: a model carries these.
+        self.neighbours_ = nearest.fit(self.scale_.transform(values).astype(np.float32))
+
+    def _held_out_distances(self, values: Doubles, groups: Texts) -> Doubles:
+        n_folds = min(self.n_folds, len(np.unique(groups)))
+        if n_folds < 2:
+            return np.empty(0)
+        folds = GroupKFold(n_folds, shuffle=True, random_state=self.random_state)
+        distances = []
+        for train, test in folds.split(values, groups=groups):
+            self._keep(values[train])
+            distances.append(self._mean_distances(values[test]))
+        return np.concatenate(distances)
+
+    def _mean_distances(self, values: Doubles) -> Doubles:
+        scaled = self.scale_.transform(values).astype(np.float32)
+        distances, _ = self.neighbours_.kneighbors(scaled)
+        return distances.mean(axis=1, dtype=np.float64)
+
+    def __sklearn_tags__(self) -> object:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _scale(logarithmic: ArrayLike | None) -> Pipeline:
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        LogScaler(logarithmic, FARTHEST),
+        PCA(0.99, svd_solver="full"),
+    )

@@ -1,0 +1,117 @@
+"""Windows along a track: how the genre changes."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from genreclf.extraction.chain import Failure
+from genreclf.extraction.windows import Heard, Windows, listen, with_length
+from genreclf.learning.model import Model, Prediction
+from genreclf.library.sources import Track
+from genreclf.parallel.workers import WorkerError, Workers
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a track, in seconds, and what a model says of it; None of silence."""
+
+    start: float
+    stop: float
+    prediction: Prediction | None
+
+    @property
+    def genre(self) -> str | None:
+        """The answer, or None for silence."""
+        return None if self.prediction is None else self.prediction.genre
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of a track with one answer throughout, and how sure that is on average."""
+
+    start: float
+    stop: float
+    genre: str | None
+    confidence: float | None
+    novel: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The windows of a track, in order, and notes on how it was heard, without its name."""
+
+    path: str
+    windows: list[Window]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def borders(self) -> list[float]:
+        """Seconds that divide the track among n windows, which may overlap: n + 1 of them.
+
+        The border of two is half way between their centres.
+        """
+        centres = [(window.start + window.stop) / 2 for window in self.windows]
+        between = [(a + b) / 2 for a, b in pairwise(centres)]
+        return [self.windows[0].start, *between, self.windows[-1].stop]
+
+    def runs(self) -> list[Run]:
+        """Join neighbours with the same answer."""
+        borders, found, first = self.borders, [], 0
+        for genre, several in groupby(self.windows, key=lambda window: window.genre):
+            said = [window.prediction for window in several]
+            known = [prediction for prediction in said if prediction is not None]
+            sure = float(np.mean([p.confidence for p in known])) if known else None
+            novel = bool(known) and sum(p.novel for p in known) * 2 >= len(known)
+            after = first + len(said)
+            found.append(Run(borders[first], borders[after], genre, sure, novel))
+            first = after
+        return found
+
+
+def predict_timelines(
+    model: Model, tracks: Iterable[Track], windows: Windows, workers: Workers
+) -> Iterator[Timeline | Failure]:
+    """Classify the windows of tracks, one track in each worker at a time.
+
+    Where a window is as long as what the model listens to, and in the middle of a track, it is
+    what ordinary predictions are made from.
+
+    Parameters
+    ----------
+    model : Model
+    tracks : iterable of Track
+    windows : Windows
+    workers : Workers
+
+    Yields
+    ------
+    Timeline or Failure
+        One a track, in their order.
+
+    Raises
+    ------
+    ModelError
+        If the model was trained on a table from elsewhere.
+    """
+    model.require_audio()
+    config = with_length(model.config, windows.seconds)
+    for track, heard in workers.map(partial(listen, config=config, step=windows.step), tracks):
+        if isinstance(heard, WorkerError):
+            yield Failure(track, "worker", f"{track.path}: {heard.reason}")
+        elif isinstance(heard, Failure):
+            yield heard
+        else:
+            yield _timeline(model, track, heard)
+
+
+def _timeline(model: Model, track: Track, heard: Heard) -> Timeline:
+    path = str(track.path)
+    said = iter(model.predict_windows(path, heard.values))
+    windows = [
+        Window(*span, next(said) if sounds else None)
+        for span, sounds in zip(heard.spans, heard.sounds, strict=True)
+    ]
+    return Timeline(path, windows, heard.notes)

@@ -1,0 +1,1 @@
+"""A person's music: its files, labels and tags."""

@@ -1,0 +1,341 @@
+"""Labels and groups from what people have: tags in the files, names of folders, spellings."""
+
+import csv
+import re
+import tomllib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genreclf.csvtext import read_rows
+from genreclf.errors import AudioError, TableError, shortened
+from genreclf.library.sources import Sources, Track, found_in_paths
+from genreclf.library.tags import GROUPS, Tags, clean, read_tags
+from genreclf.parallel.workers import WorkerError, Workers
+
+if TYPE_CHECKING:
+    from genreclf.parallel.cluster import DaskWorkers
+
+LEAST_TOLD_TRACKS = 5  # fewer may well have a genre each
+_GUESTS = re.compile(r"\s[(\[]?(feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_SILENT = re.compile("[.'\u2019`!?]")  # R.E.M. is REM, Guns N' Roses have two kinds of apostrophe
+
+
+@dataclass(frozen=True, slots=True)
+class Labelling:
+    """Where labels and groups come from; see ``extract``.
+
+    Raises
+    ------
+    TableError
+        If the parts contradict each other.
+    """
+
+    labels: str | Path = "folder"
+    label_map: str | Path | None = None
+    group: str | None = None
+    group_regex: str | None = None
+    label_regex: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.group is not None and self.group not in GROUPS:
+            raise TableError(f"group = {shortened(self.group)}: can be {', '.join(GROUPS)}")
+        if self.group is not None and self.group_regex is not None:
+            raise TableError("groups come from tags or from a regular expression, not from both")
+        if self.labels != "folder" and self.label_regex is not None:
+            raise TableError(
+                "labels come from a regular expression or from tags, a manifest or nowhere, not "
+                "from both"
+            )
+        if self.labels == "none" and self.label_map is not None:
+            raise TableError("a label map has no meaning without labels")
+
+    @property
+    def of_paths(self) -> "str | Path":
+        """What ``find_tracks`` is to take labels from."""
+        return self.labels if self.label_regex is None else "none"
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether tags have to be read."""
+        return self.labels == "tags" or self.group is not None
+
+
+def label_tracks(
+    tracks: Sequence[Track],
+    labelling: Labelling,
+    workers: "Workers | DaskWorkers | None" = None,
+    on_tags: Callable[[], object] = lambda: None,
+) -> Sources:
+    """Add what tags, a regular expression and a label map say to tracks from ``find_tracks``.
+
+    Parameters
+    ----------
+    tracks : sequence of Track
+        Groups that they have (of a manifest) are kept.
+    labelling : Labelling
+    workers : Workers, optional
+        Processes that read the tags, whom a hostile file may crash; None reads in this process.
+    on_tags : callable
+        Called after each file whose tags were read.
+
+    Returns
+    -------
+    Sources
+        With a note of each kind of track that lacks something, and its paths as details.
+
+    Raises
+    ------
+    TableError
+        If the map cannot be read, or the regular expression is none or finds nothing.
+    """
+    seen = _Seen(len(tracks))
+    spellings = None if labelling.label_map is None else read_label_map(Path(labelling.label_map))
+    if labelling.needs_tags:
+        tags = _read_each([track.path for track in tracks], workers, on_tags)
+        tracks = [
+            _with_tags(track, held, labelling, seen)
+            for track, held in zip(tracks, tags, strict=True)
+        ]
+    paths = [str(track.path) for track in tracks]
+    if labelling.label_regex is not None and tracks:
+        found = found_in_paths(paths, labelling.label_regex, "label")
+        tracks = [_with_label(*pair, seen) for pair in zip(tracks, found, strict=True)]
+    if labelling.group_regex is not None and tracks:
+        found = found_in_paths(paths, labelling.group_regex, "group")
+        tracks = [_with_group(*pair, seen) for pair in zip(tracks, found, strict=True)]
+    if spellings is not None:
+        tracks = [_with_spelling(track, spellings, labelling, seen) for track in tracks]
+    else:
+        seen.tell_spellings(tracks)
+    return Sources(list(tracks), notes=seen.notes(), details=seen.details)
+
+
+def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
+    """Say which labels tracks have, and whether they look like genres.
+
+    Returns
+    -------
+    list of str
+        Lines: the most frequent labels with their numbers of tracks, and a warning where there are
+        nearly as many labels as tracks. Nothing of a single track, or where none has a label.
+    """
+    counts = Counter(track.label for track in tracks if track.label)
+    if not counts or len(tracks) < 2:
+        return []
+    listed = [f"{label} {n}" for label, n in sorted(counts.most_common(most))]
+    more = [f"{len(counts) - most} more"] if len(counts) > most else []
+    n_labelled = counts.total()
+    without = [f"{len(tracks) - n_labelled} without"] if len(tracks) > n_labelled else []
+    found = "1 genre" if len(counts) == 1 else f"{len(counts)} genres"
+    lines = [f"{found}: {_listed([*listed, *more, *without], most + 2)}"]
+    if n_labelled >= LEAST_TOLD_TRACKS and len(counts) > n_labelled / 2:
+        lines.append(
+            f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
+            "artists or titles? --labels and --label-regex take them from somewhere else"
+        )
+    return lines
+
+
+class _Seen:
+    """What was met on the way, by kind: how many tracks, and which."""
+
+    def __init__(self, n_tracks: int) -> None:
+        self.details: list[str] = []
+        self.unmapped: Counter[str] = Counter()
+        self._n_tracks = n_tracks
+        self._kinds: Counter[str] = Counter()
+        self._more: list[str] = []
+
+    def tell(self, kind: str, path: Path, reason: str | None = None) -> None:
+        """Count a track, and name it in the details."""
+        self._kinds[kind] += 1
+        self.details.append(reason or f"{path}: {kind}")
+
+    def tell_spellings(self, tracks: Iterable[Track]) -> None:
+        """Name labels that are probably one."""
+        alike: dict[str, set[str]] = {}
+        for track in tracks:
+            if track.label:
+                alike.setdefault(spelling(track.label), set()).add(track.label)
+        several = sorted(
+            " and ".join(map(repr, sorted(same))) for same in alike.values() if len(same) > 1
+        )
+        if several:
+            self._more.append(
+                f"genres spelt in several ways, and kept apart: {_listed(several)}; a "
+                "label map makes them one (--label-map)"
+            )
+
+    def notes(self) -> list[str]:
+        """Return a line for each kind."""
+        notes = [f"{kind}: {n} of {self._n_tracks} tracks" for kind, n in self._kinds.items()]
+        if self.unmapped:
+            counts = [f"{label} {n}" for label, n in self.unmapped.most_common()]
+            notes.append(f"labels that the map does not name stay as they are: {_listed(counts)}")
+        return notes + self._more
+
+
+def _read_each(
+    paths: Sequence[Path], workers: "Workers | DaskWorkers | None", on_tags: Callable[[], object]
+) -> Iterator[Tags | str]:
+    """Yield the tags of each file, or why they cannot be had."""
+    if workers is None:
+        pairs: Iterable[tuple[Path, Tags | str | WorkerError]]
+        pairs = ((path, _tags_or_reason(path)) for path in paths)
+    else:
+        pairs = workers.map(_tags_or_reason, paths)
+    for path, result in pairs:
+        on_tags()
+        yield f"{path}: {result.reason}" if isinstance(result, WorkerError) else result
+
+
+def _tags_or_reason(path: Path) -> Tags | str:
+    try:
+        return read_tags(path)
+    except AudioError as error:
+        return str(error)
+
+
+def _with_tags(track: Track, tags: Tags | str, labelling: Labelling, seen: _Seen) -> Track:
+    if isinstance(tags, str):
+        seen.tell("tags that cannot be read", track.path, tags)
+        return track
+    if labelling.labels == "tags":
+        genres = _genres(tags)
+        if not genres:
+            seen.tell("no genre tag, and so no label", track.path)
+        elif len(genres) > 1:
+            seen.tell("several genres, of which the first is taken", track.path)
+        track = replace(track, label=genres[0] if genres else None)
+    if labelling.group is not None and track.group is None:
+        group = _group(tags, labelling.group)
+        if group is None:
+            seen.tell(f"no {labelling.group} tag, and so no group", track.path)
+        track = replace(track, group=group)
+    return track
+
+
+def _with_label(track: Track, found: str, seen: _Seen) -> Track:
+    if not found:
+        seen.tell("no label found in the path", track.path)
+    return replace(track, label=found or None)
+
+
+def _with_group(track: Track, found: str, seen: _Seen) -> Track:
+    if not (track.group or found):
+        seen.tell("no group found in the path", track.path)
+    return replace(track, group=track.group or found or None)
+
+
+def _genres(tags: Tags) -> list[str]:
+    """Return the genres, each once however it is spelt; some programs join them by ``;``."""
+    parts = [part.strip() for value in tags.get("genre", ()) for part in value.split(";")]
+    return list({spelling(part): part for part in reversed(parts) if part}.values())[::-1]
+
+
+def _group(tags: Tags, kind: str) -> str | None:
+    for name in GROUPS[kind]:
+        for value in tags.get(name, ()):
+            # Whoever is the guest, it is the same artist: "Someone feat. Someone Else".
+            return _words(value if name == "album" else _GUESTS.sub("", value) or value)
+    return None
+
+
+def _with_spelling(
+    track: Track, spellings: Mapping[str, str], labelling: Labelling, seen: _Seen
+) -> Track:
+    if not track.label:
+        return track
+    label = spellings.get(spelling(track.label))
+    if label is None:
+        label = clean(track.label)
+        seen.unmapped[label] += 1
+    elif not label:
+        seen.tell("label taken away by the map", track.path)
+    return replace(track, label=label or None)
+
+
+def spelling(text: str) -> str:
+    """Return what different spellings share: ``Hip Hop``, ``hip-hop`` and ``HIPHOP`` do.
+
+    Case, spaces, punctuation and accents do not count, unless there is nothing else.
+    """
+    return _words(text).replace(" ", "")
+
+
+def _words(text: str) -> str:
+    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    plain = unicodedata.normalize("NFC", plain)
+    spoken = (
+        char if unicodedata.category(char)[0] in "LMN" else " " for char in _SILENT.sub("", plain)
+    )
+    return " ".join("".join(spoken).split()) or " ".join(plain.split())
+
+
+def read_label_map(path: Path) -> Mapping[str, str]:
+    """Read how labels are to be spelt.
+
+    A CSV file has the columns ``from,to``. A TOML file holds ``"Hip Hop" = "hiphop"`` or, the
+    other way about, ``hiphop = ["Hip Hop", "Rap"]``. An empty ``to`` takes the label away.
+
+    Returns
+    -------
+    mapping of str to str
+        ``spelling`` of a label to the label wanted; those wanted are among them.
+
+    Raises
+    ------
+    TableError
+        If it cannot be read, or asks for two labels in place of one.
+    """
+    try:
+        pairs = _toml_pairs(path) if path.suffix.lower() == ".toml" else _csv_pairs(path)
+    except FileNotFoundError:
+        raise TableError(f"{path}: no such file; a label map has the columns from,to") from None
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
+        reason = shortened(str(error) or type(error).__name__, 200)
+        raise TableError(f"{path}: cannot be read as a label map: {reason}") from None
+    spellings: dict[str, str] = {}
+    for given, wanted in pairs:
+        label = clean(wanted)
+        if spellings.setdefault(spelling(given), label) != label:
+            raise TableError(
+                f"{path}: {shortened(given)} is to be both {spellings[spelling(given)]!r} and "
+                f"{label!r}; case, spaces and punctuation do not count"
+            )
+    return {spelling(label): label for label in spellings.values() if label} | spellings
+
+
+def _csv_pairs(path: Path) -> list[tuple[str, str]]:
+    names, rows = read_rows(path)
+    if missing := {"from", "to"} - set(names):
+        raise TableError(
+            f"{path}: no column {' and no column '.join(sorted(missing))}; a label map has "
+            "the columns from,to"
+        )
+    return [(row["from"], row.get("to", "")) for _, row in rows if row.get("from", "").strip()]
+
+
+def _toml_pairs(path: Path) -> list[tuple[str, str]]:
+    pairs: list[tuple[str, str]] = []
+    for key, value in tomllib.loads(path.read_text(encoding="utf-8-sig")).items():
+        if isinstance(value, str):
+            pairs.append((key, value))
+        elif isinstance(value, list) and all(isinstance(given, str) for given in value):
+            pairs += [(given, key) for given in value]
+        else:
+            raise ValueError(
+                f"{shortened(key)} is neither a label nor a list of spellings, as in "
+                '"Hip Hop" = "hiphop" or hiphop = ["Hip Hop", "Rap"]'
+            )
+    return pairs
+
+
+def _listed(texts: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(shortened(text, 200) for text in texts[:most]) + more

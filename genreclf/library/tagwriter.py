@@ -1,0 +1,295 @@
+"""Genre tags inside audio files: written so that nothing is lost, and put back as they were.
+
+A genre is written into the tags that players of such files look at first, and into all others that
+hold a genre, so that no player goes on to show the old one. A file gets a new kind of tags only if
+it has no genre, or none but a number in ID3v1.
+
+A file is never changed in place: a copy beside it is, which then takes its place. What the tags
+were is in a backup, on the disk, before that.
+"""
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from genreclf.errors import TagError, shortened
+from genreclf.files import written_whole
+from genreclf.library.containers import kind_of
+from genreclf.library.tagplaces import FORMATS, GenreTag, as_written
+from genreclf.library.tags import PLACES
+
+FORMAT = {"format": "genreclf-tags", "format_version": 1}
+
+
+class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The genre of a file before and after it was written."""
+
+    path: str
+    before: GenreTag
+    after: list[str]
+
+
+def read_genre(path: Path) -> GenreTag:
+    """Read the genre tag of an audio file, exactly as it is.
+
+    Raises
+    ------
+    TagError
+        If the file cannot be read, or is of a kind that has no tags.
+    """
+    with _told(path):
+        return _read(path)
+
+
+def _read(path: Path, content: Path | None = None) -> GenreTag:
+    with (content or path).open("rb") as file:
+        kind = kind_of(file, path.suffix)
+    places = [place for place in PLACES.get(kind, ()) if place in FORMATS]
+    if not places:
+        raise TagError(f"{path}: not a kind of file whose genre tag can be written")
+    own, *others = (FORMATS[place].read(content or path) for place in places)
+    return msgspec.structs.replace(own, others=[tag for tag in others if tag.values is not None])
+
+
+def write_genre(path: Path, change: Change, backup: "Backup") -> None:
+    """Write a genre tag; the audio, all other tags and the file's mode stay as they are.
+
+    Parameters
+    ----------
+    path : Path
+    change : Change
+        From what ``read_genre`` has just found.
+    backup : Backup
+        Gets the change before the file does.
+
+    Raises
+    ------
+    TagError
+        If the file or the backup cannot be written; the file is as it was then.
+    """
+    with _changed_copy(path) as copy:
+        for tag in change.before.to_write:
+            FORMATS[tag.kind].write(copy, tag, change.after)
+        _require(path, _is_after(_read(path, copy), change))
+        backup.append(change)
+
+
+def restore(path: Path, change: Change, *, force: bool = False) -> bool:
+    """Write the tag again that was there before a change.
+
+    Parameters
+    ----------
+    path : Path
+    change : Change
+    force : bool
+        Also where the tag was changed again since.
+
+    Returns
+    -------
+    bool
+        False if the tag is what it was before the change.
+
+    Raises
+    ------
+    TagError
+        If the file cannot be written, or the tag was changed again since.
+    """
+    if is_restored(path, change, force=force):
+        return False
+    with _changed_copy(path) as copy:
+        values = _values_now(_read(path, copy))
+        for tag in (change.before, *change.before.others):
+            if values.get(tag.kind, tag.values) != tag.values:
+                FORMATS[tag.kind].restore(copy, tag)
+        _require(path, _is_before(_read(path, copy), change))
+    return True
+
+
+def _require(path: Path, found: bool) -> None:
+    """Refuse a copy in which the genre cannot be found again, as in damaged files."""
+    if not found:
+        raise TagError(f"{path}: its genre tag cannot be written; the file is damaged")
+
+
+def _values_now(now: GenreTag) -> Mapping[str, list[str] | None]:
+    """Return the values by the kind of tags. Kinds that were taken away since do not count."""
+    return {tag.kind: tag.values for tag in (now, *now.others)}
+
+
+def _is_before(now: GenreTag, change: Change) -> bool:
+    values = _values_now(now)
+    tags = (change.before, *change.before.others)
+    return all(values.get(tag.kind, tag.values) == tag.values for tag in tags)
+
+
+def _is_after(now: GenreTag, change: Change) -> bool:
+    values = _values_now(now)
+    after = {tag.kind: as_written(tag, change.after) for tag in change.before.to_write}
+    return all(values.get(kind, written) == written for kind, written in after.items())
+
+
+def is_restored(path: Path, change: Change, *, force: bool = False) -> bool:
+    """Tell whether the tag is what it was before a change; refuse if it is neither that nor after.
+
+    Raises
+    ------
+    TagError
+        As ``restore``.
+    """
+    now = read_genre(path)
+    if now.kind != change.before.kind:
+        raise TagError(f"{path}: another kind of file than the one whose tag was written")
+    if _is_before(now, change):
+        return True
+    if not (force or _is_after(now, change)):
+        raise TagError(
+            f"{path}: its genre tag was changed since, to {_shown(now.genres)}; --force restores "
+            f"{_shown(change.before.genres)} all the same"
+        )
+    return False
+
+
+def _shown(values: Sequence[str]) -> str:
+    return shortened(", ".join(values)) if values else "none"
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what damaged tags raise, which is whatever their bytes lead to, into one line."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise TagError(f"{path}: not a file, and without tags")
+        yield
+    except TagError:
+        raise
+    except OSError as error:
+        raise TagError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    except Exception as error:
+        cause = error.args[0] if error.args else None  # mutagen wraps what the system says
+        if isinstance(cause, OSError) and cause.strerror:
+            raise TagError(f"{path}: {cause.strerror.lower()}") from None
+        reason = shortened(str(error) or type(error).__name__, 200)
+        raise TagError(f"{path}: tags that cannot be read or written: {reason}") from None
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that is not to be written.
+
+    Raises
+    ------
+    TagError
+        If it is read-only.
+    """
+    with _told(path):
+        # Whoever took away the right to write meant it, also where root may do all.
+        if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+            raise TagError(f"{path}: its genre tag cannot be written; the file is read-only")
+
+
+@contextmanager
+def _changed_copy(path: Path) -> Iterator[Path]:
+    """Give a copy to change, which takes the place of the file once it is on the disk."""
+    require_writable(path)
+    with _told(path), written_whole(path) as copy:
+        shutil.copyfile(path, copy)
+        if hasattr(os, "chown"):
+            with suppress(PermissionError):  # only root may give files away
+                os.chown(copy, path.stat().st_uid, path.stat().st_gid)
+        shutil.copystat(path, copy)
+        yield copy
+
+
+class Backup:
+    """File of what tags were before they were written, a line each.
+
+    A line is on the disk before the file that it tells of is changed. It is made with the first
+    line; an older backup of this name is added to.
+
+    Parameters
+    ----------
+    file : Path
+
+    Raises
+    ------
+    TagError
+        If there is another file of this name.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        if file.exists():
+            read_backup(file)
+
+    def append(self, change: Change) -> None:
+        """Keep what a tag was.
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        is_new = not self.file.exists() or not self.file.stat().st_size
+        with self.file.open("a+b") as file:
+            if is_new:
+                file.write(json.dumps(FORMAT).encode() + b"\n")
+            else:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # of a run that was killed
+                    file.write(b"\n")
+            file.write(json.dumps(msgspec.to_builtins(change)).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(self.file.absolute().parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the name of a new file be on the disk too, where the system knows how."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
+def read_backup(file: Path) -> list[Change]:
+    """Read what tags were before they were written, the first one first.
+
+    A line that breaks off is left out: whoever wrote it was ended before the file was changed.
+
+    Raises
+    ------
+    TagError
+        If it is no backup of tags.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise TagError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        first, *lines = content.split(b"\n") if content else [json.dumps(FORMAT).encode()]
+        if json.loads(first) != FORMAT:
+            raise ValueError("the first line")
+        return [change for line in lines if line and (change := _change(line)) is not None]
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
+        raise TagError(f"{file}: not a backup of tags: {shortened(error, 200)}") from None
+
+
+def _change(line: bytes) -> Change | None:
+    try:
+        plain = json.loads(line)
+    except json.JSONDecodeError:
+        return None
+    before = plain.get("before") if isinstance(plain, dict) else None
+    if isinstance(before, dict) and "v1" in before:  # in backups of old, no tag of its own
+        number = before.pop("v1")
+        if number is not None:
+            before["others"] = [{"kind": "id3v1", "values": [str(number)]}]
+    return msgspec.convert(plain, Change)

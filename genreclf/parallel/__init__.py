@@ -1,0 +1,1 @@
+"""Processes that may die or hang one at a time."""

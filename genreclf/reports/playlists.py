@@ -1,0 +1,130 @@
+"""Playlists: one a genre, as extended M3U in UTF-8."""
+
+import os
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from genreclf.audio.decode import describe
+from genreclf.errors import AudioError, decoded, is_plain, one_line
+from genreclf.files import on_disk, written_whole
+from genreclf.library.tags import clean, read_tags
+from genreclf.parallel.workers import WorkerError, Workers
+
+LONGEST_NAME = 80  # characters
+LONGEST_NAME_BYTES = 240  # file systems take 255, and a number and a suffix follow
+_PUNCTUATION = set(" -_&+.,'()!")
+# Names that Windows keeps for devices, whatever their suffix.
+_DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10)}
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """What a player shows before it opens a file."""
+
+    seconds: float | None
+    title: str
+
+
+@dataclass
+class Playlists:
+    """Tracks by genre, to be written as playlists into one folder.
+
+    Attributes
+    ----------
+    folder : Path
+        Made where there is none.
+    n_replaced : int
+        How many of the playlists that ``write`` wrote took the place of older ones.
+    """
+
+    folder: Path
+    n_replaced: int = 0
+    _tracks: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def add(self, name: str, path: str) -> None:
+        """Put a track into the playlist of this name, once."""
+        self._tracks.setdefault(name, {})[path] = None
+
+    def write(self, workers: Workers) -> tuple[list[Path], list[str]]:
+        """Write the playlists, each whole or not at all.
+
+        Paths are relative to the folder, so that it can be moved together with the music. What
+        cannot stand in a playlist, since its name is no text or breaks a line, is left out.
+
+        Parameters
+        ----------
+        workers : Workers
+            Read the songs' lengths and tags.
+
+        Returns
+        -------
+        written : list of Path
+        left_out : list of str
+            Paths.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        written, left_out = [], []
+        taken: set[str] = set()
+        for name in sorted(self._tracks):
+            paths = self._tracks[name]
+            fit = [path for path in paths if is_plain(decoded(path))]
+            left_out += [path for path in paths if not is_plain(decoded(path))]
+            if not fit:
+                continue
+            file = self.folder / on_disk(f"{_free(file_name(name), taken)}.m3u8")
+            self.n_replaced += file.exists()
+            with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
+                lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
+                for path, song in workers.map(_song, fit):
+                    told = Song(None, "") if isinstance(song, WorkerError) else song
+                    lines.write(decoded(_entry(told, path, self.folder)))
+            written.append(file)
+        return written, left_out
+
+
+def file_name(genre: str) -> str:
+    """Make a file name of a genre, without a suffix, that is one on every system."""
+    text = unicodedata.normalize("NFC", genre)
+    kept = (char if char.isalnum() or char in _PUNCTUATION else "_" for char in text)
+    cut = "".join(kept)[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    name = cut.strip(" .") or "_"
+    return f"{name}_" if name.partition(".")[0].casefold() in _DEVICES else name
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Add a number to a name that is taken, also by one that differs in upper case only."""
+    free, n = name, 1
+    while free.casefold() in taken:
+        n += 1
+        free = f"{name} ({n})"
+    taken.add(free.casefold())
+    return free
+
+
+def _song(path: str) -> Song:
+    seconds: float | None = None
+    try:
+        seconds = describe(Path(path)).seconds
+        tags = read_tags(Path(path))
+    except AudioError:
+        tags = {}
+    artist, title = (", ".join(tags.get(name, ())) for name in ("artist", "title"))
+    return Song(seconds, " - ".join(filter(None, (artist, title))) if title else "")
+
+
+def _entry(song: Song, path: str, folder: Path) -> str:
+    length = -1 if song.seconds is None else round(song.seconds)
+    title = song.title or clean(decoded(Path(path).stem))
+    return f"#EXTINF:{length},{title}\n{_relative(path, folder)}\n"
+
+
+def _relative(path: str, folder: Path) -> str:
+    try:
+        # From where the folder really is, since ".." does not lead back through a link.
+        relative = os.path.relpath(path, folder.resolve())
+    except ValueError:  # on another drive of Windows
+        return os.path.abspath(path)  # noqa: PTH100  links stay links
+    # A name that begins with # would be a comment, "c:" a drive or a protocol, a blank nothing.
+    # Not by Path, which takes the "." away again.
+    return relative if relative.startswith("..") else os.path.join(".", relative)  # noqa: PTH118

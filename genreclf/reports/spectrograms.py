@@ -1,0 +1,96 @@
+"""Spectrograms to look at, of what a configuration listens to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genreclf.audio.excerpt import Excerpt
+from genreclf.config.bands import mel_edges
+from genreclf.config.schema import ExtractionConfig, View
+from genreclf.features.constantq import constant_q, cqt_frequencies
+from genreclf.features.separation import hpss
+from genreclf.features.spectra import Array, fft_frequencies, mix_spectrum
+from genreclf.features.structure import load_chosen
+
+Kind = Literal["stft", "mel", "cqt"]
+
+RANGE_DB = 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrogram:
+    """Levels over frequency and time.
+
+    Attributes
+    ----------
+    name : str
+    decibels : (bins, t) float32
+        Below the loudest value of the mix, 80 dB at most.
+    hz : (bins,) float64
+        Frequency of each row.
+    start, stop : float
+        Seconds of the track between which the frames lie.
+    """
+
+    name: str
+    decibels: Array
+    hz: NDArray[np.float64]
+    start: float
+    stop: float
+
+
+def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrogram:
+    """Return the spectrogram of the first excerpt that the first view listens to.
+
+    Parameters
+    ----------
+    path : Path
+    config : ExtractionConfig
+    kind : "stft", "mel" or "cqt"
+
+    Raises
+    ------
+    AudioError
+        As ``load_chosen``.
+    """
+    excerpt, view = _listened_to(path, config)
+    spectra, mix = view.spectra, mix_spectrum(excerpt, view)
+    if kind == "cqt":
+        magnitude = constant_q(excerpt.unpadded, excerpt.sample_rate_hz, spectra)
+        hz = cqt_frequencies(spectra)
+    elif kind == "mel":
+        magnitude = np.sqrt(mix.mel_power)
+        hz = np.array(mel_edges(spectra.n_mels, *view.band_hz, spectra.emphasis)[1:-1])
+    else:
+        magnitude, hz = mix.magnitude, fft_frequencies(mix.sample_rate_hz, mix.n_fft)
+    return _spectrogram(kind, magnitude, hz, excerpt, magnitude.max())
+
+
+def parts_of(path: Path, config: ExtractionConfig) -> list[Spectrogram]:
+    """Return the mix, its harmonic and its percussive part, as ``spectrogram_of``."""
+    excerpt, view = _listened_to(path, config)
+    mix = mix_spectrum(excerpt, view)
+    hz = fft_frequencies(mix.sample_rate_hz, mix.n_fft)
+    parts = zip(
+        ("mix", "harmonic", "percussive"),
+        (mix.magnitude, *hpss(mix.magnitude, view.hpss)),
+        strict=True,
+    )
+    loudest = mix.magnitude.max()
+    return [_spectrogram(name, magnitude, hz, excerpt, loudest) for name, magnitude in parts]
+
+
+def _listened_to(path: Path, config: ExtractionConfig) -> tuple[Excerpt, View]:
+    view = config.each_view[0]
+    return load_chosen(path, [view])[0][0], view
+
+
+def _spectrogram(
+    name: str, magnitude: Array, hz: NDArray[np.float64], excerpt: Excerpt, loudest: np.float32
+) -> Spectrogram:
+    quietest = np.float32(10 ** (-RANGE_DB / 20))
+    decibels = 20 * np.log10(np.maximum(magnitude / loudest, quietest))
+    return Spectrogram(name, decibels, hz, excerpt.start_seconds, excerpt.stop_seconds)

@@ -1,0 +1,1 @@
+"""Features of many tracks, and the files that hold them."""
