@@ -7,12 +7,13 @@ unit. ``configs/default.toml`` gives the reason for each value.
 import hashlib
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from genreclf.config.bands import Emphasis, band_bins, check_mel_bands, mel_edges
+from genreclf.config.sections import Count, NotNegative, Positive, Section
 
 # Of one track: spectra of ten minutes take some hundreds of megabytes.
 LONGEST_SECONDS = 600
@@ -21,10 +22,6 @@ LONGEST_SECONDS = 600
 # of both are never mixed.
 FEATURES_VERSION = 2
 
-Positive = Annotated[float, Meta(gt=0, le=1e12)]  # TOML knows infinity, no estimator does
-NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-_Kind = TypeVar("_Kind", bound=Struct)
 Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
 Strategy = Literal["centre", "start", "full", "multi", "energy", "window", "highlight"]
 Separation = Literal["hpss", "none"]
@@ -83,15 +80,11 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the TOML file: frozen, and no key but the ones it names."""
-
-
 # Keys of ``Excerpt`` that only one strategy reads.
 _OF_STRATEGY = {"earlier_seconds": "centre", "excerpts": "multi", "from_seconds": "window"}
 
 
-class Excerpt(_Section, frozen=True):
+class Excerpt(Section, frozen=True):
     """Which seconds of a track are listened to."""
 
     strategy: Strategy = "centre"
@@ -131,7 +124,7 @@ class Excerpt(_Section, frozen=True):
         return self.strategy in ("energy", "highlight")
 
 
-class Audio(_Section, frozen=True):
+class Audio(Section, frozen=True):
     """What the samples are brought to."""
 
     sample_rate_hz: Annotated[int, Meta(ge=4000, le=192_000)] = 12_000
@@ -139,7 +132,7 @@ class Audio(_Section, frozen=True):
     rms_dbfs: Annotated[float, Meta(ge=-60, le=0)] | Literal["as recorded"] = -20.0
 
 
-class Spectra(_Section, frozen=True):
+class Spectra(Section, frozen=True):
     """The one short-time Fourier transform, its band and mel bands; the constant-Q transform."""
 
     n_fft: Annotated[int, Meta(ge=64, le=32_768)] = 1024
@@ -173,7 +166,7 @@ class Spectra(_Section, frozen=True):
             raise ValueError(f"hop_length is larger than n_fft = {self.n_fft}: skips samples")
 
 
-class Hpss(_Section, frozen=True):
+class Hpss(Section, frozen=True):
     """Harmonic-percussive separation: median filter lengths, mask and margins."""
 
     harmonic_kernel_frames: Annotated[int, Meta(ge=3, le=501)] = 31
@@ -183,7 +176,7 @@ class Hpss(_Section, frozen=True):
     percussive_margin: Annotated[float, Meta(ge=1, le=100)] = 1.0
 
 
-class Features(_Section, frozen=True):
+class Features(Section, frozen=True):
     """Which features there are, and the numbers inside their definitions."""
 
     select: Annotated[tuple[Feature, ...], Meta(min_length=1)] = (
@@ -227,7 +220,7 @@ class Features(_Section, frozen=True):
             raise ValueError("tempogram_min_bpm is not below tempo_max_bpm")
 
 
-class Pooling(_Section, frozen=True):
+class Pooling(Section, frozen=True):
     """Which statistics over time make a column each, and which frames are kept beside them."""
 
     statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var", "max")
@@ -257,7 +250,7 @@ def _twice(names: tuple[str, ...]) -> str | None:
     return next((name for i, name in enumerate(names) if name in names[:i]), None)
 
 
-class View(_Section, frozen=True, kw_only=True):
+class View(Section, frozen=True, kw_only=True):
     """One way of looking at a file: what decides the features of one chain of stages."""
 
     separation: Separation = "hpss"
@@ -419,7 +412,7 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
         return hashlib.sha256(canonical).hexdigest()[:16]
 
 
-class _Classifier(_Section, frozen=True, tag_field="name"):
+class _Classifier(Section, frozen=True, tag_field="name"):
     """Hyperparameters of one classifier, under the names that scikit-learn gives them."""
 
     @property
@@ -494,7 +487,7 @@ CLASSIFIERS: tuple[str, ...] = tuple(
 )
 
 
-class Codebook(_Section, frozen=True):
+class Codebook(Section, frozen=True):
     """How kept frames become columns: as the histogram of the words that stand for them."""
 
     words: Annotated[int, Meta(ge=2, le=4096)] | Literal["auto", "off"] = "auto"
@@ -506,7 +499,7 @@ class Codebook(_Section, frozen=True):
         return self.words if isinstance(self.words, int) else 0
 
 
-class Evaluation(_Section, frozen=True):
+class Evaluation(Section, frozen=True):
     """How cross-validation is done."""
 
     folds: Annotated[int, Meta(ge=2, le=1000)] = 10
