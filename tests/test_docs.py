@@ -63,7 +63,10 @@ def test_commands_that_are_shown_parse(
         command.parse_args(context, arguments)
 
 
-@pytest.mark.parametrize("module", ["config", "pooling", "transformer"])
+DOCTESTED = ["config.load", "extraction.transformer", "features.pooling", "learning.scaling"]
+
+
+@pytest.mark.parametrize("module", DOCTESTED)
 def test_docstring_examples_run(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"genreclf.{module}"))
     assert results.attempted > 0
