@@ -22,8 +22,8 @@ from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
+from genreclf.evaluation import crossvalidation as evaluation
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
-from genreclf.evaluation.crossvalidation import crossvalidation as evaluation
 from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import Codebook, inputs, settle
 from genreclf.learning.model import Model

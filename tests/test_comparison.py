@@ -14,8 +14,8 @@ from conftest import noise, sine
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
+from genreclf.evaluation import comparison
 from genreclf.evaluation.comparison import Variant, compare, match_tracks
-from genreclf.evaluation.crossvalidation import comparison
 from genreclf.evaluation.uncertainty import wilson_interval
 from genreclf.tables.table import FeatureTable
 

@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, GenreclfError, TableError
+from genreclf.evaluation import crossvalidation as evaluation
 from genreclf.evaluation.crossvalidation import (
     Evaluation,
     HeldOut,
@@ -34,7 +35,6 @@ from genreclf.evaluation.crossvalidation import (
     versions,
     wilson_interval,
 )
-from genreclf.evaluation.crossvalidation import crossvalidation as evaluation
 from genreclf.learning.classifiers import fit_pipeline
 from genreclf.learning.model import Model
 from genreclf.parallel.workers import Workers

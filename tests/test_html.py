@@ -20,12 +20,12 @@ from sklearn.metrics import confusion_matrix
 from test_cli import run
 from test_table import blobs, texts
 
-from genreclf import htmlreport, importance
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
+from genreclf.evaluation import importance
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.importance import ImportanceMeter, column_groups
-from genreclf.reports.html import html_report
+from genreclf.reports.html import N_COLOURS, html_report
 from genreclf.tables.table import FeatureTable
 
 VOID = {"meta", "link", "input", "br"}
@@ -192,7 +192,7 @@ def test_colours_have_the_contrast_that_wcag_asks_for(plain: str, scheme: str) -
     for background in ("paper", "panel"):
         for text in ("ink", "soft", "link"):
             assert contrast(colours[text], colours[background]) >= 4.5, (text, background)
-        for mark in ("fill", "line", *(f"c{i}" for i in range(htmlreport.N_COLOURS))):
+        for mark in ("fill", "line", *(f"c{i}" for i in range(N_COLOURS))):
             assert contrast(colours[mark], colours[background]) >= 3, (mark, background)
     assert contrast(colours["ink"], colours["fill"]) >= 3  # an interval across its bar
     for shade in range(1, 11):
@@ -336,7 +336,7 @@ def test_there_are_never_more_than_a_few_groups_of_columns() -> None:
 
 def test_the_template_is_part_of_the_package() -> None:
     for name in ("report.html", "report.css"):
-        assert (files("genreclf") / "templates" / name).read_text(encoding="utf-8")
+        assert (files("genreclf.reports") / "templates" / name).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def html_report(
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("genreclf"),
+        loader=PackageLoader("genreclf.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
