@@ -20,12 +20,12 @@ from test_tags import info_chunk, riff
 from test_tagwriter import NAMES, samples, untagged, with_genres, written
 
 from genreclf.cli import cli
+from genreclf.config import schema as config_module
 from genreclf.config.load import load_config
-from genreclf.config.schema import schema as config_module
 from genreclf.errors import AudioError
+from genreclf.extraction import cache as module
 from genreclf.extraction.audiodigest import audio_digest
 from genreclf.extraction.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
-from genreclf.extraction.chain import cache as module
 from genreclf.extraction.chain import extract_tracks
 from genreclf.features.kept import Measured
 from genreclf.features.pooling import feature_names
