@@ -358,10 +358,13 @@ def bytes_a_track(songs: tuple[Path, ...]) -> None:
     """Tell what a track takes on the disk and on the network, beside the music itself."""
     import pickle
 
-    from genreclf import Workers, cache, extraction, journal, load_config
+    from genreclf import Workers, load_config
+    from genreclf.extraction import cache, journal
+    from genreclf.extraction import chain as extraction
+    from genreclf.library.sources import Track
 
     config = load_config()
-    tracks = [extraction.Track(path, "genre", "artist") for path in songs]
+    tracks = [Track(path, "genre", "artist") for path in songs]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "table")
         kept = Path(folder, "features.sqlite")

@@ -25,8 +25,8 @@ from scipy.ndimage import median_filter
 from genreclf.audio.excerpt import load_excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
-from genreclf.features.catalogue import catalogue as f
-from genreclf.features.catalogue import medians
+from genreclf.features import catalogue as f
+from genreclf.features import medians
 from genreclf.features.constantq import constant_q
 from genreclf.features.pooling import pool
 from genreclf.features.separation import separate

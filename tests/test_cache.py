@@ -513,7 +513,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
         "from genreclf.extraction.cache import Cache, cache_file, prepare_cache\n"
-        "from genreclf.config.schema import load_config\n"
+        "from genreclf.config.load import load_config\n"
         "from genreclf.features.kept import Measured\n"
         "from genreclf.features.pooling import feature_names\n"
         "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"

@@ -20,7 +20,7 @@ from genreclf.errors import SilenceError
 from genreclf.extraction.chain import Row, extract, extract_one, extract_tracks
 from genreclf.extraction.journal import extract_resumably
 from genreclf.extraction.windows import listen
-from genreclf.features.catalogue import structure
+from genreclf.features import structure
 from genreclf.features.structure import load_chosen
 from genreclf.library.sources import Track
 

@@ -17,7 +17,8 @@ from conftest import Samples, clicks, music
 from scipy.signal import correlate
 from test_audio import message_of
 
-from genreclf import extract_one, libav, load_config
+from genreclf import extract_one, load_config
+from genreclf.audio import libav
 from genreclf.audio.decode import decode, decode_blocks, describe
 from genreclf.cli import cli
 from genreclf.errors import AudioError

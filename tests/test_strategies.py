@@ -22,7 +22,8 @@ from genreclf.extraction.chain import (
     extract_frames,
     extract_one,
 )
-from genreclf.features.catalogue import TRACK_LEVEL, structure
+from genreclf.features import structure
+from genreclf.features.catalogue import TRACK_LEVEL
 from genreclf.features.pooling import feature_names, pool
 from genreclf.features.structure import chooser
 from genreclf.learning.model import Model
