@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf import cross_validate, extract, load_config
+from genreclf import cross_validate, evaluate_model, extract, load_config
 from genreclf.config.schema import Config
 from genreclf.evaluation.crossvalidation import Evaluation
 from genreclf.features.pooling import feature_names
@@ -210,7 +210,7 @@ def main() -> None:
     other = extract(arguments.other, config, labels=arguments.other / "manifest.csv")
     known = other.take(np.isin(other.labels, model.genres))
     ungrouped = cross_validate(leaky, config).accuracy
-    write_card(model, ungrouped, model.evaluate(known), path.with_suffix(".md"))
+    write_card(model, ungrouped, evaluate_model(model, known), path.with_suffix(".md"))
     print(hashlib.sha256(path.read_bytes()).hexdigest(), path.name, f"{evaluation.accuracy:.1%}")
 
 

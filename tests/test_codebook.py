@@ -23,7 +23,7 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import crossvalidation as evaluation
-from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
+from genreclf.evaluation.crossvalidation import choose_splits, cross_validate, evaluate_model
 from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import Codebook, inputs, settle
 from genreclf.learning.model import Model
@@ -306,7 +306,7 @@ def test_predictions_from_audio_and_from_the_table_are_the_same(
         assert probabilities == pytest.approx(from_table[path], abs=1e-9)
     table = load_table(extracted)
     assert list(Model.load(model).predict(table)) == list(table.labels)
-    assert Model.load(model).evaluate(table).accuracy == 1
+    assert evaluate_model(Model.load(model), table).accuracy == 1
     assert "8 words each of mix.mfcc (1 by 60)" in run("inspect", model)
 
 

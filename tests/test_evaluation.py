@@ -737,15 +737,15 @@ def test_unlabelled_rows_do_not_upset_published_folds() -> None:
 def test_a_model_is_compared_with_all_labels() -> None:
     table = blobs(20, 3)
     two = table.take(table.labels != "genre2")
-    pipeline = fit_pipeline(two, configured())
+    model = Model.fit(two, configured())
     labels = table.labels.copy()
     labels[0] = ""
     asked = replace(table, labels=labels, groups=texts([""] * 60))
-    result = evaluate_model(pipeline, two.genres, asked.values, asked, configured())
+    result = evaluate_model(model, asked)
     assert result.splits == {"kind": "model", "n_unknown_genre": 20}
     assert result.genres == ["genre0", "genre1", "genre2"]
     assert list(result.held_out.rows) == list(range(1, 60))
-    predicted = pipeline.predict(table.values[1:])
+    predicted = model.predict(table)[1:]
     assert result.accuracy == metrics.accuracy_score(table.labels[1:], predicted)
     known = table.labels[1:] != "genre2"
     share = metrics.accuracy_score(table.labels[1:][known], predicted[known])
@@ -758,10 +758,10 @@ def test_a_model_is_compared_with_all_labels() -> None:
 
 
 def test_a_model_that_knows_none_of_the_genres() -> None:
-    pipeline = fit_pipeline(blobs(20, 2), configured())
+    model = Model.fit(blobs(20, 2), configured())
     other = replace(blobs(2, 2), labels=texts(["x", "y"] * 2))
     with pytest.raises(TableError, match=r"none of the table's genres \(x, y\)"):
-        evaluate_model(pipeline, ["genre0", "genre1"], other.values, other, configured())
+        evaluate_model(model, other)
 
 
 GroupOf = Callable[[int, int], str]

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError
-from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.evaluation.crossvalidation import cross_validate, evaluate_model
 from genreclf.extraction.chain import Failure, extract
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
@@ -187,11 +187,11 @@ def test_a_table_of_another_configuration_is_refused(own: FeatureTable, fitted: 
 def test_evaluating_compares_with_the_tables_labels(own: FeatureTable, fitted: Model) -> None:
     labels = own.labels.copy()
     labels[:9] = np.roll(labels[:9], 1)  # of another genre each
-    result = fitted.evaluate(replace(own, labels=labels))
+    result = evaluate_model(fitted, replace(own, labels=labels))
     assert result.splits["kind"] == "model"
     assert result.accuracy == pytest.approx(27 / 36)
     with pytest.raises(TableError, match="another configuration"):
-        fitted.evaluate(replace(own, config=load_config("wide").extraction))
+        evaluate_model(fitted, replace(own, config=load_config("wide").extraction))
 
 
 def test_from_a_folder_of_music_to_predictions(genre_folder: Path, tmp_path: Path) -> None:

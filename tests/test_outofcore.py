@@ -9,9 +9,11 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
+from genreclf.evaluation.crossvalidation import evaluate_model
+from genreclf.evaluation.outofcore import evaluate_in_parts
 from genreclf.learning import outofcore
 from genreclf.learning.model import Model
-from genreclf.learning.outofcore import evaluate_in_parts, train_in_parts
+from genreclf.learning.outofcore import TableParts, train_in_parts
 from genreclf.tables.table import Columns, FeatureTable, load_table
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
@@ -48,7 +50,7 @@ def folder_of(tmp_path: Path, genres: list[str], n: int = 400) -> Path:
 def test_the_result_is_scikit_learns_on_all_rows_at_once(tmp_path: Path, genres: list[str]) -> None:
     folder = folder_of(tmp_path, genres)
     table = load_table(folder)
-    model, reference = train_in_parts(folder, Columns(), LDA), Model.fit(table, LDA)
+    model, reference = train_in_parts(TableParts(folder, Columns(), LDA)), Model.fit(table, LDA)
     fitted, expected = (m.pipeline[-1].estimator_ for m in (model, reference))
     np.testing.assert_allclose(fitted.coef_, expected.coef_, rtol=1e-6)
     np.testing.assert_allclose(fitted.intercept_, expected.intercept_, rtol=1e-6)
@@ -64,7 +66,7 @@ def test_all_rows_count_where_the_sample_is_small(
     monkeypatch.setattr(outofcore, "LEAST_OF_A_GENRE", 20)
     folder = folder_of(tmp_path, ["a", "b", "c"])
     table = load_table(folder)
-    model = train_in_parts(folder, Columns(), LDA)
+    model = train_in_parts(TableParts(folder, Columns(), LDA))
     values = model.pipeline[:-1].transform(table.values)
     oracle = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(values, table.labels)
     np.testing.assert_allclose(model.pipeline[-1].estimator_.coef_, oracle.coef_, rtol=1e-6)
@@ -79,32 +81,34 @@ def test_a_column_that_tells_the_genre_is_named(tmp_path: Path) -> None:
         part = clouds(400, ["a", "b"], seed=i)
         part.values[:, 3] = part.labels == "b"
         part.save(folder / f"{i}.parquet")
-    [warning] = evaluate_in_parts(folder, Columns(), LDA).warnings
+    [warning] = evaluate_in_parts(TableParts(folder, Columns(), LDA)).warnings
     assert warning.startswith("column f3 alone tells the genre of 100% of the tracks")
 
 
 def test_no_group_is_on_both_sides(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, ["a", "b", "c"])
-    evaluation = evaluate_in_parts(folder, Columns(), LDA)
+    evaluation = evaluate_in_parts(TableParts(folder, Columns(), LDA))
     tested = set(evaluation.held_out.groups)
     groups = load_table(folder).groups
     assert 0.05 < len(tested) / len(set(groups)) < 0.2
     # Whole groups are held out, and nothing else.
     assert len(evaluation.held_out.rows) == np.isin(groups, list(tested)).sum()
     assert evaluation.splits["kind"] == "held-out"
-    known = train_in_parts(folder, Columns(), LDA).evaluate(load_table(folder)).accuracy
+    known = evaluate_model(
+        train_in_parts(TableParts(folder, Columns(), LDA)), load_table(folder)
+    ).accuracy
     assert abs(evaluation.accuracy - known) < 0.1
 
 
 def test_a_genre_in_held_out_groups_only_is_named_and_left_out(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, ["a", "b"])
-    held_out = sorted(set(evaluate_in_parts(folder, Columns(), LDA).held_out.groups))[0]
+    held_out = sorted(set(evaluate_in_parts(TableParts(folder, Columns(), LDA)).held_out.groups))[0]
     n = int((load_table(folder).groups == held_out).sum())
     for path in sorted(folder.iterdir()):
         table = load_table(path)
         table.labels[table.groups == held_out] = "lonely"
         table.save(path)
-    evaluation = evaluate_in_parts(folder, Columns(), LDA)
+    evaluation = evaluate_in_parts(TableParts(folder, Columns(), LDA))
     [warning] = evaluation.warnings
     assert warning.startswith(f"not tested: {n} tracks of lonely;")
     assert evaluation.splits["n_unscored"] == n
@@ -121,7 +125,7 @@ def test_labels_of_chance_are_told_at_chance(tmp_path: Path) -> None:
     table = clouds(3000, ["a", "b"], seed=0)
     table.labels[:] = np.random.default_rng(1).permutation(table.labels)
     table.save(folder / "0.parquet")
-    low, high = evaluate_in_parts(folder, Columns(), LDA).interval
+    low, high = evaluate_in_parts(TableParts(folder, Columns(), LDA)).interval
     assert low < 0.5 < high
 
 
@@ -141,7 +145,7 @@ def test_commands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--classifier", "svm"], "take --classifier lda"),
+        (["--classifier", "svm"], "use --classifier lda"),
         (["--classifier", "lda", "--features", "f0"], "too few tracks"),
     ],
 )
@@ -156,4 +160,4 @@ def test_what_cannot_be_done_is_told(tmp_path: Path, arguments: list[str], reaso
 def test_a_single_file_is_not_read_in_parts(tmp_path: Path) -> None:
     clouds(50, ["a", "b"], seed=0).save(tmp_path / "table.parquet")
     with pytest.raises(TableError, match="a folder of Parquet files"):
-        train_in_parts(tmp_path / "table.parquet", Columns(), LDA)
+        TableParts(tmp_path / "table.parquet", Columns(), LDA)

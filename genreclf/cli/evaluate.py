@@ -99,7 +99,7 @@ def evaluate(
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.evaluation.crossvalidation import count_trainings, evaluate_model
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.learning.model import Model
     from genreclf.reports.text import evaluation_report
@@ -121,10 +121,11 @@ def evaluate(
         raise click.UsageError("--predictions and --json cannot both go to standard output")
     settings = learning.settings()
     if out_of_core:
-        from genreclf.learning.outofcore import evaluate_in_parts
+        from genreclf.evaluation.outofcore import evaluate_in_parts
+        from genreclf.learning.outofcore import TableParts
 
         learning.check_extraction(None)
-        evaluation = evaluate_in_parts(table, table_options.columns(), settings)
+        evaluation = evaluate_in_parts(TableParts(table, table_options.columns(), settings))
     elif model is None:
         features = load_table(table, table_options.columns(folds=folds, split=split))
         features = features.labelled()
@@ -141,7 +142,7 @@ def evaluate(
         features = load_table(table, table_options.columns())
         loaded = Model.load(model, trusted=trust)
         warn_of_leaks(loaded.columns_of(features))
-        evaluation = loaded.evaluate(features)
+        evaluation = evaluate_model(loaded, features)
         if html_file:
             features = loaded.columns_of(features)
             meter = ImportanceMeter(features, loaded.config)

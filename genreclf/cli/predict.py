@@ -42,10 +42,10 @@ from genreclf.cli.telling import (
 )
 
 if TYPE_CHECKING:
-    from genreclf.evaluation.uncertainty import Threshold
     from genreclf.extraction.chain import Failure, Outcome
     from genreclf.extraction.windows import Windows
     from genreclf.learning.model import Model, Prediction
+    from genreclf.learning.thresholds import Threshold
     from genreclf.library.sources import Track
     from genreclf.parallel.workers import Workers
     from genreclf.reports.playlists import Playlists

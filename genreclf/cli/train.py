@@ -97,14 +97,15 @@ def train(
     if out_of_core:
         if learning.search or html_file:
             raise click.UsageError("--out-of-core goes without --search and --html")
-        from genreclf.learning.outofcore import evaluate_in_parts, train_in_parts
+        from genreclf.evaluation.outofcore import evaluate_in_parts
+        from genreclf.learning.outofcore import TableParts, train_in_parts
 
         learning.check_extraction(None)
-        columns = table_options.columns()
+        parts = TableParts(table, table_options.columns(), settings)
         if not no_evaluate:
-            evaluation = evaluate_in_parts(table, columns, settings)
+            evaluation = evaluate_in_parts(parts)
             evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
-        model = train_in_parts(table, columns, settings).judged(evaluated)
+        model = train_in_parts(parts).with_evaluation(evaluated)
         # Before the report: whoever reads it through a pipe may stop after the first line.
         model.save(output)
         _tell(model, output, console, unreached)

@@ -17,18 +17,14 @@ from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError, TableError, escaped, shortened
 from genreclf.evaluation.uncertainty import (
     ConfidenceBin,
-    Threshold,
     calibration_error_by_chance,
     cluster_interval,
     effective_groups,
     expected_calibration_error,
     groups_of_genres,
     learning_factor,
-    nearest_to_precision,
     permutation_p_value,
     reliability,
-    sensible_threshold,
-    threshold_for_precision,
     wilson_interval,
 )
 from genreclf.learning.calibration import best_temperature
@@ -36,12 +32,19 @@ from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import inputs, settle
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.learning.leaks import leak_notes
+from genreclf.learning.model import Model
 from genreclf.learning.splits import (
     Splits,
     cross_validation,
     own_groups,
     published_folds,
     published_split,
+)
+from genreclf.learning.thresholds import (
+    Threshold,
+    nearest_to_precision,
+    sensible_threshold,
+    threshold_for_precision,
 )
 from genreclf.parallel.workers import WorkerError, Workers
 from genreclf.tables.table import FeatureTable, Texts
@@ -530,19 +533,24 @@ def cross_validate(
     )  # fmt: skip
 
 
-def evaluate_model(
-    pipeline: Any, genres: list[str], values: NDArray[np.float32], table: FeatureTable,
-    config: Config,
-) -> Evaluation:  # fmt: skip
-    """Compare a fitted pipeline's predictions with the labels of a table.
+def evaluate_model(model: Model, table: FeatureTable) -> Evaluation:
+    """Compare a model's predictions with the labels of a table.
 
-    A track whose genre the model does not know counts as wrong, and a warning tells so.
+    A track whose genre the model does not know counts as wrong, and a warning says so.
+
+    Parameters
+    ----------
+    model : Model
+    table : FeatureTable
+        Rows without a label are left out.
 
     Raises
     ------
     TableError
-        If no track has a label that the model knows.
+        If the columns do not fit, or no track has a label that the model knows.
     """
+    leaks = leak_notes(model.columns_of(table))
+    genres = model.genres
     rows = np.flatnonzero(table.labels != "")
     part = table.take(rows)
     if not np.isin(part.labels, genres).any():
@@ -558,9 +566,8 @@ def evaluate_model(
     copies = find_copies(part.values, near=len(part) <= MOST_COMPARED).with_paths(part.paths)
     part = replace(part, groups=copies.joined(part.groups))
     genres = sorted({*genres, *table.genres})
-    probabilities = pipeline.predict_proba(values[rows])
-    probabilities = _by_genre(probabilities, pipeline.classes_, genres, 0.0)
-    known = np.isin(part.labels, pipeline.classes_)
+    probabilities = _by_genre(model.predict_proba(part), model.genres, genres, 0.0)
+    known = np.isin(part.labels, model.genres)
     held_out = _held_out(part, rows, genres, probabilities, known)
     warnings = [MODEL_KNOWS, *_unknown_genre_warnings(held_out, "the model")]
     if table.has_groups:
@@ -571,11 +578,11 @@ def evaluate_model(
         held_out,
         genres,
         {"kind": "model", "n_unknown_genre": int((~held_out.known).sum())},
-        config,
+        model.config,
         accuracy_interval(held_out, table.has_groups, weights.sum()),
         TestSet(rows, part.paths, no_folds, part.labels),
         weights,
-        notes=[*notes, *warnings],
+        notes=[*leaks, *notes, *warnings],
         warnings=warnings,
     )
 
@@ -711,7 +718,7 @@ def _temperatures(
 
 
 def _by_genre(
-    columns: Doubles, classes: NDArray[Any], genres: list[str], missing: float
+    columns: Doubles, classes: Iterable[Any], genres: list[str], missing: float
 ) -> Doubles:
     """Put the columns of a classifier's classes where they stand among all genres."""
     spread = np.full((len(columns), len(genres)), missing)

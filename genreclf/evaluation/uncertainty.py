@@ -10,6 +10,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from genreclf.learning.splits import own_groups
+from genreclf.learning.thresholds import wilson_bounds
 from genreclf.tables.table import Texts
 
 Doubles = NDArray[np.float64]
@@ -21,16 +22,10 @@ MOST_DRAWN = 20_000_000  # answers that are drawn, so that it takes well below a
 
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927)."""
-    low, high = _wilson(np.array([successes]), np.array([n]), float(norm.ppf(0.5 + confidence / 2)))
+    low, high = wilson_bounds(
+        np.array([successes]), np.array([n]), float(norm.ppf(0.5 + confidence / 2))
+    )
     return float(low[0]), float(high[0])
-
-
-def _wilson(successes: NDArray[Any], n: NDArray[Any], z: float) -> tuple[Doubles, Doubles]:
-    """Return the interval for z standard errors."""
-    share = successes / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return np.maximum(0, centre - half), np.minimum(1, centre + half)
 
 
 def effective_groups(group: NDArray[np.intp]) -> float:
@@ -98,7 +93,7 @@ def cluster_interval(
     z = float(student.ppf(0.975, n_groups - 1))
     shares = np.array([share, 0.0, 1.0])
     sizes = np.array([n_effective, n_groups, n_groups]) / factor
-    low, high = _wilson(shares * sizes, sizes, z)
+    low, high = wilson_bounds(shares * sizes, sizes, z)
     return float(min(low[0], low[2])), float(max(high[0], high[1]))
 
 
@@ -273,156 +268,3 @@ def permutation_p_value(
         for _ in range(n_permutations)
     )
     return float((1 + as_good) / (1 + n_permutations))
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """The confidence from which on answers are given, and what comes of it.
-
-    Attributes
-    ----------
-    target_precision : float or None
-        What was asked for, if anything.
-    confidence : float
-        Answers of less are withheld.
-    precision : float
-        Share of right answers among those given.
-    coverage : float
-        Share of tracks that are answered.
-    """
-
-    target_precision: float | None
-    confidence: float
-    precision: float
-    coverage: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Return plain values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-
-def threshold_for_precision(
-    confidence: Doubles, correct: Booleans, target: float, n: NDArray[Any] | float = 1
-) -> Threshold | None:
-    """Find the lowest confidence from which on enough of the answers are right.
-
-    Their share has to be one standard error above the target: of many thresholds some look good
-    by luck, and a few right answers promise nothing.
-
-    Parameters
-    ----------
-    confidence, correct : (n,) arrays
-        Of tracks that were predicted by a classifier that had not seen them.
-    target : float
-        Share of answers that have to be right, between 0 and 1.
-    n : (n,) array, optional
-        What each track counts: less than 1 if it is one of several copies of a recording.
-
-    Returns
-    -------
-    Threshold or None
-        Its confidence is 0, so that nothing is withheld, where all answers together are right
-        often enough. None if no threshold is high enough.
-    """
-    cuts = _Cuts.of(confidence, correct, n)
-    enough = np.flatnonzero(cuts.at_least >= target - 1e-12)
-    return cuts.threshold(int(enough[-1]), target) if len(enough) else None
-
-
-def nearest_to_precision(
-    confidence: Doubles, correct: Booleans, target: float, n: NDArray[Any] | float = 1
-) -> tuple[float, float]:
-    """Tell how near the answers come to a precision that no threshold reaches.
-
-    Parameters
-    ----------
-    confidence, correct, target, n
-        As for ``threshold_for_precision``.
-
-    Returns
-    -------
-    n_answered : float
-        How many of the most confident answers come nearest to the target.
-    precision : float
-        Share of these that are right.
-    """
-    cuts = _Cuts.of(confidence, correct, n)
-    best = int(np.nanargmax(cuts.at_least))
-    return float(cuts.n_answered[best]), float(cuts.n_right[best] / cuts.n_answered[best])
-
-
-def sensible_threshold(
-    confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | float = 1
-) -> Threshold | None:
-    """Find the confidence below which answers are more often wrong than right.
-
-    Chow's rule (1970, "On optimum recognition error and reject tradeoff") on what was held out,
-    where no answer is worth half as much as a right one: of all thresholds, the one that has the
-    most right answers more than wrong ones. Only those thresholds count below which the answers
-    are known to be more often wrong than right, by the 95 % interval of their share.
-
-    Parameters
-    ----------
-    confidence : (n,) array
-        Of tracks that were predicted by a classifier that had not seen them, or lower edges of
-        bins of such tracks.
-    correct : (n,) array
-        Whether the prediction is right, or which share of a bin is.
-    n : (n,) array, optional
-        Tracks in each bin, or what each track counts.
-
-    Returns
-    -------
-    Threshold or None
-        Its confidence is 0, so that nothing is withheld, where too few answers are wrong to tell.
-        None if not even the surest answers are more often right than wrong.
-    """
-    cuts = _Cuts.of(confidence, correct, n)
-    net = np.where(cuts.last, 2 * cuts.n_right - cuts.n_answered, -np.inf)
-    if net.max() <= 0:
-        return None
-    n_below, n_right_below = (c[-1] - c for c in (cuts.n_answered, cuts.n_right))
-    some = n_below > 1e-9
-    _, at_most = _wilson(n_right_below, np.where(some, n_below, 1), float(norm.ppf(0.975)))
-    supported = np.where(some & (at_most < 0.5), net, -np.inf)
-    if supported.max() <= 0:
-        everything = float(cuts.n_right[-1] / cuts.n_answered[-1])
-        return Threshold(None, confidence=0.0, precision=everything, coverage=1.0)
-    return cuts.threshold(int(supported.argmax()), None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Cuts:
-    """What is answered, and what of that is right, from each confidence on; the surest first.
-
-    Equal confidences are answered all or none: ``last`` tells where one ends.
-    """
-
-    confidence: Doubles
-    n_answered: Doubles
-    n_right: Doubles
-    last: Booleans
-
-    @classmethod
-    def of(cls, confidence: Doubles, correct: NDArray[Any], n: NDArray[Any] | float) -> "_Cuts":
-        order = np.argsort(-confidence, kind="stable")
-        sizes = np.broadcast_to(np.asarray(n, dtype=float), confidence.shape)[order]
-        ordered = confidence[order]
-        last = np.append(np.diff(ordered) != 0, True)
-        return cls(ordered, np.cumsum(sizes), np.cumsum(sizes * correct[order]), last)
-
-    @property
-    def at_least(self) -> Doubles:
-        """One standard error below the precision at each cut; NaN within equal confidences."""
-        low, _ = _wilson(self.n_right, self.n_answered, z=1)
-        return np.where(self.last, low, np.nan)
-
-    def threshold(self, k: int, target: float | None) -> Threshold:
-        """Answer from the k-th confidence on; from 0 on if that is all of them."""
-        everything = k == len(self.confidence) - 1
-        return Threshold(
-            target_precision=target,
-            confidence=0.0 if everything else float(self.confidence[k]),
-            precision=float(self.n_right[k] / self.n_answered[k]),
-            coverage=float(self.n_answered[k] / self.n_answered[-1]),
-        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +30,20 @@ from genreclf.tables.table import FeatureTable, Texts
 from genreclf.versions import versions
 
 if TYPE_CHECKING:
-    from genreclf.evaluation.crossvalidation import Evaluation
-    from genreclf.evaluation.uncertainty import Threshold
+    from genreclf.learning.thresholds import Threshold
     from genreclf.parallel.cluster import DaskWorkers
 
 UNKNOWN = "unknown"
 
 # Tracks that are predicted at once. A forest takes as long for one as for so many.
 BATCH = 16
+
+
+class Evaluated(Protocol):
+    """An ``Evaluation``, of which a model keeps the plain values."""
+
+    def to_dict(self, *, suggest: bool = False) -> dict[str, Any]:
+        """Return plain values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ class Model(Card):
         config: Config | None = None,
         *,
         search: bool = False,
-        evaluation: "Evaluation | dict[str, Any] | None" = None,
+        evaluation: "Evaluated | dict[str, Any] | None" = None,
     ) -> "Model":
         """Train on a table.
 
@@ -154,9 +160,9 @@ class Model(Card):
             threshold=0.0,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        return model.judged(evaluation)
+        return model.with_evaluation(evaluation)
 
-    def judged(self, evaluation: "Evaluation | dict[str, Any] | None") -> "Model":
+    def with_evaluation(self, evaluation: "Evaluated | dict[str, Any] | None") -> "Model":
         """Return this model with an evaluation, and with the threshold if that has one."""
         if evaluation is not None and not isinstance(evaluation, dict):
             evaluation = evaluation.to_dict(suggest=True)
@@ -290,35 +296,20 @@ class Model(Card):
         ModelError
             If the model was not evaluated, or is never right often enough.
         """
+        from genreclf.learning.thresholds import threshold_of_evaluation
+
         if self.evaluation is None:
             raise ModelError(
                 "this model was not evaluated and knows no threshold: name one, or train it anew "
                 "with its cross-validation"
             )
         try:
-            found = _known_threshold(self.evaluation)
+            found = threshold_of_evaluation(self.evaluation)
         except (KeyError, TypeError, ValueError):  # a card may hold anything there
             raise ModelError("the model's evaluation is damaged: name a threshold") from None
         if found is None:
             raise ModelError("even the surest answers of this model are as often wrong as right")
         return found
-
-    def evaluate(self, table: FeatureTable) -> "Evaluation":
-        """Compare predictions with the labels of a table.
-
-        Raises
-        ------
-        TableError
-            If the columns do not fit, or no track has a label that the model knows.
-        """
-        from genreclf.evaluation.crossvalidation import evaluate_model
-        from genreclf.learning.leaks import leak_notes
-
-        evaluation = evaluate_model(
-            self.pipeline, self.genres, self._inputs(table), table, self.config
-        )
-        leaks = leak_notes(self.columns_of(table))
-        return replace(evaluation, notes=[*leaks, *evaluation.notes])
 
     def save(self, path: str | Path) -> None:
         """Write the model; whole or not at all.
@@ -423,20 +414,6 @@ class Model(Card):
 def _damaged(error: Exception) -> ModelError:
     reason = shortened(str(error) or type(error).__name__, 300)
     return ModelError(f"the model cannot predict, and may be damaged: {reason}")
-
-
-def _known_threshold(evaluation: dict[str, Any]) -> "Threshold | None":
-    from genreclf.evaluation.uncertainty import Threshold, sensible_threshold
-
-    if evaluation.get("accuracy") == 1 and "threshold" not in evaluation:
-        return Threshold(None, confidence=0.0, precision=1.0, coverage=1.0)
-    for key in ("threshold", "suggested_threshold"):
-        if key in evaluation:
-            names = ("confidence", "precision", "coverage")
-            return Threshold(None, *(float(evaluation[key][name]) for name in names))
-    bins = evaluation["reliability"]
-    columns = (np.array([part[key] for part in bins], float) for key in ("low", "accuracy", "n"))
-    return sensible_threshold(*columns)
 
 
 def _threshold(evaluation: dict[str, Any]) -> float:

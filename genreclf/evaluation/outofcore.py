@@ -1,0 +1,82 @@
+"""Evaluation of a classifier that is trained on a table in parts, larger than the memory."""
+
+from dataclasses import replace
+from functools import partial
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genreclf.errors import TableError, shortened
+from genreclf.evaluation.crossvalidation import (
+    NO_GROUPS,
+    Evaluation,
+    TestSet,
+    evaluate_model,
+    few_groups_notes,
+)
+from genreclf.learning.leaks import leak_notes
+from genreclf.learning.outofcore import TableParts, train_in_parts
+from genreclf.tables.table import FeatureTable
+
+HELD_OUT_ONE_IN = 10
+# Accuracy on so many tracks is known to half a point; more would only take memory.
+MOST_TESTED = 50_000
+
+
+def evaluate_in_parts(parts: TableParts) -> Evaluation:
+    """Train on nine of ten groups of a table in parts, and measure on the others.
+
+    The digest of a group's name and the seed decide on which side it is; without groups, that of a
+    track's path.
+
+    Parameters
+    ----------
+    parts : TableParts
+
+    Raises
+    ------
+    TableError
+        If there are too few tracks to train on, or too few groups to hold any out.
+    """
+    held_out = partial(_held_out, seed=parts.config.seed)
+    model = train_in_parts(parts, lambda part: ~held_out(part))
+    test = parts.sample(MOST_TESTED, held_out)
+    if not len(test):
+        raise TableError(f"{parts.path}: too few groups to hold any out; leave out --out-of-core")
+    known = np.isin(test.labels, model.genres)
+    evaluation = evaluate_model(model, test.take(known))
+    scored = evaluation.held_out
+    warnings = leak_notes(test)
+    warnings += few_groups_notes(scored.labels, scored.groups) if test.has_groups else [NO_GROUPS]
+    warnings += _unscored(test.take(~known))
+    splits = {"kind": "held-out", "n_folds": 1, "seed": parts.config.seed,
+              "n_unscored": int((~known).sum()), "grouped": test.has_groups}  # fmt: skip
+    no_folds = np.full(len(test), "", dtype=object)
+    notes = [
+        f"trained on nine of ten groups, measured on {len(scored.rows)} tracks of the others; "
+        "copies of one recording in both parts are not looked for out of core"
+    ]
+    return replace(
+        evaluation,
+        held_out=replace(scored, rows=np.flatnonzero(known)),
+        test_set=TestSet(np.arange(len(test)), test.paths, no_folds, test.labels),
+        splits=splits,
+        notes=[*test.notes, *notes, *warnings],
+        warnings=warnings,
+    )
+
+
+def _held_out(part: FeatureTable, seed: int) -> NDArray[np.bool_]:
+    keys = np.where(part.groups == "", part.paths, part.groups)
+    digests = [crc32(f"{seed} {key}".encode(errors="surrogateescape")) for key in keys]
+    return np.array(digests, dtype=np.uint32) % HELD_OUT_ONE_IN == 0
+
+
+def _unscored(part: FeatureTable) -> list[str]:
+    if not len(part):
+        return []
+    return [
+        f"not tested: {len(part)} tracks of {shortened(', '.join(part.genres), 300)}; all groups "
+        "of these genres were held out, so these tracks are not in the accuracy"
+    ]
