@@ -1,8 +1,8 @@
-"""What mkdocs calls while it builds the site: pages made from the project itself.
+"""Hooks that mkdocs calls while it builds the site.
 
-No fact is written down twice. Documents that live elsewhere in the project become pages, sections
-of them are included (``{{ README.md: Audit }}``), notebooks become Markdown, and the references of
-commands and configuration are made of the code.
+They add the project's other documents as pages, include sections of documents
+(``{{ benchmarks/README.md: Tables }}``), convert notebooks to Markdown, and generate the reference
+of commands and configuration from the code.
 """
 
 import json
@@ -40,7 +40,7 @@ LOADED = re.compile(
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Take in documents from elsewhere in the project, each at its own place, and notebooks."""
+    """Add the documents outside ``docs`` and the notebooks as pages."""
     for name in DOCUMENTS:
         files.append(File.generated(config, name, abs_src_path=str(ROOT / name)))
     for file in list(files):
@@ -51,25 +51,27 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill a page in: what it includes, and what is made of the code."""
+    """Replace the markers of a page by included and generated text."""
     uri = page.file.src_uri
     source = uri if uri in DOCUMENTS else f"docs/{uri}"
     text = relinked(markdown, source, uri)
     return INCLUDE.sub(
-        lambda found: MADE[found[1]]() if found[1] in MADE else included(found[1], found[2], uri),
+        lambda found: (
+            GENERATED[found[1]]() if found[1] in GENERATED else included(found[1], found[2], uri)
+        ),
         text,
     )
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Refuse a site whose pages load anything from elsewhere."""
+    """Fail if a page loads anything from another site."""
     for page in Path(config.site_dir).rglob("*.html"):
         if found := LOADED.search(page.read_text(encoding="utf-8")):
             raise PluginError(f"{page}: loads from elsewhere: {found[0]}")
 
 
 def relinked(text: str, source: str, uri: str) -> str:
-    """Turn links that are right in the project's folder into links that are right in the site."""
+    """Convert links between files of the project to links between pages of the site."""
 
     def link(found: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), found[1]))
@@ -79,7 +81,7 @@ def relinked(text: str, source: str, uri: str) -> str:
 
 
 def included(name: str, title: str | None, uri: str) -> str:
-    """Return a section of one of the project's documents, or a file as it is."""
+    """Return a section of a document, or a whole file as a code block."""
     text = (ROOT / name).read_text(encoding="utf-8")
     if title is None:
         return f"```{Path(name).suffix[1:]}\n{text}```"
@@ -100,7 +102,7 @@ def notebook(text: str) -> str:
 
 
 def commands(command: click.Command = cli, parent: click.Context | None = None) -> str:
-    """Describe a command and those below it: what ``--help`` says, as a page."""
+    """Return the help of a command and its subcommands as Markdown."""
     name = command.name if parent else "genreclf"
     context = click.Context(command, parent, info_name=name, **command.context_settings)
     parts = [f"##{'#' * (context.command_path.count(' ') - 1)} {context.command_path}"]
@@ -116,7 +118,7 @@ def commands(command: click.Command = cli, parent: click.Context | None = None) 
 
 
 def paragraphs(text: str) -> Iterator[str]:
-    """Turn the paragraphs of a help text into Markdown; those to be kept as they are, into code."""
+    """Convert the paragraphs of a help text to Markdown, preformatted ones to code blocks."""
     for paragraph in filter(None, (part.strip("\n") for part in text.split("\n\n"))):
         if paragraph.startswith("\b"):
             title, *lines = paragraph.split("\n")[1:]
@@ -126,12 +128,12 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def escaped(text: str) -> str:
-    """Keep Markdown from reading more into a text than there is."""
+    """Escape the characters that have a meaning in Markdown."""
     return re.sub(r"([*_<\[\]`\\])", r"\\\1", text)
 
 
 def configuration() -> str:
-    """List, section by section, what each key can be, and its default."""
+    """List the keys of each section with their defaults and allowed values."""
     sections = msgspec.json.schema(Config)["$defs"]
     parts = []
     for name, kind in sections["Config"]["properties"].items():
@@ -144,11 +146,11 @@ def configuration() -> str:
 
 
 def keys(section: dict[str, Any]) -> str:
-    """Return a table of a section's keys, but those that are sections themselves."""
-    rows = ["| key | default | can be |", "|---|---|---|"]
+    """Return a table of the keys of a section that are not sections themselves."""
+    rows = ["| key | default | allowed values |", "|---|---|---|"]
     for key, kind in section["properties"].items():
         if "default" in kind and not any("$ref" in part for part in alternatives(kind)):
-            # Lists are long, and stand in full in the file itself.
+            # Lists are long; the default configuration shows them in full.
             default = (
                 "" if isinstance(kind["default"], list) else f"`{json.dumps(kind['default'])}`"
             )
@@ -157,12 +159,12 @@ def keys(section: dict[str, Any]) -> str:
 
 
 def alternatives(kind: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of a JSON schema of which one has to fit."""
+    """Return the alternatives of a JSON schema."""
     return list(kind.get("anyOf", [kind.get("items", kind)]))
 
 
 def allowed(kind: dict[str, Any]) -> str:
-    """Say in words what a JSON schema allows."""
+    """Describe in words what a JSON schema allows."""
     if "items" in kind:
         return f"a list of {allowed(kind['items'])}"
     if "anyOf" in kind:
@@ -170,7 +172,7 @@ def allowed(kind: dict[str, Any]) -> str:
     if "enum" in kind:
         return ", ".join(f"`{json.dumps(value)}`" for value in kind["enum"])
     if kind["type"] == "null":
-        return "left out"
+        return "omitted"
     limits = {
         "minimum": "from {:,}", "exclusiveMinimum": "above {:,}",
         "maximum": "to {:,}", "exclusiveMaximum": "below {:,}",
@@ -180,11 +182,11 @@ def allowed(kind: dict[str, Any]) -> str:
 
 
 def presets() -> str:
-    """Show each preset's file."""
+    """Return the file of each preset."""
     names = (name for name in preset_names() if name != "default")
     return "\n\n".join(
         f"### `{name}`\n\n{included(f'configs/{name}.toml', None, '')}" for name in names
     )
 
 
-MADE = {"commands": commands, "configuration": configuration, "presets": presets}
+GENERATED = {"commands": commands, "configuration": configuration, "presets": presets}

@@ -1,11 +1,11 @@
-"""Run what a page shows, and complain where something else comes out.
+"""Run the commands that a page shows, and fail if the output differs.
 
     python docs/run.py docs/tutorial.md docs/notebooks/first-look.ipynb
 
-Commands are the lines that begin with ``$`` in ``console`` blocks, run one after the other in an
-empty folder with the project's ``data`` beside; what is shown below each has to come out, except
-that ``…`` stands for any number of lines and figures may differ, since other versions of numpy and
-scikit-learn round otherwise. Of a notebook, the code cells are run.
+Commands are the lines that begin with ``$`` in ``console`` blocks. They run one after the other in
+an empty folder that contains a link to the project's ``data``. The output must be what the page
+shows, except that ``…`` stands for any number of lines, and that figures may differ, because other
+versions of numpy and scikit-learn round differently. Of a notebook, the code cells run.
 """
 
 import json
@@ -19,10 +19,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def steps(page: str) -> list[tuple[str, list[str]]]:
-    """Return each command of a page with the lines that are shown below it."""
+def steps(page: Path) -> list[tuple[str, list[str]]]:
+    """Return each command of a page with the output that the page shows."""
     found: list[tuple[str, list[str]]] = []
-    for block in re.findall(r"^```console\n(.+?)^```", page, re.MULTILINE | re.DOTALL):
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```console\n(.+?)^```", text, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
@@ -32,7 +33,7 @@ def steps(page: str) -> list[tuple[str, list[str]]]:
 
 
 def pattern(lines: list[str]) -> str:
-    """Return a regular expression that fits what is shown, with any figures in it."""
+    """Return a regular expression that matches the shown lines with any figures."""
     return "".join(r"(?:.*\n)*?" if line == "…" else _fitting(line) for line in lines)
 
 
@@ -45,7 +46,7 @@ def _fitting(line: str) -> str:
 
 def run_commands(page: Path) -> None:
     """Run the commands of a page in this folder."""
-    for command, shown in steps(page.read_text(encoding="utf-8")):
+    for command, shown in steps(page):
         print(f"$ {command}", flush=True)
         done = subprocess.run(command, shell=True, text=True, capture_output=True)
         output = done.stdout + done.stderr

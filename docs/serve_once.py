@@ -1,4 +1,4 @@
-"""Build the site into a folder as "mkdocs serve" does, with links to where it is served."""
+"""Build the site into a folder as ``mkdocs serve`` does, with links to the local server."""
 
 import sys
 

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import json
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 
 import genreclf
 from genreclf.cli import cli
-from genreclf.config.load import load_config
+from genreclf.config.load import load_config, preset_names
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.features.pooling import feature_names
 
@@ -73,16 +74,35 @@ def test_docstring_examples_run(module: str) -> None:
     assert results.failed == 0
 
 
-def test_readme_names_every_classifier_command_and_the_number_of_columns() -> None:
-    for name in (*CLASSIFIERS, *(f"genreclf {command}" for command in cli.commands)):
-        assert name in README
-    assert f"{len(feature_names(load_config()))} columns" in README
+def test_readme_is_short_and_names_every_command() -> None:
+    assert len(README.splitlines()) <= 150
+    for command in cli.commands:
+        assert f"| `genreclf {command}" in README
+
+
+def test_pages_name_every_classifier_preset_and_the_number_of_columns() -> None:
+    for name in CLASSIFIERS:
+        assert f"`{name}`" in page("how-to/evaluate.md")
+    for name in preset_names():
+        assert f"`{name}`" in page("how-to/configure.md")
+    n_columns = len(feature_names(load_config()))
+    assert f"{n_columns} columns" in page("explanation/features.md")
+    assert f"| {n_columns} |" in page("how-to/configure.md")
+
+
+def test_the_quick_start_shows_what_the_tutorial_shows() -> None:
+    """A release runs the tutorial, and compares its output."""
+    steps = runpy.run_path(str(ROOT / "docs" / "run.py"))["steps"]
+    tutorial = dict(steps(ROOT / "docs" / "tutorial.md"))
+    for command, shown in steps(ROOT / "README.md"):
+        lines = iter(tutorial[command])
+        assert all(line in lines for line in shown if line not in ("", "…"))
 
 
 @pytest.mark.parametrize("file", [*DOCUMENTS, NOTEBOOK], ids=lambda path: path.name)
 def test_python_names_that_are_shown_exist(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
-    for name in re.findall(r"\bgenreclf\.(\w+)(?!\.py|\w|\[)", text):
+    for name in re.findall(r"(?<![\w/])genreclf\.(\w+)(?!\.py|\w|\[)", text):
         assert name in genreclf.__all__ or find_spec(f"genreclf.{name}"), name
 
 
