@@ -102,60 +102,61 @@ def write_card(model: Model, ungrouped_accuracy: float, other: Evaluation, path:
     lines = [
         "# The bundled model",
         "",
-        "What `genreclf predict` answers with where no model of your own is there: ten Western "
-        "genres as of 2001 (" + ", ".join(genres) + ").",
+        "`genreclf predict` uses this model if you have none of your own. It knows ten Western "
+        "genres as of 2001: " + ", ".join(genres) + ".",
         "",
         "## How good it is",
         "",
         f"Accuracy on artists that were not in the training set: **{result['accuracy']:.1%}** "
         f"(95 % interval {low:.1%} to {high:.1%}, over artists; {result['n_tracks']} "
-        "GTZAN tracks, three artist-filtered folds). The right genre is among the first two for "
-        f"{result['top2_accuracy']:.1%}, among the first three for {result['top3_accuracy']:.1%}. "
+        "GTZAN tracks, three artist-filtered folds). Top-2 accuracy is "
+        f"{result['top2_accuracy']:.1%}, top-3 accuracy {result['top3_accuracy']:.1%}. "
         f"Confidence is {calibration_clause(result)}. "
-        f"Always answering the most frequent genre: {result['baseline_accuracy']:.1%}.",
+        "The accuracy of always predicting the most frequent genre is "
+        f"{result['baseline_accuracy']:.1%}.",
         "",
-        "The kind of classifier was chosen on these same folds, from some hundred: expect one or "
-        "two points less. With the same artists in training and test, accuracy would be "
-        f"{ungrouped_accuracy:.0%}. That tells nothing of your music.",
+        "The classifier was selected on the same folds, from about a hundred, so expect one or two "
+        "points less. With the same artists in training and test, the accuracy would be "
+        f"{ungrouped_accuracy:.0%}, but that figure says nothing about your music.",
         "",
         *_on_other_music(other),
         "",
         *_scores(result),
         "",
-        "Rows are true genres, columns predicted ones:",
+        "Confusion matrix: rows are true genres, columns are predicted genres.",
         "",
         *_confusion(result),
         "",
         "## What not to expect",
         "",
-        "- It knows ten genres and answers with one of them, whatever it hears. What is unlike all "
-        "of its training music (noise, tones, speech) is marked as novel; folk, techno, or music "
-        "from elsewhere and later often is not, and gets the least wrong of the ten names.",
-        "- Three to five of ten songs get a wrong name: rock above all, and of "
-        "newer music pop.",
-        "- It was trained on 30-second clips of 2001 and before, many of them noisy or low in the "
-        "upper band; of a longer song the middle 30 seconds are listened to.",
-        "- It knows nothing of your genres: `genreclf train` on your own labels does.",
+        "- It predicts one of its ten genres for any input. Noise, tones and speech are marked as "
+        "novel. Folk, techno, newer music or music from other parts of the world often are not, "
+        "and get one of the ten genres.",
+        "- Three to five of ten predictions are wrong, most often for rock, and for newer pop.",
+        "- It was trained on 30-second clips from 2001 and before. Many of them are noisy or have "
+        "little energy in the upper band. Of a longer song, it uses the middle 30 seconds.",
+        "- It does not know your genres. Train a model on your own labels with `genreclf train`.",
         "",
         "## How it was made",
         "",
-        "Data: published features of the thousand GTZAN clips (Tzanetakis & Cook 2002), 100 a "
-        "genre: MFCC statistics at 12 kHz (published with Choi, Fazekas, Sandler & Cho 2017, arXiv "
-        "1703.09179) and 13 others at 22,050 Hz (the widely used table of librosa statistics); "
-        "artists and folds after Sturm 2013. `configs/gtzan133.toml` computes them from audio; "
-        "left out are the means of the 40 differences, which are the last value of a clip less the "
-        "first, divided by its length: noise. RMS and the first MFCC were converted to those of "
-        "the same clips at one level (`audio.rms_dbfs`), so that loudness decides nothing. GTZAN "
-        "has known faults (repetitions, distortions, disputable labels).",
+        "**Data.** Published features of the thousand GTZAN clips (Tzanetakis & Cook 2002), 100 "
+        "per genre: MFCC statistics at 12 kHz (published with Choi, Fazekas, Sandler & Cho 2017, "
+        "arXiv 1703.09179) and 13 others at 22,050 Hz (from a widely used table of librosa "
+        "statistics). Artists and folds are those of Sturm 2013. `configs/gtzan133.toml` computes "
+        "the features from audio. The means of the 40 differences are left out: each is the "
+        "last value of a clip minus the first, divided by the length, and therefore noise. RMS and "
+        "the first MFCC are converted to one level (`audio.rms_dbfs`), so loudness has no "
+        "influence. GTZAN has known faults: repetitions, distortions and disputable labels.",
         "",
-        "Classifier: the ensemble of genreclf (support vector machine, shrunken discriminant "
-        "analysis, extremely randomised trees), calibrated with artists kept together.",
+        "**Classifier.** genreclf's ensemble (support vector machine, discriminant analysis with "
+        "shrinkage, extremely randomised trees), calibrated with artists kept together.",
         "",
         "```sh",
         "python data/train_bundled.py FOLDER_OF_TABLES FOLDER_OF_OTHER_MUSIC",
         "```",
         "",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in model.versions.items())
+        "**Versions.** "
+        + ", ".join(f"{name} {version}" for name, version in model.versions.items())
         + ".",
         "",
     ]  # fmt: skip
@@ -172,7 +173,7 @@ def _on_other_music(other: Evaluation) -> list[str]:
     return [
         f"On other music it is less accurate: **{other.accuracy:.1%}** ({low:.1%} to {high:.1%}) "
         f"on {len(other.held_out.rows)} tracks by {n_artists} artists of Emotify (Aljanaki, "
-        f"Wiering & Veltkamp 2016) that have one of its genres. Recall: {recalls}.",
+        f"Wiering & Veltkamp 2016), in {len(other.per_genre)} of its genres. Recall: {recalls}.",
     ]
 
 
