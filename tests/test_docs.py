@@ -158,7 +158,7 @@ def test_the_notebook_runs_and_keeps_no_output(tmp_path: Path) -> None:
     run = [sys.executable, str(ROOT / "docs" / "run.py"), str(NOTEBOOK)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"\d+% right, 95 % interval", done.stdout)
+    assert re.search(r"accuracy \d+%, 95 % interval", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     assert sorted(compared) == sorted(documented("Comparison"))
 
     answers = run_cli("evaluate", "demo/features.csv", *quick, "--predictions", "-")
-    assert answers.splitlines()[0].split(",") == documented("Answers of an evaluation")
+    assert answers.splitlines()[0].split(",") == documented("Predictions of an evaluation")
 
     model = tmp_path / "model.joblib"
     run_cli("train", "demo/features.csv", "-o", str(model), "--classifier", "lda", "--no-evaluate")
