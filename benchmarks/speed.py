@@ -279,12 +279,12 @@ def pooled_difference(name: str, ours: "Array", theirs: "Array", config: Any) ->
     """
     import numpy as np
 
-    from genreclf.features.catalogue import TRACK_LEVEL
+    from genreclf.features.catalogue import FEATURES
     from genreclf.features.pooling import pool
 
     size = np.abs(theirs).max(axis=1)
     sizes = {"var": size**2, "skewness": np.ones_like(size), "kurtosis": np.ones_like(size)}
-    statistics = ["value"] if name in TRACK_LEVEL else config.pooling.statistics
+    statistics = ["value"] if FEATURES[name].per == "track" else config.pooling.statistics
     least = np.concatenate([sizes.get(statistic, size) for statistic in statistics]) / 100
     alone = selecting([name], config)
     found, expected = pool({name: ours}, alone), pool({name: theirs}, alone)

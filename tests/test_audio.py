@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from genreclf.audio.decode import CANCELS, Samples, decode, decode_blocks, decode_spans, describe
 from genreclf.audio.resampling import resample
-from genreclf.config.schema import Resampler
+from genreclf.config.views import Resampler
 from genreclf.errors import AudioError
 
 LOSSLESS = {

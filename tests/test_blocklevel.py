@@ -9,8 +9,9 @@ import scipy.stats
 from conftest import clicks, music, noise, sine
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
+from sounds import Given, excerpt_of, mix_of
 
-from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.decode import Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import ExtractionConfig
@@ -21,9 +22,10 @@ from genreclf.features.blocklevel import (
     delta_spectral_pattern,
     fluctuation_pattern,
 )
-from genreclf.features.catalogue import compute_features, feature_rows
-from genreclf.features.separation import separate
-from genreclf.features.spectra import Array, Spectrum, mix_spectrum
+from genreclf.features.catalogue import feature_rows
+from genreclf.features.compute import features_of
+from genreclf.features.sound import Sound
+from genreclf.features.spectra import Array
 
 RATE, N_FFT, HOP = 12_000, 1024, 256
 FRAME_RATE_HZ = RATE / HOP
@@ -32,14 +34,8 @@ SELECT = ["mix.spectral_pattern", "mix.delta_spectral_pattern", "mix.fluctuation
 PATTERNS = load_config(overrides=[f"features.select={SELECT}"])
 
 
-def excerpt_of(samples: Samples, rate: int = RATE, around: int = 0) -> Excerpt:
-    info = AudioInfo(len(samples), rate, 1, "WAV", "PCM_16")
-    audio = slice(around, around + len(samples))
-    return Excerpt(np.pad(samples, around), audio, rate, 0.0, info)
-
-
 def patterns_of(excerpt: Excerpt, config: ExtractionConfig = PATTERNS) -> dict[str, Array]:
-    return compute_features(separate(mix_spectrum(excerpt, config), config), excerpt, config)
+    return features_of(excerpt, config)
 
 
 def named(name: str, samples: Samples) -> dict[str, float]:
@@ -48,12 +44,12 @@ def named(name: str, samples: Samples) -> dict[str, float]:
     return dict(zip(feature_rows(PATTERNS)[name], map(float, values), strict=True))
 
 
-def spectrum_of(samples: Samples) -> Spectrum:
-    return mix_spectrum(excerpt_of(samples), PATTERNS)
-
-
 def cents_of(samples: Samples) -> Array:
-    return cent_spectrum(spectrum_of(samples))
+    return cent_spectrum(mix_of(samples, PATTERNS))
+
+
+def pattern_of(function: Callable[[Sound], Array], cents: Array) -> Array:
+    return function(Given({cent_spectrum: cents}, FRAME_RATE_HZ))
 
 
 def bands_by_loop() -> list[list[int]]:
@@ -87,11 +83,11 @@ def sorted_by_loop(levels: Array, width: int, n_ranks: int) -> Array:
 
 
 def test_cent_bands_are_sums_of_bins_in_decibels_about_their_mean() -> None:
-    spectrum = spectrum_of(music(3, RATE))
-    sums = np.array([spectrum.magnitude[bins].sum(axis=0) for bins in bands_by_loop()])
+    sound = mix_of(music(3, RATE), PATTERNS)
+    sums = np.array([sound.spectrum.magnitude[bins].sum(axis=0) for bins in bands_by_loop()])
     levels = 20 * np.log10(np.maximum(sums, 1e-5))
     levels = np.maximum(levels, levels.max() - 80)
-    np.testing.assert_allclose(cent_spectrum(spectrum), levels - levels.mean(), atol=1e-3)
+    np.testing.assert_allclose(cent_spectrum(sound), levels - levels.mean(), atol=1e-3)
 
 
 def test_every_bin_from_the_lowest_up_is_in_one_band() -> None:
@@ -131,7 +127,9 @@ def test_delta_spectral_pattern_is_that_of_a_loop() -> None:
     for t in range(cents.shape[1]):
         rises[:, t] = np.maximum(0, cents[:, t] - cents[:, max(t - 3, 0)])
     expected = sorted_by_loop(rises, 25, 14)
-    np.testing.assert_allclose(delta_spectral_pattern(cents), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        pattern_of(delta_spectral_pattern, cents), expected, rtol=1e-5, atol=1e-5
+    )
 
 
 def test_ranks_of_a_steady_tone_are_alike_and_it_never_rises() -> None:
@@ -166,7 +164,7 @@ def test_fluctuation_pattern_is_that_of_a_loop(n_frames: int) -> None:
                     block[band, m] += strength / (hz / 4 + 4 / hz) / len(bins)
         blocks.append(gaussian_filter1d(block, 1.0, axis=0, mode="nearest"))
     expected = np.percentile(blocks, 60, axis=0).reshape(-1, 1)
-    found = fluctuation_pattern(cents, FRAME_RATE_HZ)
+    found = pattern_of(fluctuation_pattern, cents)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
@@ -193,7 +191,9 @@ def test_correlation_pattern_is_scipys_coefficient(n_frames: int) -> None:
                 for at in starts_of_blocks(n_frames, 256, 128)
             ]
             expected.append([np.median(coefficients)])
-    np.testing.assert_allclose(correlation_pattern(cents), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        pattern_of(correlation_pattern, cents), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_correlation_pattern_has_the_mean_of_neighbouring_bands() -> None:
@@ -201,7 +201,7 @@ def test_correlation_pattern_has_the_mean_of_neighbouring_bands() -> None:
     pairs = (cents[0::2] + cents[1::2]).astype(np.float64) / 2
     above = np.triu_indices(52, 1)
     blocks = [np.corrcoef(pairs[:, start : start + 256])[above] for start in (0,)]
-    found = correlation_pattern(cents)[:, 0]
+    found = pattern_of(correlation_pattern, cents)[:, 0]
     np.testing.assert_allclose(found, np.median(blocks, axis=0), atol=1e-6)
 
 
@@ -272,7 +272,7 @@ def test_what_never_changes_has_no_rises_no_fluctuation_and_no_correlation() -> 
 
 def test_padding_changes_no_pattern() -> None:
     samples = music(2, RATE)
-    padded = patterns_of(excerpt_of(samples, around=5000))
+    padded = patterns_of(excerpt_of(samples, before=5000, after=5000))
     for name, values in patterns_of(excerpt_of(samples)).items():
         np.testing.assert_array_equal(padded[name], values, err_msg=name)
 

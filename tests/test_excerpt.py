@@ -11,8 +11,8 @@ from genreclf.audio.decode import Samples
 from genreclf.audio.excerpt import centre_span, load_excerpt, load_excerpts
 from genreclf.audio.resampling import resample
 from genreclf.config.load import load_config
-from genreclf.config.schema import Excerpt as Settings
 from genreclf.config.schema import ExtractionConfig
+from genreclf.config.views import Excerpt as Settings
 from genreclf.errors import AudioError
 from genreclf.extraction.chain import extract_one
 from genreclf.features.spectra import mix_spectrum

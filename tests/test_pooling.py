@@ -1,7 +1,7 @@
 import itertools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from genreclf.audio.decode import AudioInfo
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import config_from_dict, load_config, override
-from genreclf.config.schema import ExtractionConfig, FrameFeature, TrackFeature
+from genreclf.config.schema import ExtractionConfig
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.extraction.chain import extract, extract_one
-from genreclf.features.catalogue import TRACK_LEVEL, compute_features, feature_rows
+from genreclf.features.catalogue import FEATURES, feature_rows
+from genreclf.features.compute import compute_features
 from genreclf.features.pooling import STATISTICS, feature_names, pool
 from genreclf.features.separation import separate
 from genreclf.features.spectra import Array, mix_spectrum
@@ -52,16 +53,16 @@ CONFIGS = {
 }
 
 
-EVERYTHING = load_config(
-    overrides=[f"features.select={list(get_args(FrameFeature) + get_args(TrackFeature))}"]
-)
+EVERYTHING = load_config(overrides=[f"features.select={list(FEATURES)}"])
 
 
 def made_up_frames(config: ExtractionConfig, n_frames: int = 20, seed: int = 0) -> dict[str, Array]:
     """Random frames in the shapes that the features have."""
     random = np.random.default_rng(seed)
     return {
-        name: random.gamma(2, size=(len(rows), 1 if name in TRACK_LEVEL else n_frames)).astype("f4")
+        name: random.gamma(
+            2, size=(len(rows), 1 if FEATURES[name].per == "track" else n_frames)
+        ).astype("f4")
         for name, rows in feature_rows(config).items()
     }
 
@@ -138,7 +139,7 @@ def test_every_column_is_the_statistic_that_its_name_says(name: str) -> None:
             frames[feature], rows = frames[feature].reshape(1, -1), ("",)
         for i, row in enumerate(rows):
             stem = f"{feature}.{row}" if row else feature
-            if feature in TRACK_LEVEL:
+            if FEATURES[feature].per == "track":
                 assert vector.pop(stem) == frames[feature][i, 0]
                 continue
             for statistic in config.pooling.statistics:
@@ -229,10 +230,6 @@ def test_order_of_statistics_follows_the_config(order: tuple[str, ...]) -> None:
     assert by_name == {name: expected[name] for name in names}
 
 
-def test_track_level_features_are_features() -> None:
-    assert set(get_args(FrameFeature)) | TRACK_LEVEL == set(feature_rows(EVERYTHING))
-
-
 def test_pooling_in_double_precision_keeps_small_variances() -> None:
     config = load_config()
     frames = made_up_frames(config, n_frames=1366)
@@ -274,7 +271,7 @@ def test_texture_columns_are_statistics_of_statistics(n_frames: int, seconds: fl
     for feature, rows in feature_rows(config).items():
         for row, values in zip(rows, frames[feature], strict=True):
             stem = f"{feature}.{row}" if row else feature
-            if feature in TRACK_LEVEL:
+            if FEATURES[feature].per == "track":
                 assert vector.pop(stem) == values[0]
                 continue
             for inner, of_window in {"std": np.std, "median": np.median}.items():
@@ -424,7 +421,7 @@ def test_other_poolers_leave_the_columns_of_statistics_as_they_are(name: str) ->
 
 
 EVERY_COLUMN = [
-    f"features.select={list(get_args(FrameFeature) + get_args(TrackFeature))}",
+    f"features.select={list(FEATURES)}",
     "excerpt.seconds=2",
     "pooling.texture_seconds=1",
     'pooling.covariance=["mix.mfcc", "harmonic.chroma"]',

@@ -13,10 +13,10 @@ from conftest import clicks, music, noise
 from genreclf.audio.decode import Samples
 from genreclf.cli import cli
 from genreclf.config.load import load_config, preset_names, presets_folder
-from genreclf.config.schema import View
+from genreclf.config.views import View
 from genreclf.errors import ConfigError
 from genreclf.extraction.chain import extract_frames, extract_one
-from genreclf.features.catalogue import TRACK_LEVEL, feature_rows
+from genreclf.features.catalogue import FEATURES, feature_rows
 from genreclf.features.pooling import feature_names
 
 RATES = [8000, 12_000, 16_000, 22_050, 44_100]
@@ -162,4 +162,4 @@ def test_every_preset_takes_every_rate(name: str, rate: int, second: Path) -> No
     for view in config.each_view:
         for feature, rows in feature_rows(view).items():
             assert len(frames[feature]) == len(rows)
-            assert feature not in TRACK_LEVEL or frames[feature].shape[1] == 1
+            assert FEATURES[feature].per != "track" or frames[feature].shape[1] == 1

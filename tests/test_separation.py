@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import scipy.ndimage
 from conftest import clicks, music, noise, sine
+from sounds import excerpt_of, mix_of
 
-from genreclf.audio.decode import AudioInfo, Samples
-from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
-from genreclf.config.schema import Hpss, PadMode
+from genreclf.config.views import Hpss, PadMode
 from genreclf.features.medians import running_median
 from genreclf.features.separation import hpss, separate, waveform
+from genreclf.features.sound import Sound
 from genreclf.features.spectra import Array, Spectrum, mix_spectrum, stft_magnitude
 
 RATE = 12_000
@@ -268,11 +268,6 @@ def test_settings_of_the_config_reach_the_filter() -> None:
 # --- back to samples -------------------------------------------------------------------------
 
 
-def excerpt_of(samples: Samples) -> Excerpt:
-    info = AudioInfo(len(samples), RATE, 1, "WAV", "PCM_16")
-    return Excerpt(samples, slice(0, len(samples)), RATE, 0.0, info)
-
-
 @pytest.mark.parametrize("pad_mode", ["constant", "reflect"])
 @pytest.mark.parametrize("margins", MARGINS)
 @pytest.mark.parametrize(("n_fft", "hop"), [(1024, 256), (2048, 512), (510, 200), (512, 256)])
@@ -296,7 +291,7 @@ def test_waveforms_equal_librosas(
         # As its first versions did: to the middle of the last frame, and then nothing.
         inverse = librosa.istft(spectrum, n_fft=n_fft, hop_length=hop)
         inverse = librosa.util.fix_length(inverse, size=len(samples))
-        found = waveform(part, mix, excerpt, pad_mode)
+        found = waveform(Sound(part, mix, excerpt, config))
         assert found.shape == (1, len(samples))
         assert found.dtype == np.float32
         np.testing.assert_allclose(found[0], inverse, atol=2e-6)
@@ -310,7 +305,7 @@ def test_waveforms_are_those_of_librosas_effects_up_to_the_last_hop() -> None:
     end = len(samples) // 512 * 512
     expected = librosa.effects.hpss(samples)
     for part, theirs in zip((harmonic, percussive), expected, strict=True):
-        found = waveform(part, mix, excerpt_of(samples), "constant")[0]
+        found = waveform(Sound(part, mix, excerpt_of(samples), config))[0]
         np.testing.assert_allclose(found[:end], theirs[:end], atol=2e-6)
         assert not found[end:].any()
 
@@ -320,16 +315,15 @@ def test_waveforms_of_both_parts_add_up_to_the_sound() -> None:
     config = load_config()
     mix = mix_spectrum(excerpt_of(samples), config)
     harmonic, percussive, _ = separate(mix, config)
-    tones = waveform(harmonic, mix, excerpt_of(samples), "constant")
-    hits = waveform(percussive, mix, excerpt_of(samples), "constant")
+    tones = waveform(Sound(harmonic, mix, excerpt_of(samples), config))
+    hits = waveform(Sound(percussive, mix, excerpt_of(samples), config))
     end = len(samples) // 256 * 256
     np.testing.assert_allclose((tones + hits)[0, :end], samples[:end], atol=1e-6)
 
 
 def test_waveform_of_silence_is_silence() -> None:
     samples = np.zeros(RATE, np.float32)
-    mix = mix_spectrum(excerpt_of(samples), load_config())
-    assert not waveform(mix, mix, excerpt_of(samples), "reflect").any()
+    assert not waveform(mix_of(samples, load_config())).any()
 
 
 def test_nothing_is_separated_that_no_feature_needs() -> None:

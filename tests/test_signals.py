@@ -5,7 +5,6 @@ Floating-point errors and warnings are errors in all tests.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,9 +13,10 @@ from conftest import noise, sine
 
 from genreclf.audio.decode import Samples
 from genreclf.config.load import load_config, preset_names
-from genreclf.config.schema import ExtractionConfig, FrameFeature, TrackFeature
+from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import SilenceError
 from genreclf.extraction.chain import extract_each
+from genreclf.features.catalogue import FEATURES
 from genreclf.features.structure import find_structure, scan
 from genreclf.learning.scaling import LogScaler
 
@@ -63,7 +63,7 @@ SILENT = {
 STATISTICS = '["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]'
 EVERYTHING = load_config(
     overrides=[
-        f"features.select={[*get_args(FrameFeature), *get_args(TrackFeature)]}".replace("'", '"'),
+        f"features.select={list(FEATURES)}".replace("'", '"'),
         f"pooling.statistics={STATISTICS}",
         "pooling.texture_seconds=0.5",
         'pooling.covariance=["mix.mfcc", "mix.contrast"]',

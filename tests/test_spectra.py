@@ -10,7 +10,7 @@ from conftest import music, noise, sine
 from genreclf.audio.decode import AudioInfo, Samples
 from genreclf.audio.excerpt import Excerpt, load_excerpt
 from genreclf.config.load import load_config
-from genreclf.config.schema import PadMode
+from genreclf.config.views import PadMode
 from genreclf.errors import ConfigError
 from genreclf.features.spectra import (
     Spectrum,

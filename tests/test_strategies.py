@@ -23,7 +23,7 @@ from genreclf.extraction.chain import (
     extract_one,
 )
 from genreclf.features import structure
-from genreclf.features.catalogue import TRACK_LEVEL
+from genreclf.features.catalogue import FEATURES
 from genreclf.features.pooling import feature_names, pool
 from genreclf.features.structure import chooser
 from genreclf.learning.model import Model
@@ -135,7 +135,9 @@ def test_multi_pools_over_the_frames_of_all_excerpts(long_song: Path, write_audi
     expected = {}
     for name in alone.features.select:
         rows = np.concatenate([frames[name] for frames in each], axis=1)
-        expected[name] = np.median(rows, axis=1, keepdims=True) if name in TRACK_LEVEL else rows
+        expected[name] = (
+            np.median(rows, axis=1, keepdims=True) if FEATURES[name].per == "track" else rows
+        )
     excerpts, frames = extract_frames(long_song, MULTI)
     assert [excerpt.start_seconds for excerpt in excerpts] == [1, 6, 11, 16]
     for name, rows in expected.items():

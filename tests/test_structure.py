@@ -10,7 +10,7 @@ import pytest
 from conftest import Samples, music, noise
 
 from genreclf.audio.decode import AudioInfo
-from genreclf.config.schema import Excerpt as Settings
+from genreclf.config.views import Excerpt as Settings
 from genreclf.features.structure import Scan, choose_spans, find_structure, scan
 
 RATE = 11_025

@@ -11,7 +11,8 @@ from conftest import music
 
 from genreclf.cli import cli
 from genreclf.config.load import config_from_dict, extraction_config_from_dict, load_config
-from genreclf.config.schema import Config, ExtractionConfig, View
+from genreclf.config.schema import Config, ExtractionConfig
+from genreclf.config.views import View
 from genreclf.errors import ConfigError
 from genreclf.extraction.chain import extract, extract_one
 from genreclf.extraction.journal import extract_resumably
@@ -115,8 +116,8 @@ def test_learning_from_features_of_views(two: Path) -> None:
         ('views = [{preset = "wide", audio = 3}]', ["views.0.audio = 3"]),
         ("views = [{spectra = {n_fft = 1023}}]", ["views.0.spectra", "n_fft", "even"]),
         ("views = [{}, {}]", ["features.select", "harmonic.chroma", "two"]),
-        ("views = [{}]\n[audio]\nsample_rate_hz = 8000", ["audio beside views"]),
-        ('separation = "none"\nviews = [{}]', ["separation beside views"]),
+        ("views = [{}]\n[audio]\nsample_rate_hz = 8000", ["audio is set beside views"]),
+        ('separation = "none"\nviews = [{}]', ["separation is set beside views"]),
     ],
 )
 def test_views_that_cannot_be(tmp_path: Path, text: str, words: list[str]) -> None:

@@ -13,8 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.audio.decode import AudioInfo, Samples, decode_spans
 from genreclf.audio.resampling import resample
-from genreclf.config.schema import LONGEST_SECONDS, Audio, View
-from genreclf.config.schema import Excerpt as ExcerptSettings
+from genreclf.config.views import LONGEST_SECONDS, Audio, View
+from genreclf.config.views import Excerpt as ExcerptSettings
 from genreclf.errors import AudioError, SilenceError
 
 # From start to stop, in samples of the file.

@@ -10,7 +10,7 @@ import soxr
 from numpy.typing import NDArray
 
 from genreclf.audio.decode import Samples
-from genreclf.config.schema import Resampler
+from genreclf.config.views import Resampler
 
 
 def resample(

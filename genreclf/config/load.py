@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig, Svm, View
+from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig, Svm
+from genreclf.config.sections import UnknownNameError
+from genreclf.config.views import View
 from genreclf.errors import ConfigError, shortened
 from genreclf.files import shipped
 
@@ -175,21 +177,23 @@ def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(str(error), tree)}") from None
+        raise ConfigError(f"{source}: {_explain(error, tree)}") from None
     except UnicodeEncodeError:  # JSON can hold half of a character
         raise ConfigError(f"{source}: holds what is no text") from None
 
 
-def _explain(message: str, tree: Mapping[str, Any]) -> str:
+def _explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
     """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value."""
-    reason, _, place = message.partition(" - at `$")
+    reason, _, place = str(error).partition(" - at `$")
     keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
+    if isinstance(error.__cause__, UnknownNameError):
+        keys += error.__cause__.keys
+        reason = f"can be {', '.join(error.__cause__.choices)}"
+        return f"{'.'.join(keys)} = {_shown(_value_at(keys, tree))}: {reason}"
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
         return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
-    value: Any = tree
-    for key in keys:
-        value = value[int(key) if isinstance(value, list | tuple) else key]
+    value = _value_at(keys, tree)
     reason = reason[:1].lower() + reason[1:]
     for jargon, word in _WORDS.items():
         reason = reason.replace(f"`{jargon}`", word)
@@ -201,6 +205,12 @@ def _explain(message: str, tree: Mapping[str, Any]) -> str:
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
     return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
+
+
+def _value_at(keys: Iterable[str], tree: Any) -> Any:
+    for key in keys:
+        tree = tree[int(key) if isinstance(tree, list | tuple) else key]
+    return tree
 
 
 def _shown(value: Any) -> str:

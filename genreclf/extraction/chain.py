@@ -15,14 +15,14 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from genreclf.audio.excerpt import Chooser, Excerpt, load_excerpts
-from genreclf.config.schema import Config, ExtractionConfig, View
+from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.extraction.cache import Cache, prepare_cache
-from genreclf.features.catalogue import TRACK_LEVEL, compute_features
+from genreclf.features.catalogue import FEATURES
+from genreclf.features.compute import features_of
 from genreclf.features.kept import Layout, Measured, keep
 from genreclf.features.pooling import feature_names, pool
-from genreclf.features.separation import separate
-from genreclf.features.spectra import Array, mix_spectrum
+from genreclf.features.spectra import Array
 from genreclf.features.structure import Scan, load_chosen, scan
 from genreclf.library.labels import Labelling, label_tracks
 from genreclf.library.sources import Track, find_tracks
@@ -134,15 +134,9 @@ def _hear(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -
     with _blas().limit(limits=1, user_api="blas"):
         excerpts = load_excerpts(path, views, choose) if choose else load_chosen(path, views)
         return [
-            _Heard(several, [_frames_of(excerpt, view) for excerpt in several])
+            _Heard(several, [features_of(excerpt, view) for excerpt in several])
             for several, view in zip(excerpts, views, strict=True)
         ]
-
-
-def _frames_of(excerpt: Excerpt, view: View) -> Frames:
-    mix = mix_spectrum(excerpt, view)
-    parts = separate(mix, view)
-    return compute_features(parts, excerpt, view)
 
 
 def _joined(several: Sequence[Frames]) -> Frames:
@@ -153,7 +147,8 @@ def _joined(several: Sequence[Frames]) -> Frames:
     for name in several[0]:
         frames = np.concatenate([frames[name] for frames in several], axis=1)
         # The mean of two tempi an octave apart would be a tempo that nobody hears.
-        joined[name] = np.median(frames, axis=1, keepdims=True) if name in TRACK_LEVEL else frames
+        per_track = FEATURES[name].per == "track"
+        joined[name] = np.median(frames, axis=1, keepdims=True) if per_track else frames
     return joined
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from genreclf.audio.decode import AudioInfo, describe
 from genreclf.audio.excerpt import ONLY_SILENCE, Span
 from genreclf.config.load import config_from_dict
-from genreclf.config.schema import Config, Excerpt
+from genreclf.config.schema import Config
+from genreclf.config.views import Excerpt
 from genreclf.errors import AudioError, SilenceError
 from genreclf.extraction.chain import Failure, extract_vector, failure
 from genreclf.features.pooling import feature_names

@@ -1,12 +1,12 @@
-"""Block-level features: what blocks of many frames hold, pooled over blocks by a quantile.
+"""Block-level features: patterns in blocks of many frames, pooled over blocks by a quantile.
 
 After Seyerlehner, Widmer & Pohle 2010, "Fusing block-level features for music similarity
-estimation" (DAFx), and Seyerlehner, Schedl, Pohle & Knees 2010 (MIREX). Widths and hops of blocks
-are theirs in frames, which are of 23 ms there and of ``spectra.hop_length`` here (21 ms by
-default). An excerpt has one level taken off, where theirs takes off a running mean.
-"""
+estimation" (DAFx), and Seyerlehner, Schedl, Pohle & Knees 2010 (MIREX). Blocks and hops have their
+widths in frames; a frame is 23 ms there and ``spectra.hop_length`` here (21 ms by default). The
+mean level of the whole excerpt is subtracted here, a running mean there.
 
-from functools import lru_cache
+Each feature is a function from a ``Sound`` to (rows, 1), declared in the catalogue.
+"""
 
 import numpy as np
 import scipy.fft
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from genreclf.config.bands import band_bins
-from genreclf.config.schema import View
-from genreclf.features.spectra import Array, Spectrum, fft_frequencies, power_to_db
+from genreclf.config.views import View
+from genreclf.features.sound import Sound
+from genreclf.features.spectra import Array, fft_frequencies, power_to_db
 
 LOWEST_HZ = 53.43  # 2,050 cents above C0
 BANDS_PER_OCTAVE = 12  # 100 cents each
 RISE_FRAMES = 3  # over which the delta spectral pattern looks for rises
 SPECTRAL_FRAMES, SPECTRAL_HOP = 10, 5
-# Of 25 frames about half do not rise: what is left are zeros.
+# About half of 25 frames do not rise; their ranks would all be 0.
 DELTA_FRAMES, DELTA_HOP, DELTA_RANKS = 25, 5, 14
 FLUCTUATION_FRAMES, FLUCTUATION_HOP = 512, 128
 FLUCTUATION_MAX_HZ = 10.0  # 600 beats per minute
@@ -31,49 +32,53 @@ CORRELATION_FRAMES, CORRELATION_HOP = 256, 128
 CORRELATION_BANDS = 52
 
 
-def cent_spectrum(spectrum: Spectrum) -> Array:
-    """Level of bands of 100 cents in dB, about the mean of the whole excerpt, (bands, t).
+def cent_spectrum(sound: Sound) -> Array:
+    """Return the level of bands of 100 cents in dB, less the mean of the excerpt, (bands, t).
 
-    Sums of magnitudes from 53.43 Hz up. A band holds one bin at least, so that the lower ones, up
-    to some 200 Hz at the default resolution, are as far apart as bins.
+    Sums of magnitudes above 53.43 Hz. A band holds at least one bin, so the lower bands, up to
+    about 200 Hz at the default resolution, are as far apart as bins.
     """
+    spectrum = sound.spectrum
     first, starts = _cent_bands(spectrum.frequencies_hz)
     magnitude = np.add.reduceat(spectrum.in_band[first:], starts, axis=0)
     level = power_to_db(np.square(magnitude))
     return level - level.mean(dtype=np.float64).astype(np.float32)
 
 
-def spectral_pattern(cents: Array) -> Array:
-    """Levels that each band reaches within 10 frames, the highest first, (bands * 10, 1).
+def spectral_pattern(sound: Sound) -> Array:
+    """Levels of each band within 10 frames, sorted, the highest first.
 
-    Each block's frames are sorted band by band; 0.9 quantile over blocks. An excerpt shorter than
-    a block is repeated until it fills one.
+    (bands * 10, 1). The 0.9 quantile over blocks. An excerpt shorter than a block is repeated until
+    it fills one.
     """
-    return _sorted_pattern(cents, SPECTRAL_FRAMES, SPECTRAL_HOP, SPECTRAL_FRAMES)
+    return _sorted_pattern(
+        sound.once(cent_spectrum), SPECTRAL_FRAMES, SPECTRAL_HOP, SPECTRAL_FRAMES
+    )
 
 
-def delta_spectral_pattern(cents: Array) -> Array:
-    """Rises that each band has within 25 frames, the steepest first, (bands * 14, 1).
+def delta_spectral_pattern(sound: Sound) -> Array:
+    """Rises of each band within 25 frames, sorted, the steepest first.
 
-    Rises in dB over three frames, falls counting as 0, then as ``spectral_pattern``. The first
-    three frames are compared with the very first one.
+    (bands * 14, 1). Rises in dB over three frames, where falls count as 0, then as
+    ``spectral_pattern``. The first three frames are compared with the very first one.
     """
+    cents = sound.once(cent_spectrum)
     earlier = np.maximum(np.arange(cents.shape[1]) - RISE_FRAMES, 0)
     rises = np.maximum(cents - cents[:, earlier], 0)
     return _sorted_pattern(rises, DELTA_FRAMES, DELTA_HOP, DELTA_RANKS)
 
 
-def fluctuation_pattern(cents: Array, frame_rate_hz: float) -> Array:
-    """Strength of each band's modulation up to 600 beats per minute, (bands * modulations, 1).
+def fluctuation_pattern(sound: Sound) -> Array:
+    """Strength of each band's modulation up to 600 beats per minute.
 
-    The logarithmic fluctuation pattern: spectra over blocks of 512 frames, weighted by the sense
-    of fluctuation, which is keenest at 4 Hz (Pampalk, Rauber & Merkl 2002), averaged in steps of
-    an eighth of an octave, so that another tempo is a shift (Pohle et al. 2009), and blurred
-    over neighbouring bands; 0.6 quantile over blocks. A shorter excerpt is one block of its own
-    length, transformed with zeros up to 512 frames: the slowest modulations are then blurred.
+    (bands * modulations, 1). The logarithmic fluctuation pattern: spectra over blocks of 512
+    frames, weighted by how strongly people perceive a fluctuation, most at 4 Hz (Pampalk, Rauber &
+    Merkl 2002); averaged in steps of an eighth of an octave, so that another tempo is a shift
+    (Pohle et al. 2009); and blurred over neighbouring bands. The 0.6 quantile over blocks. A
+    shorter excerpt is one block, padded with zeros to 512 frames, which blurs slow modulations.
     """
-    hz, starts = _modulations(frame_rate_hz)
-    blocks = _blocks(cents, FLUCTUATION_FRAMES, FLUCTUATION_HOP)
+    hz, starts = _modulations(sound.frame_rate_hz)
+    blocks = _blocks(sound.once(cent_spectrum), FLUCTUATION_FRAMES, FLUCTUATION_HOP)
     centred = blocks - blocks.mean(axis=2, keepdims=True)
     amplitudes = np.abs(scipy.fft.rfft(centred, FLUCTUATION_FRAMES, axis=2)) / blocks.shape[2]
     weighted = amplitudes[..., 1 : len(hz) + 1] / (hz / 4 + 4 / hz)
@@ -83,12 +88,14 @@ def fluctuation_pattern(cents: Array, frame_rate_hz: float) -> Array:
     return _pooled(blurred, 0.6)
 
 
-def correlation_pattern(cents: Array) -> Array:
-    """Correlation of the levels of each two of 52 bands over time, (pairs, 1).
+def correlation_pattern(sound: Sound) -> Array:
+    """Correlation over time of the levels of each two of 52 bands.
 
-    Neighbouring bands are averaged down to 52; Pearson's coefficient within blocks of 256 frames,
-    median over blocks. A shorter excerpt is one block. What never varies has no correlation: 0.
+    (pairs, 1). Neighbouring bands are averaged to 52 bands. Pearson's coefficient within blocks of
+    256 frames, median over blocks; a shorter excerpt is one block. The correlation with a band that
+    never varies is 0.
     """
+    cents = sound.once(cent_spectrum)
     starts = _fewer_bands(len(cents))
     counts = np.diff(starts, append=len(cents))[:, None]
     bands = np.add.reduceat(cents, starts, axis=0, dtype=np.float64) / counts
@@ -103,29 +110,36 @@ def correlation_pattern(cents: Array) -> Array:
     return _pooled(correlation[:, *above], 0.5)
 
 
-def pattern_rows(config: View) -> dict[str, tuple[str, ...]]:
-    """Name the rows of the four patterns by band (b), rank (r) and modulation (m)."""
-    spectra, rate = config.spectra, config.audio.sample_rate_hz
-    hz = fft_frequencies(rate, spectra.n_fft)[band_bins(*config.band_hz, rate, spectra.n_fft)]
-    return _pattern_rows(len(_cent_bands(hz)[1]), rate / spectra.hop_length)
+def spectral_rows(view: View) -> tuple[str, ...]:
+    """Name the rows by band (b) and rank (r)."""
+    return _crossed(_n_bands(view), "r", SPECTRAL_FRAMES)
 
 
-@lru_cache(maxsize=8)
-def _pattern_rows(n_bands: int, frame_rate_hz: float) -> dict[str, tuple[str, ...]]:
-    n_modulations = len(_modulations(frame_rate_hz)[1])
-    bands, fewer = range(n_bands), range(len(_fewer_bands(n_bands)))
+def delta_spectral_rows(view: View) -> tuple[str, ...]:
+    """Name the rows by band (b) and rank (r)."""
+    return _crossed(_n_bands(view), "r", DELTA_RANKS)
 
-    def crossed(letter: str, n: int) -> tuple[str, ...]:
-        return tuple(f"b{band:02d}.{letter}{i:02d}" for band in bands for i in range(n))
 
-    return {
-        "mix.spectral_pattern": crossed("r", SPECTRAL_FRAMES),
-        "mix.delta_spectral_pattern": crossed("r", DELTA_RANKS),
-        "mix.fluctuation_pattern": crossed("m", n_modulations),
-        "mix.correlation_pattern": tuple(
-            f"b{low:02d}xb{high:02d}" for low in fewer for high in fewer if low < high
-        ),
-    }
+def fluctuation_rows(view: View) -> tuple[str, ...]:
+    """Name the rows by band (b) and modulation frequency (m)."""
+    steps = _modulations(view.audio.sample_rate_hz / view.spectra.hop_length)[1]
+    return _crossed(_n_bands(view), "m", len(steps))
+
+
+def correlation_rows(view: View) -> tuple[str, ...]:
+    """Name the rows by the two bands."""
+    bands = range(len(_fewer_bands(_n_bands(view))))
+    return tuple(f"b{low:02d}xb{high:02d}" for low in bands for high in bands if low < high)
+
+
+def _n_bands(view: View) -> int:
+    spectra, rate = view.spectra, view.audio.sample_rate_hz
+    hz = fft_frequencies(rate, spectra.n_fft)[band_bins(*view.band_hz, rate, spectra.n_fft)]
+    return len(_cent_bands(hz)[1])
+
+
+def _crossed(n_bands: int, letter: str, n: int) -> tuple[str, ...]:
+    return tuple(f"b{band:02d}.{letter}{i:02d}" for band in range(n_bands) for i in range(n))
 
 
 def _sorted_pattern(levels: Array, width: int, hop: int, n_ranks: int) -> Array:
@@ -135,18 +149,18 @@ def _sorted_pattern(levels: Array, width: int, hop: int, n_ranks: int) -> Array:
 
 
 def _blocks(rows: NDArray[np.floating], width: int, hop: int) -> NDArray[np.floating]:
-    """View rows as overlapping blocks, (n, d, width), or as one block if they are shorter."""
+    """View rows as overlapping blocks, (n, d, width); shorter rows are one block."""
     width = min(width, rows.shape[1])
     return sliding_window_view(rows, width, axis=1)[:, ::hop].transpose(1, 0, 2)
 
 
 def _pooled(blocks: NDArray[np.floating], quantile: float) -> Array:
-    """Return each value's quantile over all blocks, (n, …) to (values, 1)."""
+    """Return the quantile of each value over all blocks, (n, …) to (values, 1)."""
     return np.quantile(blocks, quantile, axis=0).reshape(-1, 1).astype(np.float32)
 
 
 def _cent_bands(hz: NDArray[np.float64]) -> tuple[int, NDArray[np.intp]]:
-    """Return the first bin of all, and where bands begin, counted from there."""
+    """Return the first bin, and where bands begin, counted from it."""
     first = int(np.searchsorted(hz, LOWEST_HZ))
     return first, _starts(hz[first:] / LOWEST_HZ, BANDS_PER_OCTAVE)
 
@@ -159,12 +173,12 @@ def _modulations(frame_rate_hz: float) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def _starts(ratios: NDArray[np.float64], steps_per_octave: int) -> NDArray[np.intp]:
-    """Return where steps of rising frequency ratios begin; a step without any is left out."""
+    """Return where steps of rising frequency ratios begin, without empty steps."""
     steps = np.floor(steps_per_octave * np.log2(ratios) + 1e-9)
     return np.unique(steps, return_index=True)[1]
 
 
 def _fewer_bands(n_bands: int) -> NDArray[np.intp]:
-    """Return where those bands begin that stand for as many of their neighbours each."""
+    """Return where at most 52 groups of neighbouring bands begin, of nearly equal sizes."""
     n = min(n_bands, CORRELATION_BANDS)
     return np.arange(n) * n_bands // n

@@ -7,10 +7,9 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from genreclf.audio.decode import Samples
-from genreclf.config.schema import PadMode, Spectra
+from genreclf.config.views import PadMode, Spectra, View
+from genreclf.features.catalogue import PITCH_CLASSES
 from genreclf.features.spectra import Array
-
-PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 # Side lobes of a Hann window are left out where they are 82 dB below its peak, which is more
 # than the range of any feature in dB.
@@ -108,6 +107,11 @@ def cqt_frequencies(spectra: Spectra) -> NDArray[np.float64]:
     return lowest_hz * 2 ** (
         np.arange(math.floor(round(steps, 6)) + 1) / spectra.cqt_bins_per_octave
     )
+
+
+def cqt_rows(view: View) -> tuple[str, ...]:
+    """Name the bins of a view's transform; see ``cqt_pitches``."""
+    return cqt_pitches(view.spectra)
 
 
 def cqt_pitches(spectra: Spectra) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genreclf.config.schema import ExtractionConfig, View
-from genreclf.features.catalogue import TRACK_LEVEL, feature_rows
+from genreclf.config.schema import ExtractionConfig
+from genreclf.config.views import View
+from genreclf.features.catalogue import FEATURES, feature_rows
 from genreclf.features.spectra import Array, fft_frequencies, hann_window
 
 Doubles = NDArray[np.float64]
@@ -158,7 +159,7 @@ def _texture_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 def _rows_rate_hz(feature: str, view: View) -> float:
     rate = view.audio.sample_rate_hz
-    return rate if feature.endswith(".waveform") else rate / view.spectra.hop_length
+    return rate if FEATURES[feature].per == "sample" else rate / view.spectra.hop_length
 
 
 def _covariance(rows: Array, feature: str, view: View) -> Columns:
@@ -197,11 +198,15 @@ def _modulation_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 
 def _frame_features(view: View) -> Collection[str]:
-    return set(view.features.select) - TRACK_LEVEL
+    return [name for name in view.features.select if FEATURES[name].per != "track"]
+
+
+def _track_features(view: View) -> Collection[str]:
+    return [name for name in view.features.select if FEATURES[name].per == "track"]
 
 
 POOLERS = (
-    Pooler(lambda view: TRACK_LEVEL, _values, _value_names),
+    Pooler(_track_features, _values, _value_names),
     Pooler(
         lambda view: () if view.pooling.texture_seconds else _frame_features(view),
         _statistics,

@@ -16,7 +16,8 @@ from genreclf.audio.decode import PREROLL_SECONDS, describe
 from genreclf.audio.excerpt import centre_span, with_level
 from genreclf.audio.resampling import resample
 from genreclf.config.bands import band_bins
-from genreclf.config.schema import ExtractionConfig, Features, View
+from genreclf.config.schema import ExtractionConfig
+from genreclf.config.views import Features, View
 from genreclf.errors import ConfigError
 from genreclf.features.constantq import cqt_frequencies
 from genreclf.features.spectra import Array

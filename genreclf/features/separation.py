@@ -6,12 +6,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-from genreclf.audio.excerpt import Excerpt
-from genreclf.config.schema import Hpss, PadMode, View
+from genreclf.audio.decode import Samples
+from genreclf.config.views import Hpss, View
 from genreclf.features.medians import running_median
-from genreclf.features.spectra import Array, Spectrum, centred_frames, hann_window
-
-_TINY = np.finfo(np.float32).tiny
+from genreclf.features.sound import Sound
+from genreclf.features.spectra import TINY, Array, Spectrum, centred_frames, hann_window
 
 
 class Parts(NamedTuple):
@@ -75,7 +74,7 @@ def hpss(magnitude: Array, settings: Hpss) -> tuple[Array, Array]:
 def _soft_mask(part: Array, other: Array, power: float, silent_share: np.float32) -> Array:
     """Return part^power / (part^power + other^power), and ``silent_share`` where both are 0."""
     larger = np.maximum(part, other)
-    silent = larger < _TINY
+    silent = larger < TINY
     larger[silent] = 1
     # Relative to the larger one, no power can overflow, nor both underflow.
     part_power = np.power(part / larger, np.float32(power))
@@ -84,13 +83,22 @@ def _soft_mask(part: Array, other: Array, power: float, silent_share: np.float32
     return np.where(silent, silent_share, part_power / total)
 
 
-def waveform(part: Spectrum, mix: Spectrum, excerpt: Excerpt, pad_mode: PadMode) -> Array:
-    """Return the samples of a part that was separated from a mix, (1, n).
+def samples_of(sound: Sound) -> Samples:
+    """Return the samples of a part, (n,); of the mix those of the excerpt as they are."""
+    if sound.spectrum is sound.mix:
+        return sound.excerpt.unpadded
+    return sound.once(waveform)[0]
 
-    The least-squares inverse of the short-time Fourier transform (Griffin & Lim 1984) with the
-    phases of the mix; as ``librosa.effects.hpss``, which once ended in the middle of the
-    last frame, as this one does. What follows, less than a hop, is 0.
+
+def waveform(sound: Sound) -> Array:
+    """Waveform of a part that was separated from the mix.
+
+    (1, n). The least-squares inverse of the short-time Fourier transform (Griffin & Lim 1984) with
+    the phases of the mix, up to the middle of the last frame; the samples after it, fewer than a
+    hop, are 0. As ``librosa.effects.hpss`` did it in the versions before 0.10.
     """
+    part, mix, excerpt = sound.spectrum, sound.mix, sound.excerpt
+    pad_mode = sound.view.spectra.pad_mode
     n_fft, hop, n_frames = mix.n_fft, mix.hop_length, mix.magnitude.shape[1]
     window = hann_window(n_fft)
     frames = centred_frames(excerpt.unpadded, n_fft, hop, pad_mode)
@@ -98,12 +106,12 @@ def waveform(part: Spectrum, mix: Spectrum, excerpt: Excerpt, pad_mode: PadMode)
     block = max(1, 2**15 // n_fft)
     for start in range(0, n_frames, block):
         some = slice(start, start + block)
-        mask = part.magnitude[:, some] / np.maximum(mix.magnitude[:, some], _TINY)
+        mask = part.magnitude[:, some] / np.maximum(mix.magnitude[:, some], TINY)
         spectra = scipy.fft.rfft(frames[some] * window, axis=-1) * mask.T
         for t, piece in enumerate(scipy.fft.irfft(spectra, n_fft, axis=-1) * window, start):
             samples[t * hop : t * hop + n_fft] += piece
             weight[t * hop : t * hop + n_fft] += window**2
-    samples /= np.where(weight > _TINY, weight, 1)
+    samples /= np.where(weight > TINY, weight, 1)
     end = n_fft // 2 + (n_frames - 1) * hop
     samples[end:] = 0
     return samples[None, n_fft // 2 : -(n_fft // 2)].astype(np.float32)

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from genreclf.audio.decode import Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.bands import NO_EMPHASIS, Emphasis, band_bins, check_mel_bands, mel_edges
-from genreclf.config.schema import PadMode, View
+from genreclf.config.views import PadMode, View
 from genreclf.errors import ConfigError
 
 Array = NDArray[np.float32]
+TINY = float(np.finfo(np.float32).tiny)
 Real = TypeVar("Real", bound=np.floating[Any])
 
 
@@ -94,7 +95,7 @@ class Spectrum:
     def weights(self) -> Array:
         """Magnitude of the band, each frame summing to one, (bins, t); silent frames stay 0."""
         total = self.in_band.sum(axis=0)
-        total[total < np.finfo(np.float32).tiny] = 1
+        total[total < TINY] = 1
         return self.in_band / total
 
 
@@ -167,6 +168,11 @@ def hann_window(length: int) -> NDArray[np.float64]:
 def fft_frequencies(sample_rate_hz: int, n_fft: int) -> NDArray[np.float64]:
     """Return the frequency of each bin in Hz, (1 + n_fft / 2,)."""
     return np.fft.rfftfreq(n_fft, 1 / sample_rate_hz).astype(np.float64)
+
+
+def normalised(rows: Array, length: Array) -> Array:
+    """Divide each frame by its length; frames of next to nothing stay as they are."""
+    return np.divide(rows, np.where(length < TINY, np.float32(1), length), dtype=np.float32)
 
 
 def power_to_db(power: NDArray[np.floating], dynamic_range_db: float = 80.0) -> Array:

@@ -23,10 +23,11 @@ from scipy.ndimage import uniform_filter1d
 from genreclf.audio.decode import AudioInfo, Samples, decode_blocks
 from genreclf.audio.excerpt import Chooser, Excerpt, Span, load_excerpts, placed_spans
 from genreclf.audio.resampling import block_resampler
-from genreclf.config.schema import Excerpt as ExcerptSettings
-from genreclf.config.schema import View
-from genreclf.features.catalogue import chroma, mfcc
+from genreclf.config.views import Excerpt as ExcerptSettings
+from genreclf.config.views import View
+from genreclf.features.harmony import chromagram
 from genreclf.features.spectra import Array, Spectrum, frame, hann_window
+from genreclf.features.timbre import cepstrum
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.intp]
@@ -195,8 +196,8 @@ class _Harmony:
         spectra = scipy.fft.rfft(windows * hann_window(_N_FFT).astype(np.float32), axis=1)
         spectrum = Spectrum(np.abs(spectra).T, _RATE_HZ, _HOP, _N_MELS)
         # One tuning for all of the track: which one does not matter to see what is alike.
-        self._chroma.append(_mean_of(chroma(spectrum, deviation=0.0), _FRAMES_A_BLOCK))
-        self._mfcc.append(_mean_of(mfcc(spectrum, _N_MFCC), _FRAMES_A_BLOCK))
+        self._chroma.append(_mean_of(chromagram(spectrum, deviation=0.0), _FRAMES_A_BLOCK))
+        self._mfcc.append(_mean_of(cepstrum(spectrum, _N_MFCC), _FRAMES_A_BLOCK))
         self._rest = self._rest[n_frames * _HOP :]
 
     @property

@@ -10,31 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from genreclf.features.catalogue import group_of
+
 Indices = NDArray[np.intp]
 
-# What the features tell, in words; by what their names begin with.
-GROUPS: dict[str, tuple[str, ...]] = {
-    "harmony": ("harmonic.chroma", "harmonic.tonnetz", "mix.chroma", "mix.cqt"),
-    "rhythm": (
-        *("percussive.tempo", "percussive.onset", "percussive.pulse", "mix.tempo"),
-        *("mix.fluctuation_pattern", "mix.modulation_4hz"),
-    ),
-    "timbre (MFCC)": ("mix.mfcc.",),
-    "change of timbre": ("mix.mfcc_delta", "mix.delta_spectral_pattern", "mix.flux"),
-    "spectral shape": (
-        *("mix.centroid", "mix.bandwidth", "mix.rolloff", "mix.flatness", "mix.contrast"),
-        *("mix.zero_crossing_rate", "mix.spectral_pattern", "mix.correlation_pattern", "mix.mel"),
-    ),
-    "loudness": ("mix.rms", "mix.low_energy"),
-    "harmonic and percussive part": ("harmonic.waveform", "percussive.waveform"),
-    "kinds of sounds": ("codebook.",),
-}
+CODEBOOK = "kinds of sounds"
 OTHERS = "other features"
 MOST_GROUPS = 8  # each more doubles the work
 
 
 def column_groups(names: Sequence[str]) -> dict[str, Indices]:
-    """Put columns into the ``GROUPS`` that they belong to.
+    """Put columns into the groups of the features that they describe.
 
     Returns
     -------
@@ -54,7 +40,7 @@ def column_groups(names: Sequence[str]) -> dict[str, Indices]:
 
 
 def _group(name: str) -> str:
-    return next((group for group, heads in GROUPS.items() if name.startswith(heads)), OTHERS)
+    return CODEBOOK if name.startswith("codebook.") else group_of(name) or OTHERS
 
 
 def _first_word(name: str) -> str:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.bands import mel_edges
-from genreclf.config.schema import ExtractionConfig, View
+from genreclf.config.schema import ExtractionConfig
+from genreclf.config.views import View
 from genreclf.features.constantq import constant_q, cqt_frequencies
 from genreclf.features.separation import hpss
 from genreclf.features.spectra import Array, fft_frequencies, mix_spectrum

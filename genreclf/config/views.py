@@ -1,0 +1,217 @@
+"""A view of a file: every number that decides its features, section by section."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from genreclf.config.bands import Emphasis
+from genreclf.config.checks import check_view
+from genreclf.config.sections import Section, check_names
+from genreclf.features.catalogue import FEATURES, frame_features
+
+# Of one track: spectra of ten minutes take some hundreds of megabytes.
+LONGEST_SECONDS = 600
+
+Statistic = Literal["mean", "var", "max", "min", "std", "median", "skewness", "kurtosis"]
+Strategy = Literal["centre", "start", "full", "multi", "energy", "window", "highlight"]
+Separation = Literal["hpss", "none"]
+Resampler = Literal["soxr_hq", "kaiser_best"]
+PadMode = Literal["constant", "reflect"]
+Delta = Literal["regression", "difference"]
+Rms = Literal["spectrum", "waveform"]
+OnsetAggregate = Literal["mean", "median"]
+BinsPerOctave = Literal[12, 24, 36]
+
+# Keys of ``Excerpt`` that only one strategy reads.
+_OF_STRATEGY = {"earlier_seconds": "centre", "excerpts": "multi", "from_seconds": "window"}
+
+
+class Excerpt(Section, frozen=True):
+    """Which seconds of a track the features are computed from."""
+
+    strategy: Strategy = "centre"
+    seconds: Annotated[float, Meta(ge=1, le=LONGEST_SECONDS)] = 29.12
+    earlier_seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    excerpts: Annotated[int, Meta(ge=2, le=100)] = 3
+    from_seconds: Annotated[float, Meta(ge=0, le=1e6)] | Literal["energy"] = "energy"
+    min_seconds: Annotated[float, Meta(ge=1, le=600)] = 1.0
+
+    def __post_init__(self) -> None:
+        if self.min_seconds > self.seconds:
+            raise ValueError(f"min_seconds is longer than seconds = {self.seconds:g}")
+        defaults = dict(zip(self.__struct_fields__, self.__struct_defaults__, strict=True))
+        for key, strategy in _OF_STRATEGY.items():
+            if getattr(self, key) != defaults[key] and self.strategy != strategy:
+                raise ValueError(
+                    f"{key} has no effect with strategy = {self.strategy!r}, only with {strategy!r}"
+                )
+        if self.longest_seconds > LONGEST_SECONDS:
+            raise ValueError(
+                f"excerpts = {self.excerpts} of {self.seconds:g} s are more than "
+                f"{LONGEST_SECONDS} s together"
+            )
+
+    @property
+    def longest_seconds(self) -> float:
+        """Seconds of all excerpts of a track together, at most."""
+        if self.strategy == "full":
+            return LONGEST_SECONDS
+        return self.seconds * (self.excerpts if self.strategy == "multi" else 1)
+
+    @property
+    def by_ear(self) -> bool:
+        """Whether the whole track has to be decoded before the excerpt can be chosen."""
+        if self.strategy == "window":
+            return self.from_seconds == "energy"
+        return self.strategy in ("energy", "highlight")
+
+
+class Audio(Section, frozen=True):
+    """Sample rate and level of the samples."""
+
+    sample_rate_hz: Annotated[int, Meta(ge=4000, le=192_000)] = 12_000
+    resampler: Resampler = "soxr_hq"
+    rms_dbfs: Annotated[float, Meta(ge=-60, le=0)] | Literal["as recorded"] = -20.0
+
+
+class Spectra(Section, frozen=True):
+    """The one short-time Fourier transform, its band and mel bands; the constant-Q transform."""
+
+    n_fft: Annotated[int, Meta(ge=64, le=32_768)] = 1024
+    hop_length: Annotated[int, Meta(ge=16, le=32_768)] = 256
+    pad_mode: PadMode = "constant"
+    n_mels: Annotated[int, Meta(ge=8, le=512)] = 128
+    min_hz: Annotated[float, Meta(ge=0, le=96_000)] = 0.0
+    max_hz: Annotated[float, Meta(gt=0, le=96_000)] | Literal["nyquist"] = "nyquist"
+    mel_emphasis: Annotated[float, Meta(ge=1, le=16)] = 1.0
+    mel_emphasis_min_hz: Annotated[float, Meta(ge=0, le=96_000)] = 4000.0
+    mel_emphasis_max_hz: Annotated[float, Meta(gt=0, le=96_000)] = 11_000.0
+    cqt_min_hz: Annotated[float, Meta(ge=10, le=20_000)] = 30.0
+    cqt_max_hz: Annotated[float, Meta(ge=20, le=40_000)] = 3000.0
+    cqt_bins_per_octave: BinsPerOctave = 12
+
+    @property
+    def emphasis(self) -> Emphasis:
+        """Where mel bands lie denser than elsewhere."""
+        return Emphasis(self.mel_emphasis, self.mel_emphasis_min_hz, self.mel_emphasis_max_hz)
+
+    def __post_init__(self) -> None:
+        if self.max_hz != "nyquist" and self.min_hz >= self.max_hz:
+            raise ValueError(f"min_hz is not below max_hz = {self.max_hz:g}")
+        if self.mel_emphasis_min_hz >= self.mel_emphasis_max_hz:
+            raise ValueError("mel_emphasis_min_hz is not below mel_emphasis_max_hz")
+        if self.cqt_max_hz < 2 * self.cqt_min_hz:
+            raise ValueError("cqt_max_hz is not an octave above cqt_min_hz")
+        if self.n_fft % 2:
+            raise ValueError("n_fft is an odd number; an even one is needed")
+        if self.hop_length > self.n_fft:
+            raise ValueError(f"hop_length is larger than n_fft = {self.n_fft}: skips samples")
+
+
+class Hpss(Section, frozen=True):
+    """Harmonic-percussive separation: median filter lengths, mask and margins."""
+
+    harmonic_kernel_frames: Annotated[int, Meta(ge=3, le=501)] = 31
+    percussive_kernel_bins: Annotated[int, Meta(ge=3, le=501)] = 31
+    mask_power: Annotated[float, Meta(gt=0, le=16)] = 2.0
+    harmonic_margin: Annotated[float, Meta(ge=1, le=100)] = 1.0
+    percussive_margin: Annotated[float, Meta(ge=1, le=100)] = 1.0
+
+
+class Features(Section, frozen=True):
+    """Which features are computed, and the numbers in their definitions."""
+
+    select: Annotated[tuple[str, ...], Meta(min_length=1)] = (
+        "harmonic.chroma",
+        "harmonic.tonnetz",
+        "percussive.onset_strength",
+        "percussive.tempo",
+        "percussive.tempogram",
+        "percussive.pulse_clarity",
+        "percussive.onset_rate",
+        "mix.mfcc",
+        "mix.mfcc_delta",
+        "mix.mfcc_delta2",
+        "mix.centroid",
+        "mix.bandwidth",
+        "mix.rolloff",
+        "mix.flatness",
+        "mix.contrast",
+        "mix.rms",
+        "mix.zero_crossing_rate",
+    )
+    n_mfcc: Annotated[int, Meta(ge=1, le=128)] = 20
+    delta: Delta = "regression"
+    delta_frames: Annotated[int, Meta(ge=3, le=99)] = 9
+    rolloff_fraction: Annotated[float, Meta(gt=0, lt=1)] = 0.85
+    contrast_min_hz: Annotated[float, Meta(ge=20, le=2000)] = 200.0
+    contrast_quantile: Annotated[float, Meta(gt=0, lt=0.5)] = 0.02
+    rms: Rms = "spectrum"
+    onset_aggregate: OnsetAggregate = "mean"
+    tempo_prior_bpm: Annotated[float, Meta(ge=30, le=300)] = 120.0
+    tempogram_min_bpm: Annotated[float, Meta(ge=10, le=200)] = 30.0
+    tempo_max_bpm: Annotated[float, Meta(ge=60, le=600)] = 320.0
+    tempogram_seconds: Annotated[float, Meta(ge=2, le=60)] = 8.0
+
+    def __post_init__(self) -> None:
+        check_names("select", self.select, FEATURES)
+        if self.delta_frames % 2 == 0:
+            raise ValueError("delta_frames is an even number; the window needs a middle frame")
+        if self.tempogram_min_bpm >= self.tempo_max_bpm:
+            raise ValueError("tempogram_min_bpm is not below tempo_max_bpm")
+
+
+class Pooling(Section, frozen=True):
+    """Which statistics over time make a column each, and which frames are stored beside them."""
+
+    statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var", "max")
+    joint: tuple[str, ...] = ()
+    texture_seconds: Annotated[float, Meta(ge=0, le=600)] = 0.0
+    texture_statistics: Annotated[tuple[Statistic, ...], Meta(min_length=1)] = ("mean", "var")
+    covariance: tuple[str, ...] = ()
+    modulation: tuple[str, ...] = ()
+    modulation_edges_hz: Annotated[
+        tuple[Annotated[float, Meta(gt=0, le=1000)], ...], Meta(min_length=2)
+    ] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+    keep_frames: tuple[str, ...] = ()
+    frames_per_track: Annotated[int, Meta(ge=1, le=10_000)] = 256
+
+    def __post_init__(self) -> None:
+        for key in ("statistics", "texture_statistics"):
+            check_names(
+                key, getattr(self, key), getattr(self, key)
+            )  # only that none is there twice
+        for key in ("joint", "covariance", "modulation", "keep_frames"):
+            check_names(key, getattr(self, key), frame_features())
+        edges = self.modulation_edges_hz
+        if any(low >= high for low, high in pairwise(edges)):
+            raise ValueError("modulation_edges_hz do not rise from each to the next")
+
+
+class View(Section, frozen=True, kw_only=True):
+    """One way to look at a file: what decides the features of one chain of stages."""
+
+    separation: Separation = "hpss"
+    excerpt: Excerpt = Excerpt()
+    audio: Audio = Audio()
+    spectra: Spectra = Spectra()
+    hpss: Hpss = Hpss()
+    features: Features = Features()
+    pooling: Pooling = Pooling()
+
+    def __post_init__(self) -> None:
+        check_view(self)
+
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Lowest and highest frequency that features of a spectrum see."""
+        nyquist_hz = self.audio.sample_rate_hz / 2
+        spectra = self.spectra
+        return spectra.min_hz, nyquist_hz if spectra.max_hz == "nyquist" else spectra.max_hz
+
+    @property
+    def separates(self) -> bool:
+        """Whether a feature needs the harmonic or the percussive part."""
+        of_parts = any(FEATURES[name].part != "mix" for name in self.features.select)
+        return of_parts and self.separation != "none"
