@@ -24,6 +24,7 @@ from mkdocs.structure.pages import Page
 from genreclf.cli import cli
 from genreclf.config.load import preset_names
 from genreclf.config.schema import Config
+from genreclf.features.catalogue import FEATURES
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
@@ -189,4 +190,20 @@ def presets() -> str:
     )
 
 
-GENERATED = {"commands": commands, "configuration": configuration, "presets": presets}
+def features() -> str:
+    """List the features of the catalogue."""
+    default = Config()
+    rows = ["| feature | description | group | one value per | rows |", "|---|---|---|---|---|"]
+    for name, feature in FEATURES.items():
+        n_rows = len(feature.row_names(default))
+        summary = feature.summary.removesuffix(".").replace("``", "`")
+        rows.append(f"| `{name}` | {summary} | {feature.group} | {feature.per} | {n_rows} |")
+    return "\n".join(rows)
+
+
+GENERATED = {
+    "features": features,
+    "commands": commands,
+    "configuration": configuration,
+    "presets": presets,
+}

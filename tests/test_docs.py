@@ -64,7 +64,13 @@ def test_commands_that_are_shown_parse(
         command.parse_args(context, arguments)
 
 
-DOCTESTED = ["config.load", "extraction.transformer", "features.pooling", "learning.scaling"]
+DOCTESTED = [
+    "config.load",
+    "extraction.transformer",
+    "features.catalogue",
+    "features.pooling",
+    "learning.scaling",
+]
 
 
 @pytest.mark.parametrize("module", DOCTESTED)
