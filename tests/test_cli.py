@@ -30,7 +30,8 @@ from genreclf import (
     load_config,
     load_table,
 )
-from genreclf.cli import cli, options
+from genreclf.cli import cli, training
+from genreclf.evaluation import trainings
 from genreclf.extraction.journal import only_run
 from genreclf.learning.modelfile import bundled_model, read_card
 
@@ -66,7 +67,7 @@ def test_long_training_is_announced_with_what_is_quicker(
     table = trained / "features.csv"
     quiet = run("evaluate", table)
     assert "will take" not in quiet.stderr
-    monkeypatch.setattr(options, "LONG_SECONDS", 0)
+    monkeypatch.setattr(training, "LONG_SECONDS", 0)
     announced = run("evaluate", table)
     assert "note: svm will take about" in announced.stderr
     assert "12 tracks (10 trainings); --classifier lda or logistic about" in announced.stderr
@@ -108,7 +109,7 @@ def test_folds_are_run_by_as_many_workers_as_jobs(
     name, *rest = command
     alone = run(name, trained / "features.csv", *rest, "--jobs", "2")
     assert not InThisProcess.started  # so few tracks are done before workers would be ready
-    monkeypatch.setattr(options, "WORTH_WORKERS_SECONDS", 0)
+    monkeypatch.setattr(trainings, "WORTH_WORKERS_SECONDS", 0)
     again = run(name, trained / "features.csv", *rest, "--jobs", "2")
     assert InThisProcess.started == [2]
     assert again.exit_code == alone.exit_code == 0, again.output
@@ -184,7 +185,7 @@ def test_nothing_extracted_is_status_1_and_leaves_no_table(tmp_path: Path) -> No
         (["inspect", "no.wav"], 1, "no such file"),
         (["extract", ".", "-o", "missing/t.csv"], 2, "does not exist"),
         (["evaluate", "no.csv", "--json", "missing/e.json"], 2, "does not exist"),
-        (["evaluate", "no.csv", "--model", "m.joblib", "--search"], 2, "have no meaning"),
+        (["evaluate", "no.csv", "--model", "m.joblib", "--search"], 2, "--model excludes"),
         (["extract", ".", "--labels", "foo"], 1, "folder, none or a manifest"),
     ],
 )

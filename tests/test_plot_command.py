@@ -147,7 +147,7 @@ def test_parts_hold_what_belongs_to_them(tmp_path: Path, write_audio: Callable[.
         (["features", "{table}", "no.such", "-o", "x.png"], 1, "no column no.such"),
         (["features", "{table}", "-o", "x.gif"], 2, ".png, .svg or .pdf"),
         (["features", "{table}"], 2, "Missing option '-o'"),
-        (["confusion", "{json}", "-o", "x.png"], 1, "not what evaluate --json writes"),
+        (["confusion", "{json}", "-o", "x.png"], 1, "not a result of evaluate --json"),
         (["spectrogram", "{table}", "-o", "x.png"], 1, "no audio could be decoded"),
     ],
 )

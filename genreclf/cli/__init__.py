@@ -18,11 +18,11 @@ from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
+from genreclf.cli.output import complain, verbosity_options
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
 from genreclf.cli.streams import give_up, prepare_streams
 from genreclf.cli.tags import tags
-from genreclf.cli.telling import complain, verbosity_options
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 from genreclf.version import __version__

@@ -1,6 +1,7 @@
-"""``genreclf audit``: what is doubtful in a table."""
+"""``genreclf audit``: doubtful labels and copies in a table."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,14 +11,26 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
+    collected,
     json_option,
     learning_options,
-    stdout_console,
     table_options,
-    write_text,
 )
+from genreclf.cli.output import stdout_console, verbosity_options, write_text
+from genreclf.cli.progress import progress
 from genreclf.cli.streams import write_records
-from genreclf.cli.telling import progress, verbosity_options
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What ``audit`` was asked for."""
+
+    table: Path
+    learning: Learning
+    table_options: TableOptions
+    top: int
+    csv_file: Path | None
+    json_file: Path | None
 
 
 @click.command()
@@ -25,37 +38,24 @@ from genreclf.cli.telling import progress, verbosity_options
 @learning_options
 @table_options
 @click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Show N labels and N recordings at most.",
-)
+    "--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
+    help="Show up to N labels and N recordings.",
+)  # fmt: skip
 @click.option(
-    "--csv",
-    "csv_file",
-    type=OUTPUT_FILE,
-    metavar="FILE",
-    help="Write one row a finding to this file (- for standard output) instead.",
-)
+    "--csv", "csv_file", type=OUTPUT_FILE, metavar="FILE",
+    help="Write one row for each finding to this file (- for standard output) instead.",
+)  # fmt: skip
 @json_option
 @verbosity_options
-def audit(
-    table: Path,
-    learning: Learning,
-    table_options: TableOptions,
-    top: int,
-    csv_file: Path | None,
-    json_file: Path | None,
-) -> None:  # fmt: skip
-    """Find doubtful labels, and recordings that a TABLE holds more than once.
+@collected(AuditOptions)
+def audit(asked: AuditOptions) -> None:
+    """Find doubtful labels, and recordings that are in a TABLE more than once.
 
-    A label is doubtful if classifiers that did not hear the track, nor its artist where groups
-    are known, find it most improbable: listen to the first ones first. Copies of a recording are
-    found by their features, also when one was encoded anew, made louder or cut by a second or two;
-    where their labels differ, one is wrong. Training and evaluation keep copies together by
-    themselves. Labels need cleanlab: pip install 'genreclf[audit]'.
+    A label is doubtful if classifiers trained without the track (and without its group) find it
+    very improbable. The most doubtful labels come first. Copies of a recording are found by their
+    features, even if one was encoded again, made louder or cut by a second or two. If their labels
+    differ, one is wrong. Training and evaluation always keep copies together. Labels need cleanlab:
+    pip install 'genreclf[audit]'.
 
     \b
     Examples:
@@ -64,21 +64,21 @@ def audit(
       genreclf audit features.csv --json -
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
-    from genreclf.evaluation.audit import audit as look
+    from genreclf.evaluation.audit import audit as find_doubtful
     from genreclf.evaluation.crossvalidation import count_trainings
     from genreclf.reports.text import audit_report
     from genreclf.tables.table import load_table
 
-    features = load_table(table, table_options.columns())
-    learning.check_extraction(features.config)
-    settings = learning.settings()
-    with progress(count_trainings(features, settings), "cross-validation") as advance:
-        result = look(features, settings, search=learning.search, on_fold=advance)
-    if csv_file is not None and str(csv_file) == "-":
+    table = load_table(asked.table, asked.table_options.columns())
+    asked.learning.check_extraction(table.config)
+    config = asked.learning.settings()
+    with progress(count_trainings(table, config), "cross-validation") as advance:
+        result = find_doubtful(table, config, search=asked.learning.search, on_fold=advance)
+    if str(asked.csv_file) == "-":
         write_records(result.to_csv())
-    elif csv_file is not None:
-        write_text(csv_file, result.to_csv(), "findings")
-    if json_file is not None:
-        write_text(json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
-    if csv_file is json_file is None:
-        audit_report(result, stdout_console(), top)
+    elif asked.csv_file is not None:
+        write_text(asked.csv_file, result.to_csv(), "findings")
+    if asked.json_file is not None:
+        write_text(asked.json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
+    if asked.csv_file is asked.json_file is None:
+        audit_report(result, stdout_console(), asked.top)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.telling import plural, say
+from genreclf.cli.output import plural, say
 
 if TYPE_CHECKING:
     from genreclf.extraction.cache import CacheInfo

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.extract import extract_with_progress, labelled, summary, tell_of_groups
+from genreclf.cli.extract import collect, labelled, summary, warn_of_groups
 from genreclf.cli.options import (
     ANY_PATH,
-    LONG_SECONDS,
     SOME_FAILED,
     LabelOptions,
     TableOptions,
@@ -21,20 +20,25 @@ from genreclf.cli.options import (
     cache_option,
     check_extraction,
     file_and_fold_jobs_option,
-    fold_workers,
     json_option,
     label_map_option,
     label_regex_option,
     labels_option,
     plot_option,
-    stdout_console,
     table_options,
-    tell_written,
     timeout_option,
     worker_count,
+)
+from genreclf.cli.output import (
+    note,
+    plural,
+    stdout_console,
+    tell_written,
+    verbosity_options,
     write_text,
 )
-from genreclf.cli.telling import duration, note, plural, progress, verbosity_options
+from genreclf.cli.progress import duration, progress
+from genreclf.cli.training import LONG_SECONDS
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, ConfigError, TableError
 
@@ -343,7 +347,7 @@ def _extract(
     failed: list[tuple[str, Failure]] = []
     for source, kind in reversed(kinds.items()):
         outcomes = extract_tracks(tracks, kind.config, workers, cache)
-        done, failures = extract_with_progress(tracks, outcomes, None)
+        done, failures = collect(tracks, outcomes)
         note(f"{kind.name}: {summary(done, failures, None)}")
         rows[source] = done
         failed += [(kind.name, failure) for failure in failures]
@@ -353,7 +357,7 @@ def _extract(
                 f"because: {failures[-1].error}"
             )
         tracks = [row.track for row in done]
-    tell_of_groups(done)
+    warn_of_groups([row.track for row in done])
     left = set(tracks)
     tables = {
         source: build_table((row for row in of if row.track in left), kinds[source].config)
@@ -372,6 +376,7 @@ def _compare(
     plan: Sequence[Planned], tables: "Mapping[str, FeatureTable]", way: _Way
 ) -> dict[str, Any]:
     from genreclf.evaluation.comparison import Variant, compare, match_tracks
+    from genreclf.evaluation.trainings import fold_workers
 
     matched, notes = match_tracks(tables)
     of_source = dict(zip(tables, matched, strict=True))

@@ -5,16 +5,9 @@ from pathlib import Path
 
 import click
 
-from genreclf.cli.options import (
-    FILE,
-    NOTHING_DONE,
-    OUTPUT_FILE,
-    complete_config,
-    overrides_option,
-    write_text,
-)
+from genreclf.cli.options import FILE, NOTHING_DONE, OUTPUT_FILE, complete_config, overrides_option
+from genreclf.cli.output import complain, say, verbosity_options, write_text
 from genreclf.cli.streams import write_document
-from genreclf.cli.telling import complain, say, verbosity_options
 from genreclf.errors import ConfigError, one_line
 
 _INTRODUCTION = """\

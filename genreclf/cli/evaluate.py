@@ -1,8 +1,9 @@
-"""``genreclf evaluate``: how good a classifier is, honestly."""
+"""``genreclf evaluate``: the accuracy on unseen tracks."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,81 +14,109 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
-    Trainings,
-    cross_validated,
+    collected,
     fold_jobs_option,
+    folds_option,
     html_option,
     json_option,
     learning_options,
     out_of_core_option,
-    stdout_console,
-    summarised,
+    split_option,
     table_options,
     target_precision_option,
     trust_option,
-    warn_of_leaks,
     worker_count,
-    write_html,
-    write_predictions,
-    write_text,
 )
-from genreclf.cli.telling import complain, progress, verbosity_options
+from genreclf.cli.output import complain, stdout_console, verbosity_options, write_text
+from genreclf.cli.progress import progress
+from genreclf.cli.training import announce, load_labelled, summarised, warn_of_leaks, write_html
+
+if TYPE_CHECKING:
+    from genreclf.evaluation.crossvalidation import Evaluation
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.tables.table import FeatureTable
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What ``evaluate`` was asked for."""
+
+    table: Path
+    model: Path | None
+    trust: bool
+    learning: Learning
+    target_precision: float | None
+    table_options: TableOptions
+    out_of_core: bool
+    folds: str | None
+    split: str | None
+    permutations: int | None
+    predictions: Path | None
+    jobs: int | None
+    json_file: Path | None
+    html_file: Path | None
+
+    @property
+    def prints_records(self) -> bool:
+        """Whether standard output gets JSON or CSV, and no report."""
+        return "-" in (str(self.predictions), str(self.json_file))
+
+    def check(self) -> None:
+        """Refuse options that exclude each other."""
+        learning, published = self.learning, self.folds or self.split
+        if self.folds and self.split:
+            raise click.UsageError("--folds and --split exclude each other")
+        if self.model and not (
+            learning.is_default and not published and self.target_precision is None
+        ):
+            raise click.UsageError(
+                "a saved model is evaluated as it is, on the whole table: --model excludes "
+                "--classifier, --search, --target-precision, --config, --set, --folds and --split"
+            )
+        if self.out_of_core and (self.model or published or learning.search or self.html_file):
+            raise click.UsageError(
+                "--out-of-core excludes --model, --folds, --split, --search and --html"
+            )
+        if str(self.predictions) == str(self.json_file) == "-":
+            raise click.UsageError("--predictions and --json cannot both go to standard output")
 
 
 @click.command()
 @click.argument("table", type=TABLE)
 @click.option(
-    "--model",
-    type=FILE,
-    metavar="FILE",
+    "--model", type=FILE, metavar="FILE",
     help="Evaluate this saved model on the table, instead of cross-validating.",
-)
+)  # fmt: skip
 @trust_option
 @learning_options
 @target_precision_option
 @table_options
 @out_of_core_option
-@click.option("--folds", metavar="COLUMN", help="Column with published folds, run as they are.")
+@folds_option
+@split_option
 @click.option(
-    "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
-)
-@click.option(
-    "--permutations",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Tell how likely so high an accuracy is by chance, from N permutations of the genres.",
-)
+    "--permutations", type=click.IntRange(min=1), metavar="N",
+    help="Estimate the probability of such an accuracy by chance, from N permutations of the "
+    "genres.",
+)  # fmt: skip
 @click.option(
     "--predictions", type=OUTPUT_FILE, metavar="FILE.csv",
-    help="Also write what was predicted for each track: path,fold,label,genre,confidence (- for "
-    "standard output, instead of the text).",
+    help="Also write the prediction for each track: path,fold,label,genre,confidence (- for "
+    "standard output, instead of the report).",
 )  # fmt: skip
 @fold_jobs_option
 @json_option
 @html_option
 @verbosity_options
-def evaluate(
-    table: Path,
-    model: Path | None,
-    trust: bool,
-    learning: Learning,
-    target_precision: float | None,
-    table_options: TableOptions,
-    out_of_core: bool,
-    folds: str | None,
-    split: str | None,
-    permutations: int | None,
-    predictions: Path | None,
-    jobs: int | None,
-    json_file: Path | None,
-    html_file: Path | None,
-) -> None:  # fmt: skip
+@collected(EvaluateOptions)
+def evaluate(asked: EvaluateOptions) -> None:
     """Measure the accuracy on tracks that the classifier has not seen.
 
-    Cross-validation by default. If the TABLE has groups (artists, albums), no group is ever on
-    both sides of a fold: that accuracy is the one to expect on music not heard before.
-    With --folds, --split and --model, a track whose genre the classifier was not trained on counts
-    as wrong; in cross-validation, a genre of one group only is left out and named.
+    The default is a cross-validation. If the TABLE has groups (artists, albums), the tracks of a
+    group are never in both training and test: that accuracy is the one to expect on new artists.
+
+    With --folds, --split or --model, a track of a genre that the classifier was not trained on
+    counts as wrong. In a cross-validation, a genre with only one group is left out and named.
 
     \b
     Examples:
@@ -99,65 +128,84 @@ def evaluate(
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.evaluation.crossvalidation import count_trainings, evaluate_model
-    from genreclf.evaluation.importance import ImportanceMeter
-    from genreclf.learning.model import Model
-    from genreclf.reports.text import evaluation_report
-    from genreclf.tables.table import load_table
-
-    if folds and split:
-        raise click.UsageError("--folds and --split exclude each other")
-    if model and not (learning.is_default and folds is split is None and target_precision is None):
-        raise click.UsageError(
-            "a saved model is evaluated as it is, on the whole table: --classifier, --search, "
-            "--target-precision, --config, --set, --folds and --split have no meaning with --model"
-        )
-    if out_of_core and (model or folds or split or learning.search or html_file):
-        raise click.UsageError(
-            "--out-of-core goes without --model, --folds, --split, --search and --html"
-        )
-    to_stdout = [str(file) for file in (predictions, json_file)].count("-")
-    if to_stdout > 1:
-        raise click.UsageError("--predictions and --json cannot both go to standard output")
-    settings = learning.settings()
-    if out_of_core:
-        from genreclf.evaluation.outofcore import evaluate_in_parts
-        from genreclf.learning.outofcore import TableParts
-
-        learning.check_extraction(None)
-        evaluation = evaluate_in_parts(TableParts(table, table_options.columns(), settings))
-    elif model is None:
-        features = load_table(table, table_options.columns(folds=folds, split=split))
-        features = features.labelled()
-        learning.check_extraction(features.config)
-        warn_of_leaks(features)
-        meter = ImportanceMeter(features, settings)
-        n_folds = count_trainings(features, settings)
-        trainings = Trainings(features, settings, learning.search, n_folds)
-        jobs = worker_count(jobs, n_folds)
-        trainings.announce(jobs)
-        with progress(n_folds, "cross-validation") as advance:
-            evaluation = cross_validated(trainings, jobs, advance, meter if html_file else None)
+    asked.check()
+    if asked.out_of_core:
+        measured = _in_parts(asked)
     else:
-        features = load_table(table, table_options.columns())
-        loaded = Model.load(model, trusted=trust)
-        warn_of_leaks(loaded.columns_of(features))
-        evaluation = evaluate_model(loaded, features)
-        if html_file:
-            features = loaded.columns_of(features)
-            meter = ImportanceMeter(features, loaded.config)
-            held_out = evaluation.held_out  # in whose groups copies are together
-            meter(loaded.pipeline, replace(features.take(held_out.rows), groups=held_out.groups))
-    result, unreached = summarised(evaluation, target_precision, n_permutations=permutations)
-    if html_file is not None:
-        write_html(html_file, evaluation, result, features, meter)
-    # Before the report: whoever reads it through a pipe may stop after the first line.
-    if predictions is not None:
-        write_predictions(predictions, evaluation)
-    if json_file is not None:
-        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
-    elif not to_stdout:
-        evaluation_report(result, stdout_console())
+        measured = _cross_validate(asked) if asked.model is None else _evaluate(asked, asked.model)
+    result, unreached = summarised(
+        measured.evaluation, asked.target_precision, n_permutations=asked.permutations
+    )
+    _write(asked, measured, result)
     if unreached is not None:
         complain(f"genreclf: {unreached}")
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """An evaluation, and what its HTML report also shows."""
+
+    evaluation: "Evaluation"
+    table: "FeatureTable | None" = None
+    meter: "ImportanceMeter | None" = None
+
+
+def _in_parts(asked: EvaluateOptions) -> _Measured:
+    from genreclf.evaluation.outofcore import evaluate_in_parts
+    from genreclf.learning.outofcore import TableParts
+
+    config = asked.learning.settings()
+    asked.learning.check_extraction(None)
+    parts = TableParts(asked.table, asked.table_options.columns(), config)
+    return _Measured(evaluate_in_parts(parts))
+
+
+def _cross_validate(asked: EvaluateOptions) -> _Measured:
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.evaluation.trainings import Trainings
+
+    config = asked.learning.settings()
+    columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
+    table = load_labelled(asked.table, columns, asked.learning)
+    warn_of_leaks(table)
+    trainings = Trainings(table, config, asked.learning.search)
+    jobs = worker_count(asked.jobs, trainings.n_folds)
+    announce(trainings, jobs)
+    meter = ImportanceMeter(table, config) if asked.html_file else None
+    with progress(trainings.n_folds, "cross-validation") as advance:
+        return _Measured(trainings.cross_validate(jobs, advance, meter), table, meter)
+
+
+def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
+    from genreclf.evaluation.crossvalidation import evaluate_model
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.learning.model import Model
+    from genreclf.tables.table import load_table
+
+    table = load_table(asked.table, asked.table_options.columns())
+    model = Model.load(model_file, trusted=asked.trust)
+    used = model.columns_of(table)
+    warn_of_leaks(used)
+    evaluation = evaluate_model(model, table)
+    if asked.html_file is None:
+        return _Measured(evaluation)
+    meter = ImportanceMeter(used, model.config)
+    held_out = evaluation.held_out  # in whose groups copies are together
+    meter(model.pipeline, replace(used.take(held_out.rows), groups=held_out.groups))
+    return _Measured(evaluation, used, meter)
+
+
+def _write(asked: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -> None:
+    from genreclf.reports.text import evaluation_report
+
+    evaluation, table, meter = measured.evaluation, measured.table, measured.meter
+    if asked.html_file is not None and table is not None and meter is not None:
+        write_html(asked.html_file, evaluation, result, table, meter)
+    # Before the report: whoever reads it through a pipe may stop after the first line.
+    if asked.predictions is not None:
+        write_text(asked.predictions, evaluation.answers_csv(), "predictions")
+    if asked.json_file is not None:
+        write_text(asked.json_file, json.dumps(result, indent=2) + "\n", "result")
+    elif not asked.prints_records:
+        evaluation_report(result, stdout_console())

@@ -1,10 +1,9 @@
 """``genreclf extract``: from music to a feature table."""
 
-import csv
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from functools import partial
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,35 +16,32 @@ from genreclf.cli.options import (
     OUTPUT_FILE,
     OUTPUT_TABLE,
     SOME_FAILED,
+    ConfigOptions,
     LabelOptions,
     audio_sources,
     cache_in_use,
     cache_option,
-    config_option,
-    is_replaced,
+    collected,
+    config_options,
     jobs_option,
     label_options,
-    tell_written,
     timeout_option,
     worker_count,
-    written_to,
 )
-from genreclf.cli.streams import document
-from genreclf.cli.telling import (
-    TrackNotes,
+from genreclf.cli.output import (
     complain,
     detail,
+    is_replaced,
     note,
-    progress,
-    tally,
-    tell_row,
+    tell_written,
     verbosity_options,
+    written_to,
 )
-from genreclf.errors import ConfigError, GenreclfError, TableError, one_line
-from genreclf.files import written_whole
+from genreclf.cli.progress import TrackNotes, progress, tally, tell_row
+from genreclf.cli.streams import document
+from genreclf.errors import GenreclfError, TableError
 
 if TYPE_CHECKING:
-    from genreclf.config.schema import Config
     from genreclf.extraction.chain import Failure, Outcome, Row
     from genreclf.library.labels import Labelling
     from genreclf.library.sources import Track
@@ -53,70 +49,85 @@ if TYPE_CHECKING:
     from genreclf.parallel.workers import Workers
 
 
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What ``extract`` was asked for."""
+
+    paths: tuple[Path, ...]
+    output: Path | None
+    rows_per_file: int | None
+    config: ConfigOptions
+    label_options: LabelOptions
+    jobs: int | None
+    backend: str
+    scheduler: str | None
+    errors: Path | None
+    timeout: float
+    no_cache: bool
+
+    def check(self) -> None:
+        """Refuse options that do not fit together."""
+        if self.backend == "dask" and self.scheduler is None:
+            raise click.UsageError("--backend dask needs --scheduler ADDRESS")
+        if self.backend == "local" and self.scheduler is not None:
+            raise click.UsageError("--scheduler needs --backend dask")
+        if self.backend == "dask" and self.jobs is not None:
+            raise click.UsageError(
+                "--backend dask excludes --jobs: all threads of the cluster work"
+            )
+        output = self.output
+        if self.rows_per_file is None:
+            if output is not None and output.is_dir():
+                raise click.UsageError(f"{output}: a folder; --rows-per-file N writes to a folder")
+        elif output is None or output.suffix.lower() != ".parquet" or output.is_file():
+            raise click.UsageError(
+                "--rows-per-file needs -o NAME.parquet, the name of a new folder or of one that "
+                "this command wrote"
+            )
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=ANY_PATH, metavar="PATH...")
 @click.option(
-    "-o",
-    "--output",
-    type=OUTPUT_TABLE,
-    metavar="FILE",
-    help="Table to write: .csv, .parquet or .npz. Without it: CSV to standard output.",
-)
+    "-o", "--output", type=OUTPUT_TABLE, metavar="FILE",
+    help="Table to write: .csv, .parquet or .npz. Default: CSV on standard output.",
+)  # fmt: skip
 @click.option(
-    "--rows-per-file",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Write FILE.parquet as a folder of files with so many tracks each: for tables larger "
-    "than the memory.",
-)
-@config_option
+    "--rows-per-file", type=click.IntRange(min=1), metavar="N",
+    help="Write FILE.parquet as a folder of files with N tracks each, for tables larger than "
+    "memory.",
+)  # fmt: skip
+@config_options
 @label_options
 @jobs_option
 @click.option(
-    "--backend",
-    type=click.Choice(["local", "dask"]),
-    default="local",
-    show_default=True,
-    help="Where to compute: in processes here, or on a Dask cluster, which sees the files at the "
+    "--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True,
+    help="Compute in processes on this machine, or on a Dask cluster that has the files at the "
     "same paths.",
+)  # fmt: skip
+@click.option(
+    "--scheduler", metavar="ADDRESS", help="Address of the Dask cluster, as in tcp://10.0.0.1:8786."
 )
 @click.option(
-    "--scheduler", metavar="ADDRESS", help="Of the Dask cluster: tcp://10.0.0.1:8786, say."
-)
-@click.option(
-    "--errors",
-    type=OUTPUT_FILE,
-    metavar="FILE.csv",
-    help="Also write the files that failed, with the reason: path,stage,error.",
-)
+    "--errors", type=OUTPUT_FILE, metavar="FILE.csv",
+    help="Also write the files that failed, with the reasons: path,stage,error.",
+)  # fmt: skip
 @timeout_option
 @cache_option
 @verbosity_options
-def extract(
-    paths: tuple[Path, ...],
-    output: Path | None,
-    rows_per_file: int | None,
-    config: str,
-    overrides: tuple[str, ...],
-    label_options: LabelOptions,
-    jobs: int | None,
-    backend: str,
-    scheduler: str | None,
-    errors: Path | None,
-    timeout: float,
-    no_cache: bool,
-) -> None:  # fmt: skip
+@collected(ExtractOptions)
+def extract(asked: ExtractOptions) -> None:
     """Compute the features of audio files and write them as a table.
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
-    input. Finished files are kept in FILE.partial until the table is written, so that after an
-    interruption the same command does only what is missing. The exit status is 3 if some
+    input. Until the table is written, finished files are kept in FILE.partial: after an
+    interruption, the same command computes only what is missing. The exit status is 3 if some
     files failed, and 1 if all did.
 
-    A track's genre is the first folder below PATH, as blues of music/blues/artist/a.mp3, or PATH's
-    own name where it is directly in there. Genres and groups can also come from the files' tags
-    (ID3, Vorbis comments, MP4, ASF, APEv2): the first genre of each, and its artist or album
-    however it is spelt, without guests (feat.).
+    The genre of a track is the first folder below PATH, such as blues for
+    music/blues/artist/a.mp3, or the name of PATH itself for files directly in it. Genres and groups
+    can also come from tags (ID3, Vorbis comments, MP4, ASF, APEv2): the first genre, and the artist
+    or album, without guests (feat.) and regardless of spelling.
 
     \b
     Examples:
@@ -129,53 +140,56 @@ def extract(
       genreclf extract /nfs/music -o features.parquet --rows-per-file 20000
       find /music -name '*.flac' | genreclf extract - --labels none -o features.npz
     """
-    from genreclf.config.load import load_config
-    from genreclf.extraction.journal import only_run
-    from genreclf.tables.formats import table_format
+    from genreclf.extraction.job import Job, write_failures
 
     started = time.monotonic()
-    _check_backend(backend, scheduler, jobs)
-    _check_output(output, rows_per_file)
-    settings, labelling = load_config(config, overrides), label_options.chosen()
-    if output is not None:
-        table_format(output)
-    keeps_frames = any(view.pooling.keep_frames for view in settings.each_view)
-    if keeps_frames and (output is None or rows_per_file is not None):
-        raise ConfigError(
-            "pooling.keep_frames: frames are kept in a file beside the table; name it with -o, "
-            "without --rows-per-file"
-        )
-    tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
-    with nullcontext() if output is None else only_run(output):
-        with _workers(scheduler, worker_count(jobs, len(tracks)), timeout) as workers:
-            # Imported while the workers start, which takes them as long; the table with its pandas
-            # is needed in the end only, but then everyone would wait for it.
+    asked.check()
+    labelling = asked.label_options.chosen()
+    # Not on a cluster: a SQLite file cannot be shared over a network.
+    cache = None if asked.scheduler else cache_in_use(asked.no_cache)
+    job = Job(asked.config.settings(), asked.output, asked.rows_per_file, cache)
+    tracks = list(dict.fromkeys(audio_sources(asked.paths, labelling.of_paths).tracks))
+    with job.only_run():
+        with _workers(asked, len(tracks)) as workers:
+            # pandas is needed only at the end, but takes as long to import as workers to start.
             import_module("genreclf.tables.table")
             tracks = labelled(tracks, labelling, workers)
-            # Not on a cluster: SQLite files do not bear being shared over a network.
-            cache = None if scheduler else cache_in_use(no_cache)
-            outcomes = _outcomes(tracks, settings, output, rows_per_file)(workers, cache)
-            rows, failures = extract_with_progress(tracks, outcomes, output)
-        if errors is not None:
-            _write_failures(failures, errors)
-            if is_replaced(errors):
-                tell_written("failures", errors)
+            rows, failures = collect(tracks, job.outcomes(tracks, workers), asked.output)
+        if asked.errors is not None:
+            write_failures(failures, asked.errors)
+            if is_replaced(asked.errors):
+                tell_written("failures", asked.errors)
         if not rows:
             if len(tracks) > 1:
                 complain(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
-        if rows_per_file is None:
-            _write_table(rows, settings, output)
-    tell_of_groups(rows)
-    note(summary(rows, failures, output, time.monotonic() - started))
+        with document() if asked.output is None else nullcontext() as stream:
+            job.write(rows, stream)
+    warn_of_groups([row.track for row in rows])
+    where = "" if asked.output is None else f", {written_to(asked.output)}"
+    note(summary(rows, failures, time.monotonic() - started) + where)
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _workers(asked: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
+    if asked.scheduler is None:
+        from genreclf.parallel.workers import Workers
+
+        return Workers(worker_count(asked.jobs, n_tracks), asked.timeout)
+    import logging
+
+    from genreclf.parallel.cluster import DaskWorkers
+
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
+    return DaskWorkers(asked.scheduler, asked.timeout)
 
 
 def labelled(
     tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
 ) -> "list[Track]":
-    """Add labels and groups to tracks, showing how far it is, and tell what was met."""
+    """Add labels and groups to tracks, and print what was found."""
     from genreclf.library.labels import describe_labels, label_tracks
 
     shown = (
@@ -194,107 +208,14 @@ def labelled(
     return found.tracks
 
 
-def tell_of_groups(rows: "list[Row]") -> None:
-    """Say what an accuracy without groups is worth, while it is easy to do better."""
-    labelled = [row.track for row in rows if row.track.label]
-    if n := sum(not track.group for track in labelled):
-        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
-        note(
-            f"note: {which}: where an artist has several tracks, the accuracy will be too high; "
-            "--group artist takes artists from the tags, --group-regex from the paths"
-        )
-
-
-def _check_output(output: Path | None, rows_per_file: int | None) -> None:
-    if rows_per_file is None:
-        if output is not None and output.is_dir():
-            raise click.UsageError(f"{output}: a folder; --rows-per-file N writes to one")
-    elif output is None or output.suffix.lower() != ".parquet" or output.is_file():
-        raise click.UsageError(
-            "--rows-per-file needs -o NAME.parquet, the name of a folder to be made or gone on with"
-        )
-
-
-def _check_backend(backend: str, scheduler: str | None, jobs: int | None) -> None:
-    if backend == "dask" and scheduler is None:
-        raise click.UsageError("--backend dask needs --scheduler ADDRESS, that of its cluster")
-    if backend == "local" and scheduler is not None:
-        raise click.UsageError("--scheduler needs --backend dask")
-    if backend == "dask" and jobs is not None:
-        raise click.UsageError("--jobs has no meaning with --backend dask: all its threads work")
-
-
-def _workers(scheduler: str | None, jobs: int, timeout: float) -> "Workers | DaskWorkers":
-    if scheduler is None:
-        from genreclf.parallel.workers import Workers
-
-        return Workers(jobs, timeout)
-    import logging
-
-    from genreclf.parallel.cluster import DaskWorkers
-
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
-    return DaskWorkers(scheduler, timeout)
-
-
-def _write_table(rows: "list[Row]", settings: "Config", output: Path | None) -> None:
-    from genreclf.extraction.chain import build_table
-    from genreclf.extraction.journal import finish
-
-    table = build_table(rows, settings)
-    if output is None:
-        with document() as standard_output:
-            table.write_csv(standard_output)
-    else:
-        table.save(output)
-        finish(output)
-
-
-def summary(
-    rows: "list[Row]",
-    failures: "list[Failure]",
-    output: Path | None,
-    seconds: float | None = None,
-) -> str:
-    """Count what was extracted, and where it comes from."""
-    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
-    earlier = [f"{kept} finished by an earlier run"] if kept else []
-    earlier += [f"{cached} from the cache"] if cached else []
-    where = f", {written_to(output)}" if output else ""
-    return tally(len(rows), earlier, len(failures), seconds) + where
-
-
-def _outcomes(
-    tracks: "list[Track]", settings: "Config", output: Path | None, rows_per_file: int | None
-) -> "Callable[[Workers | DaskWorkers, Path | None], Iterable[Outcome]]":
-    """Choose how to go through the tracks: in one go, resumably, or part by part."""
-    from genreclf.extraction.chain import extract_tracks
-    from genreclf.extraction.journal import extract_resumably
-    from genreclf.extraction.partitions import extract_in_parts
-
-    if output is None:
-        return partial(extract_tracks, tracks, settings)
-    if rows_per_file is None:
-        return partial(extract_resumably, tracks, settings, output)
-
-    def in_parts(workers: "Workers | DaskWorkers", cache: Path | None) -> "Iterable[Outcome]":
-        compute = partial(
-            extract_resumably, config=settings, output=output, workers=workers, cache=cache
-        )
-        return extract_in_parts(tracks, settings, output, rows_per_file, compute)
-
-    return in_parts
-
-
-def extract_with_progress(
-    tracks: "list[Track]", outcomes: "Iterable[Outcome]", output: Path | None
+def collect(
+    tracks: "Sequence[Track]", outcomes: "Iterable[Outcome]", output: Path | None = None
 ) -> "tuple[list[Row], list[Failure]]":
-    """Wait for the outcomes of tracks, showing how far it is, and tell of each that fails."""
+    """Wait for the outcomes of tracks, with a progress bar and a line for each failure."""
     from genreclf.extraction.chain import Row
-    from genreclf.extraction.journal import journal_path
 
-    rows, failures, notes = [], [], TrackNotes()
+    rows: list[Row] = []
+    failures, notes = [], TrackNotes()
     with progress(len(tracks), "extract", "tracks") as advance:
         try:
             for outcome in outcomes:
@@ -308,25 +229,38 @@ def extract_with_progress(
                     complain(outcome.error)
                     advance(failed=True)
         except (KeyboardInterrupt, OSError, GenreclfError) as error:
-            if output is None:
-                raise
-            kept = (
-                f"{len(rows)} of {len(tracks)} files are kept; the same command goes on from there"
-            )
-            if isinstance(error, OSError):  # of the journal, since no file of music raises one
-                reason = (error.strerror or str(error)).lower()
-                raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
-            complain(kept)
+            if output is not None:
+                _tell_kept(error, f"{len(rows)} of {len(tracks)} files", output)
             raise
     notes.finish()
     return rows, failures
 
 
-def _write_failures(failures: "list[Failure]", path: Path) -> None:
-    with (
-        written_whole(path) as aside,
-        aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["path", "stage", "error"])
-        writer.writerows([f.track.path, f.stage, one_line(f.error)] for f in failures)
+def _tell_kept(error: BaseException, files: str, output: Path) -> None:
+    from genreclf.extraction.journal import journal_path
+
+    kept = f"{files} are kept; the same command goes on from there"
+    if isinstance(error, OSError):  # of the journal, since no audio file raises one
+        reason = (error.strerror or str(error)).lower()
+        raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
+    complain(kept)
+
+
+def warn_of_groups(tracks: "Iterable[Track]") -> None:
+    """Print that an accuracy without groups is too high, while groups are easy to add."""
+    labelled = [track for track in tracks if track.label]
+    if n := sum(not track.group for track in labelled):
+        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
+        note(
+            f"note: {which}: where an artist has several tracks, the accuracy will be too high; "
+            "--group artist takes artists from the tags, --group-regex from the paths"
+        )
+
+
+def summary(rows: "Iterable[Row]", failures: "Sequence[Failure]", seconds: float | None) -> str:
+    """Count what was extracted, and what came from earlier runs."""
+    rows = list(rows)
+    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
+    earlier = [f"{kept} finished by an earlier run"] if kept else []
+    earlier += [f"{cached} from the cache"] if cached else []
+    return tally(len(rows), earlier, len(failures), seconds)

@@ -1,57 +1,55 @@
-"""``genreclf inspect``: what is in this file?"""
+"""``genreclf inspect``: the contents of a file."""
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from genreclf.cli.options import (
     TABLE,
-    config_option,
+    ConfigOptions,
+    collected,
+    config_options,
     plot_option,
-    stdout_console,
-    tell_written,
     timeout_option,
 )
-from genreclf.cli.telling import note
+from genreclf.cli.output import note, stdout_console, tell_written
+from genreclf.errors import AudioError
 
-if TYPE_CHECKING:
-    from rich.console import Console
 
-    from genreclf.config.schema import Config
+@dataclass(frozen=True)
+class InspectOptions:
+    """What ``inspect`` was asked for."""
+
+    file: Path
+    config: ConfigOptions
+    compare_librosa: bool
+    show_all: bool
+    plot_file: Path | None
+    timeout: float
 
 
 @click.command()
 @click.argument("file", type=TABLE)
-@config_option
+@config_options
 @click.option(
-    "--compare-librosa",
-    is_flag=True,
-    help="Hold each feature of an audio file against librosa's own (needs librosa).",
-)
+    "--compare-librosa", is_flag=True,
+    help="Compare each feature of an audio file with librosa's (needs librosa).",
+)  # fmt: skip
 @click.option("--all", "show_all", is_flag=True, help="List all features of an audio file.")
 @plot_option
 @timeout_option
-def inspect(
-    file: Path,
-    config: str,
-    overrides: tuple[str, ...],
-    compare_librosa: bool,
-    show_all: bool,
-    plot_file: Path | None,
-    timeout: float,
-) -> None:  # fmt: skip
-    """Tell what a feature table, a model or an audio FILE holds.
+@collected(InspectOptions)
+def inspect(asked: InspectOptions) -> None:
+    """Show what a feature table, a model or an audio FILE holds.
 
-    Of an audio file: its length, codec and tags, which seconds are listened to, and the features
-    that are one number for all of them, such as the tempo; --all lists the others too.
+    For an audio file: its length, codec and tags, the excerpts that are analysed, and features with
+    one value for the whole file, such as the tempo. --all lists the other features too. --plot
+    draws the waveform, the energy and the excerpts; with excerpt.strategy=highlight also the
+    sections.
 
-    The suffix decides: .csv, .parquet and .npz are tables, .joblib and .skops are models (of which
-    only the card is read, so that nothing in them can run), all else is taken for audio. --plot
-    draws the waveform and the energy of an audio file, which seconds of it are listened to, and
-    its sections where excerpt.strategy is highlight.
+    The suffix decides: .csv, .parquet and .npz are tables; .joblib and .skops are models, of which
+    only the description is read, so that no code in them can run; all others are audio.
 
     \b
     Examples:
@@ -62,53 +60,48 @@ def inspect(
       genreclf inspect song.mp3 --set excerpt.strategy=highlight --plot song.png
       genreclf inspect song.mp3 --compare-librosa
     """
-    from genreclf.config.load import load_config
     from genreclf.learning.modelfile import SUFFIXES, read_card
-    from genreclf.reports.plots import check_plot
-    from genreclf.reports.text import audio_report, model_report, table_report
+    from genreclf.reports.text import model_report, table_report
     from genreclf.tables.formats import FORMATS
     from genreclf.tables.table import load_table
 
-    console = stdout_console()
-    is_table = file.suffix.lower() in FORMATS or file.is_dir()
-    is_audio = not is_table and file.suffix.lower() not in SUFFIXES
-    if plot_file is not None:
-        if not is_audio or compare_librosa:
-            raise click.UsageError("--plot draws audio files, and without --compare-librosa")
-        check_plot(plot_file)
+    file, suffix = asked.file, asked.file.suffix.lower()
+    is_table = suffix in FORMATS or file.is_dir()
+    if asked.plot_file is not None and (is_table or suffix in SUFFIXES or asked.compare_librosa):
+        raise click.UsageError("--plot draws audio files, and excludes --compare-librosa")
     if is_table:
-        table_report(load_table(file), console)
-    elif file.suffix.lower() in SUFFIXES:
-        model_report(read_card(file), console)
-    elif compare_librosa:
-        _compare_with_librosa(file, load_config(config, overrides), timeout, console)
+        table_report(load_table(file), stdout_console())
+    elif suffix in SUFFIXES:
+        model_report(read_card(file), stdout_console())
+    elif asked.compare_librosa:
+        _compare_with_librosa(asked)
     else:
-        settings = load_config(config, overrides)
-        report = partial(audio_report, show_all=show_all, console=stdout_console())
-        spans = _inspect_audio(file, settings, timeout, report)
-        if plot_file is not None:
-            _draw(file, settings, timeout, spans, plot_file)
+        _inspect_audio(asked)
 
 
-def _inspect_audio(
-    file: Path, settings: "Config", timeout: float, report: Callable[..., None]
-) -> list[tuple[float, float]]:
-    """Print what is in it, and return which seconds were listened to."""
+def _inspect_audio(asked: InspectOptions) -> None:
     from genreclf.extraction.chain import extract_frames
+    from genreclf.extraction.isolated import in_worker
     from genreclf.features.pooling import feature_names, pool
+    from genreclf.reports.text import audio_report
 
-    excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    config = asked.config.settings()
+    excerpts, frames = in_worker(extract_frames, asked.file, config, asked.timeout)
     for text in excerpts[0].notes:
         note(f"note: {text}")
-    values = pool(frames, settings)
-    features = dict(zip(feature_names(settings), map(float, values), strict=True))
-    strategy = settings.each_view[0].excerpt.strategy
-    report(excerpts, strategy, _tags(file), features)
-    return [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
+    values = pool(frames, config)
+    features = dict(zip(feature_names(config), map(float, values), strict=True))
+    strategy = config.each_view[0].excerpt.strategy
+    tags = _tags(asked.file)
+    audio_report(
+        excerpts, strategy, tags, features, show_all=asked.show_all, console=stdout_console()
+    )
+    if asked.plot_file is not None:
+        spans = [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
+        _draw(asked, asked.plot_file, spans)
 
 
 def _tags(file: Path) -> dict[str, str]:
-    from genreclf.errors import AudioError
     from genreclf.library.tags import read_tags
 
     try:
@@ -118,47 +111,31 @@ def _tags(file: Path) -> dict[str, str]:
         return {}
 
 
-def in_worker(function: Callable[..., Any], file: Path, settings: "Config", timeout: float) -> Any:
-    """Compute in a worker process, which a file may crash or keep busy for ever."""
-    from genreclf.errors import AudioError
-    from genreclf.parallel.workers import WorkerError, Workers
-
-    with Workers(1, timeout) as workers:
-        _, result = next(workers.map(partial(function, config=settings), [file]))
-    if isinstance(result, WorkerError):
-        raise AudioError(f"{file}: {result.reason}")
-    return result
-
-
-def _draw(
-    file: Path, settings: "Config", timeout: float, spans: list[tuple[float, float]], picture: Path
-) -> None:
+def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]) -> None:
     from genreclf.extraction.chain import scan_track
+    from genreclf.extraction.isolated import in_worker
     from genreclf.reports.plots import TrackPicture, draw_track
 
-    heard = in_worker(scan_track, file, settings, timeout)
-    draw_track(
-        picture,
-        TrackPicture(
-            seconds_a_value=heard.hop / heard.info.sample_rate_hz,
-            peaks=heard.peaks,
-            energies=heard.energies,
-            spans=spans,
-            segments=heard.structure.segments if heard.structure else [],
-        ),
+    scan = in_worker(scan_track, asked.file, asked.config.settings(), asked.timeout)
+    drawn = TrackPicture(
+        seconds_a_value=scan.hop / scan.info.sample_rate_hz,
+        peaks=scan.peaks,
+        energies=scan.energies,
+        spans=spans,
+        segments=scan.structure.segments if scan.structure else [],
     )
+    draw_track(picture, drawn)
     tell_written("picture", picture)
 
 
-def _compare_with_librosa(
-    file: Path, settings: "Config", timeout: float, console: "Console"
-) -> None:
-    from genreclf.errors import AudioError
+def _compare_with_librosa(asked: InspectOptions) -> None:
     from genreclf.extraction.chain import extract_frames
+    from genreclf.extraction.isolated import in_worker
     from genreclf.features.reference import compare_with_librosa
     from genreclf.reports.text import comparison_report
 
-    excerpts, frames = in_worker(extract_frames, file, settings, timeout)
+    config = asked.config.settings()
+    excerpts, frames = in_worker(extract_frames, asked.file, config, asked.timeout)
     if notes := "; ".join(excerpts[0].notes):
-        raise AudioError(f"{file}: {notes}; that cannot be compared with librosa")
-    comparison_report(compare_with_librosa(frames, file, settings), console)
+        raise AudioError(f"{asked.file}: {notes}; this cannot be compared with librosa")
+    comparison_report(compare_with_librosa(frames, asked.file, config), stdout_console())

@@ -22,24 +22,14 @@ from genreclf.cli.options import (
     cache_option,
     jobs_option,
     plot_option,
-    stdout_console,
     timeout_option,
     trust_option,
     worker_count,
 )
+from genreclf.cli.output import complain, note, plural, stdout_console, verbosity_options
+from genreclf.cli.progress import Meter, TrackNotes, progress, tally, tell_row
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import Tagging
-from genreclf.cli.telling import (
-    Meter,
-    TrackNotes,
-    complain,
-    note,
-    plural,
-    progress,
-    tally,
-    tell_row,
-    verbosity_options,
-)
 
 if TYPE_CHECKING:
     from genreclf.extraction.chain import Failure, Outcome

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli.options import FILE, NOTHING_DONE, SOME_FAILED
-from genreclf.cli.telling import complain, detail, note, plural, say, verbosity_options
+from genreclf.cli.output import complain, detail, note, plural, say, verbosity_options
 from genreclf.errors import TagError
 
 if TYPE_CHECKING:

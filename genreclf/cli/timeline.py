@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import stdout_console, tell_written
+from genreclf.cli.output import complain, stdout_console, tell_written
+from genreclf.cli.progress import Meter, TrackNotes
 from genreclf.cli.streams import record_writer
-from genreclf.cli.telling import Meter, TrackNotes, complain
 
 if TYPE_CHECKING:
     from genreclf.extraction.chain import Failure

@@ -1,7 +1,8 @@
 """``genreclf train``: from a feature table to a model."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,40 +12,54 @@ from genreclf.cli.options import (
     TABLE,
     Learning,
     TableOptions,
-    Trainings,
-    cross_validated,
+    collected,
     fold_jobs_option,
     html_option,
     learning_options,
     out_of_core_option,
-    stdout_console,
-    summarised,
     table_options,
     target_precision_option,
-    tell_written,
-    warn_of_leaks,
     worker_count,
-    write_html,
 )
-from genreclf.cli.telling import complain, plural, progress, verbosity_options
+from genreclf.cli.output import complain, plural, stdout_console, tell_written, verbosity_options
+from genreclf.cli.progress import progress
+from genreclf.cli.training import announce, load_labelled, summarised, warn_of_leaks, write_html
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from genreclf.config.schema import Config
     from genreclf.learning.model import Model
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What ``train`` was asked for."""
+
+    table: Path
+    output: Path
+    learning: Learning
+    target_precision: float | None
+    table_options: TableOptions
+    out_of_core: bool
+    no_evaluate: bool
+    jobs: int | None
+    html_file: Path | None
+
+    def check(self) -> None:
+        """Refuse options that exclude each other."""
+        if self.no_evaluate and self.target_precision:
+            raise click.UsageError("--target-precision needs the cross-validation")
+        if self.no_evaluate and self.html_file:
+            raise click.UsageError("--html reports the cross-validation, which --no-evaluate skips")
+        if self.out_of_core and (self.learning.search or self.html_file):
+            raise click.UsageError("--out-of-core excludes --search and --html")
 
 
 @click.command()
 @click.argument("table", type=TABLE)
 @click.option(
-    "-o",
-    "--output",
-    type=OUTPUT_FILE,
-    default=Path("model.joblib"),
-    show_default=True,
-    metavar="FILE",
-    help="Model file to write.",
-)
+    "-o", "--output", type=OUTPUT_FILE, default=Path("model.joblib"), show_default=True,
+    metavar="FILE", help="Model file to write.",
+)  # fmt: skip
 @learning_options
 @target_precision_option
 @table_options
@@ -53,22 +68,13 @@ if TYPE_CHECKING:
 @fold_jobs_option
 @html_option
 @verbosity_options
-def train(
-    table: Path,
-    output: Path,
-    learning: Learning,
-    target_precision: float | None,
-    table_options: TableOptions,
-    out_of_core: bool,
-    no_evaluate: bool,
-    jobs: int | None,
-    html_file: Path | None,
-) -> None:  # fmt: skip
-    """Train a classifier on the labelled tracks of a feature TABLE and save it.
+@collected(TrainOptions)
+def train(asked: TrainOptions) -> None:
+    """Train a classifier on the labelled tracks of a feature TABLE.
 
-    First its accuracy on tracks that it has not seen is measured by cross-validation; then it is
-    trained on all of them. The features are those of the table: of the configuration only seed,
-    scaling, pca, codebook, classifier and evaluation count.
+    A cross-validation measures the accuracy on unseen tracks; then a model is trained on all of
+    them and saved. The table fixes the features: of the configuration, only seed, scaling, pca,
+    codebook, classifier and evaluation count.
 
     \b
     Examples:
@@ -79,67 +85,71 @@ def train(
       genreclf train features.parquet --classifier lda --out-of-core
       genreclf train foreign.csv --label-column genre --group artist --ignore length
     """
-    from genreclf.evaluation.crossvalidation import count_trainings
-    from genreclf.evaluation.importance import ImportanceMeter
-    from genreclf.learning.model import Model
     from genreclf.learning.modelfile import check_writer
-    from genreclf.reports.text import genre_counts
-    from genreclf.tables.table import load_table
 
-    if no_evaluate and target_precision:
-        raise click.UsageError("--target-precision is learned from the cross-validation")
-    if no_evaluate and html_file:
-        raise click.UsageError("--html reports the cross-validation, which --no-evaluate skips")
-    check_writer(output)
-    settings = learning.settings()
-    console = stdout_console()
-    evaluated, unreached = None, None
-    if out_of_core:
-        if learning.search or html_file:
-            raise click.UsageError("--out-of-core goes without --search and --html")
-        from genreclf.evaluation.outofcore import evaluate_in_parts
-        from genreclf.learning.outofcore import TableParts, train_in_parts
-
-        learning.check_extraction(None)
-        parts = TableParts(table, table_options.columns(), settings)
-        if not no_evaluate:
-            evaluation = evaluate_in_parts(parts)
-            evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
-        model = train_in_parts(parts).with_evaluation(evaluated)
-        # Before the report: whoever reads it through a pipe may stop after the first line.
-        model.save(output)
-        _tell(model, output, console, unreached)
-        return
-    features = load_table(table, table_options.columns()).labelled()
-    learning.check_extraction(features.config)
-    n_tracks, n_genres = plural(len(features), "track"), plural(len(features.genres), "genre")
-    counts = genre_counts(features.labels)
-    console.print(f"{n_tracks}, {n_genres}: {counts}", markup=False, highlight=False)
-    warn_of_leaks(features)
-    n_folds = 0 if no_evaluate else count_trainings(features, settings)
-    trainings = Trainings(features, settings, learning.search, n_folds, final=True)
-    jobs = worker_count(jobs, max(1, n_folds))
-    trainings.announce(jobs)
-    with progress(trainings.number, "training") as advance:
-        if not no_evaluate:
-            meter = ImportanceMeter(features, settings)
-            watching = meter if html_file else None
-            evaluation = cross_validated(trainings, jobs, advance, watching)
-            evaluated, unreached = summarised(evaluation, target_precision, suggest=True)
-        model = Model.fit(features, settings, search=learning.search, evaluation=evaluated)
-        advance()
-    model.save(output)
-    if html_file is not None and evaluated is not None:
-        write_html(html_file, evaluation, evaluated, features, meter)
-    _tell(model, output, console, unreached)
-
-
-def _tell(model: "Model", output: Path, console: "Console", unreached: str | None) -> None:
-    from genreclf.reports.text import evaluation_report
-
-    if model.evaluation is not None:
-        evaluation_report(model.evaluation, console)
-    tell_written("model", output)
+    asked.check()
+    check_writer(asked.output)
+    config = asked.learning.settings()
+    train_one = _train_in_parts if asked.out_of_core else _train_and_report
+    unreached = train_one(asked, config)
     if unreached is not None:
         complain(f"genreclf: {unreached}; the model has no threshold and answers every file")
         raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _train_in_parts(asked: TrainOptions, config: "Config") -> str | None:
+    """Train on a folder of tables; return why there is no threshold."""
+    from genreclf.evaluation.outofcore import evaluate_in_parts
+    from genreclf.learning.outofcore import TableParts, train_in_parts
+
+    asked.learning.check_extraction(None)
+    parts = TableParts(asked.table, asked.table_options.columns(), config)
+    result, unreached = None, None
+    if not asked.no_evaluate:
+        evaluation = evaluate_in_parts(parts)
+        result, unreached = summarised(evaluation, asked.target_precision, suggest=True)
+    model = train_in_parts(parts).with_evaluation(result)
+    model.save(asked.output)
+    _report(model, asked.output)
+    return unreached
+
+
+def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
+    """Train on a table in memory; return why there is no threshold."""
+    from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.evaluation.trainings import Trainings
+    from genreclf.learning.model import Model
+    from genreclf.reports.text import genre_counts
+
+    table = load_labelled(asked.table, asked.table_options.columns(), asked.learning)
+    n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
+    counts = f"{n_tracks}, {n_genres}: {genre_counts(table.labels)}"
+    stdout_console().print(counts, markup=False, highlight=False)
+    warn_of_leaks(table)
+    search = asked.learning.search
+    trainings = Trainings(table, config, search, not asked.no_evaluate, final=True)
+    jobs = worker_count(asked.jobs, max(1, trainings.n_folds))
+    announce(trainings, jobs)
+    result: dict[str, Any] | None = None
+    unreached = None
+    with progress(trainings.number, "training") as advance:
+        if not asked.no_evaluate:
+            meter = ImportanceMeter(table, config)
+            evaluation = trainings.cross_validate(jobs, advance, meter if asked.html_file else None)
+            result, unreached = summarised(evaluation, asked.target_precision, suggest=True)
+        model = Model.fit(table, config, search=search, evaluation=result)
+        advance()
+    # Before the report: whoever reads it through a pipe may stop after the first line.
+    model.save(asked.output)
+    if asked.html_file is not None and result is not None:
+        write_html(asked.html_file, evaluation, result, table, meter)
+    _report(model, asked.output)
+    return unreached
+
+
+def _report(model: "Model", output: Path) -> None:
+    from genreclf.reports.text import evaluation_report
+
+    if model.evaluation is not None:
+        evaluation_report(model.evaluation, stdout_console())
+    tell_written("model", output)
