@@ -26,8 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
-from genreclf.evaluation.comparison import Design, Measured, Variant, paired_difference
-from genreclf.evaluation.crossvalidation import HeldOut, accuracy_interval
+from genreclf.evaluation.result import HeldOut
+from genreclf.evaluation.variants import Design, Score, Variant, paired_difference
 from genreclf.learning.splits import Fold, cross_validation
 from genreclf.tables.table import FeatureTable
 
@@ -120,7 +120,7 @@ def coverage(world: World, n_runs: int) -> Doubles:
         means = world.means()
         values = world.table(means)
         result = world.held_out(values, world.folds[run % N_SHUFFLES])
-        low, high = accuracy_interval(result, world.grouped, train_share=world.train_share)
+        low, high = result.interval(world.grouped, train_share=world.train_share)
         truth = world.truth(means, values)
         found.append((low <= truth <= high, high - low, result.accuracy - truth))
     return np.mean(found, axis=0)
@@ -132,7 +132,7 @@ def random_labels(world: World, n_runs: int) -> Doubles:
     for run in range(n_runs):
         values = world.table(np.zeros((N_GENRES, N_COLUMNS)))
         result = world.held_out(values, world.folds[run % N_SHUFFLES])
-        low, high = accuracy_interval(result, world.grouped, train_share=world.train_share)
+        low, high = result.interval(world.grouped, train_share=world.train_share)
         found.append((result.accuracy - 1 / N_GENRES, low <= 1 / N_GENRES <= high))
     return np.mean(found, axis=0)
 
@@ -147,14 +147,14 @@ def called_different(
 def _differ(world: World, tables: tuple[Doubles, Doubles], run: int) -> bool:
     rounds = [world.folds[(N_REPEATS * run + i) % N_SHUFFLES] for i in range(N_REPEATS)]
     folds = [fold for of_round in rounds for fold in of_round]
-    facts = {"n_folds": len(rounds[0]), "n_test": [len(test) for _, test in folds],
+    facts = {"seed": run, "n_folds": len(rounds[0]), "n_test": [len(test) for _, test in folds],
              "n_train": [len(train) for train, _ in folds]}  # fmt: skip
-    first, second = (_measured(world, values, rounds) for values in tables)
-    design = Design.of(facts, world.labels, world.groups, seed=run)
+    first, second = (_score(world, values, rounds) for values in tables)
+    design = Design(facts, world.labels, world.groups)
     return paired_difference(second, first, design).p_value <= 0.05
 
 
-def _measured(world: World, values: Doubles, rounds: list[list[Fold]]) -> Measured:
+def _score(world: World, values: Doubles, rounds: list[list[Fold]]) -> Score:
     results = [world.held_out(values, folds) for folds in rounds]
     right = np.mean([result.correct[np.argsort(result.rows)] for result in results], axis=0)
     correct = np.concatenate([result.correct for result in results])
@@ -163,7 +163,7 @@ def _measured(world: World, values: Doubles, rounds: list[list[Fold]]) -> Measur
     answers = np.concatenate([result.predicted for result in results])
     nothing = np.empty(0, dtype=object)
     table = FeatureTable(nothing, nothing, nothing, [], np.empty((0, 0), dtype=np.float32))
-    return Measured(Variant("", table, Config()), right, answers, by_fold, (0.0, 1.0))
+    return Score(Variant("", table, Config()), right, answers, by_fold, (0.0, 1.0))
 
 
 def apart(world: World) -> tuple[Doubles, Doubles]:

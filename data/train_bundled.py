@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from genreclf import cross_validate, evaluate_model, extract, load_config
 from genreclf.config.schema import Config
-from genreclf.evaluation.crossvalidation import Evaluation
+from genreclf.evaluation.result import Evaluation
 from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model, write_model

@@ -147,7 +147,7 @@ def test_copies_are_kept_in_one_fold_without_being_called_groups() -> None:
     evaluation = cross_validate(table, configured())
     assert evaluation.ungrouped_accuracy is None
     [note] = [note for note in evaluation.notes if "copies" in note]
-    assert note.startswith("8 tracks are copies of one another, of 4 recordings")
+    assert note.startswith("8 tracks are copies of one another (4 recordings)")
     assert any(note.startswith("no groups:") for note in evaluation.notes)
 
 
@@ -179,7 +179,7 @@ def test_published_folds_are_run_as_they_are_and_copies_apart_are_counted() -> N
         evaluation = cross_validate(published, configured())
         assert evaluation.splits["kind"] in ("folds", "split")
         [note] = [note for note in evaluation.notes if "copies" in note]
-        assert note.startswith("2 recordings have copies both in training and in test")
+        assert note.startswith("2 recordings have copies in both the training and the test set")
 
 
 def test_csv_and_json_hold_the_same_findings(tmp_path: Path, audited: Audit) -> None:

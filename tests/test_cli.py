@@ -322,13 +322,13 @@ def test_a_precision_out_of_reach_costs_nothing_else(trained: Path, tmp_path: Pa
                "--target-precision", 0.99)  # fmt: skip
     assert done.exit_code == 3
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("genreclf: no threshold makes 99% of the answers right: the ")
+    assert last.startswith("genreclf: no threshold reaches a precision of 99%: of the ")
     assert "too few to show 99%: at least 99 are needed; the model has no threshold" in last
     assert done.stdout.splitlines()[1].startswith("accuracy ")
     assert Model.load(tmp_path / "m.joblib").threshold == 0
     done = run("evaluate", trained / "features.csv", "--target-precision", 0.99, "--json", "-")
     assert done.exit_code == 3
-    assert "no threshold makes 99%" in done.stderr
+    assert "no threshold reaches a precision of 99%" in done.stderr
     assert "threshold" not in json.loads(done.stdout)
     done = run("train", trained / "features.csv", "--no-evaluate", "--target-precision", 0.9)
     assert done.exit_code == 2
@@ -434,7 +434,7 @@ def test_groups_are_taken_from_paths(trained: Path) -> None:
     # Each folder is a genre: as groups, none of them can be tested.
     done = run("evaluate", trained / "features.csv", "--group-regex", r"/(\w+)/\d\.mp3$")
     assert done.exit_code == 1
-    assert "every genre lives in one group" in done.stderr
+    assert "the tracks of every genre are in one group" in done.stderr
     done = run("evaluate", trained / "features.csv", "--group-regex", r"(\d)\.mp3$", "--json", "-")
     assert json.loads(done.stdout)["splits"]["kind"] == "grouped"
 

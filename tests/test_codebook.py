@@ -23,7 +23,8 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import crossvalidation as evaluation
-from genreclf.evaluation.crossvalidation import choose_splits, cross_validate, evaluate_model
+from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
+from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import Codebook, inputs, settle
 from genreclf.learning.model import Model

@@ -15,8 +15,10 @@ from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
 from genreclf.evaluation import comparison
-from genreclf.evaluation.comparison import Variant, compare, match_tracks
-from genreclf.evaluation.uncertainty import wilson_interval
+from genreclf.evaluation.comparison import compare
+from genreclf.evaluation.intervals import wilson_interval
+from genreclf.evaluation.matching import match_tracks
+from genreclf.evaluation.variants import Variant
 from genreclf.tables.table import FeatureTable
 
 QUICK = load_config(overrides=["classifier.name=lda", "evaluation.folds=5"])
@@ -80,7 +82,7 @@ def test_a_real_difference_is_found_and_none_where_there_is_none() -> None:
     assert strong.interval[0] > 0
     assert other.verdict == "noise"
     assert other.interval[0] < 0 < other.interval[1]
-    accuracies = [measured.accuracy for measured in result.measured]
+    accuracies = [score.accuracy for score in result.scores]
     assert strong.difference == pytest.approx(accuracies[1] - accuracies[0])
 
 
@@ -239,7 +241,7 @@ def test_the_last_line_names_the_variant_that_fails_and_why(
     quick = ["--config", "fast", "--classifier", "lda", "--jobs", "1", "--no-cache"]
     music = ["compare", tmp_path / "music", *quick]
     for length, told in (
-        (3, r"long: none of 4 files gave features, the last one because: .*tone/1\.wav: .*"),
+        (3, r"long: none of 4 files gave features; the last reason: .*tone/1\.wav: .*"),
         (
             1.8,
             r"all tracks are 'tone'; .* \(2 files gave no features, .* with long: .*1\.wav: .*\)",
@@ -256,10 +258,10 @@ def test_copies_count_once_in_the_intervals() -> None:
     other = load_config(overrides=["classifier.name=knn", "evaluation.folds=4"])
     result = compare([Variant("a", thrice, QUICK), Variant("b", thrice, other)], repeats=1)
     assert result.differences[0].permutation.n_units == 40
-    for measured in result.measured:
+    for score in result.scores:
         n = 40 / (39 / 38 * 5 / 4)  # of two genres, in four folds
-        expected = wilson_interval(measured.accuracy * n, n)
-        low, high = measured.interval
+        expected = wilson_interval(score.accuracy * n, n)
+        low, high = score.interval
         assert high - low == pytest.approx(expected[1] - expected[0], abs=0.05)
         assert high - low > 0.2  # of 120 independent tracks, it would be 0.16
 

@@ -22,24 +22,19 @@ from threadpoolctl import threadpool_limits
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, GenreclfError, TableError
-from genreclf.evaluation import crossvalidation as evaluation
-from genreclf.evaluation.crossvalidation import (
-    Evaluation,
-    HeldOut,
-    accuracy_interval,
-    choose_splits,
-    count_trainings,
-    cross_validate,
-    evaluate_model,
-    few_groups_notes,
-    versions,
-    wilson_interval,
-)
+from genreclf.evaluation import folds
+from genreclf.evaluation import result as results
+from genreclf.evaluation.crossvalidation import choose_splits, count_trainings, cross_validate
+from genreclf.evaluation.intervals import wilson_interval
+from genreclf.evaluation.notes import few_groups_notes
+from genreclf.evaluation.result import Evaluation, HeldOut
+from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.classifiers import fit_pipeline
 from genreclf.learning.model import Model
 from genreclf.parallel.workers import Workers
 from genreclf.reports.text import calibration_clause
 from genreclf.tables.table import FeatureTable
+from genreclf.versions import versions
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -141,10 +136,10 @@ def test_a_folds_calibration_knows_nothing_of_its_own_labels() -> None:
     truth, groups = np.arange(120) % 3, texts([str(row) for row in range(120)])
     tested = np.split(np.arange(120), 3)
     scores = 2 * np.eye(3)[truth] + np.random.default_rng(1).standard_normal((120, 3))
-    first, *others = evaluation._temperatures(np.split(scores, 3), tested, truth, groups)
+    first, *others = folds._temperatures(np.split(scores, 3), tested, truth, groups)
     changed = truth.copy()
     changed[:40] = np.random.default_rng(0).permutation(truth[:40])
-    same, *changed_others = evaluation._temperatures(np.split(scores, 3), tested, changed, groups)
+    same, *changed_others = folds._temperatures(np.split(scores, 3), tested, changed, groups)
     assert same == first
     assert min(np.abs(np.array(others) / changed_others - 1)) > 0.05
 
@@ -239,7 +234,7 @@ def test_tracks_without_groups_have_wilsons_interval_of_somewhat_fewer_tracks() 
     result = cross_validate(blobs(20, 3, spread=0.6), configured())
     n = 60 / learned_from(60, 3, 4)
     assert result.interval == pytest.approx(wilson_interval(result.accuracy * n, n))
-    low, high = accuracy_interval(result.held_out, False)  # of a classifier that is given
+    low, high = result.held_out.interval(False)  # of a classifier that is given
     expected = binomtest(int(result.held_out.correct.sum()), 60).proportion_ci(method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high))
 
@@ -260,39 +255,39 @@ def test_the_grouped_interval_written_out() -> None:
         # Both ends solve |p - x| = z sqrt(x (1 - x) / n).
         ends = np.sort(np.roots([1 + z**2 / n, -2 * p - z**2 / n, p**2]))
         tracks = held_out(correct, list(groups))
-        assert accuracy_interval(tracks, True, train_share=share) == pytest.approx(ends)
+        assert tracks.interval(True, train_share=share) == pytest.approx(ends)
 
 
 @pytest.mark.parametrize("n_wrong", range(4))
 def test_a_wrong_answer_makes_no_interval_sharper(n_wrong: int) -> None:
     groups = [f"g{i // 10}" for i in range(200)]
     right = np.arange(200) >= n_wrong
-    perfect, _ = accuracy_interval(held_out(np.ones(200, dtype=bool), groups), True)
-    low, high = accuracy_interval(held_out(right, groups), True)
+    perfect, _ = held_out(np.ones(200, dtype=bool), groups).interval(True)
+    low, high = held_out(right, groups).interval(True)
     assert 0 < low <= perfect
     assert right.mean() <= high <= 1
-    _, nothing = accuracy_interval(held_out(np.zeros(200, dtype=bool), groups), True)
+    _, nothing = held_out(np.zeros(200, dtype=bool), groups).interval(True)
     assert nothing == pytest.approx(1 - perfect)
 
 
 @pytest.mark.parametrize(
     ("groups", "told"),
     [
-        (["all"] * 40, "1 groups, 1 a genre"),
-        (["most"] * 38 + ["a", "b"], "3 groups, 3 a genre"),
-        ([f"g{i // 5}" for i in range(40)], "8 groups, 8 a genre"),
-        (["most"] * 29 + [f"g{i}" for i in range(11)], "12 groups of very unequal size, 12 a"),
+        (["all"] * 40, "1 groups, 1 per genre"),
+        (["most"] * 38 + ["a", "b"], "3 groups, 3 per genre"),
+        ([f"g{i // 5}" for i in range(40)], "8 groups, 8 per genre"),
+        (["most"] * 29 + [f"g{i}" for i in range(11)], "12 groups of very unequal size, 12 per"),
     ],
 )
 def test_groups_that_are_too_few_to_tell_are_said_so(groups: list[str], told: str) -> None:
     correct = np.arange(40) % 4 > 0
-    low, high = accuracy_interval(held_out(correct, groups), True, train_share=0.9)
+    low, high = held_out(correct, groups).interval(True, train_share=0.9)
     assert 0 <= low < 0.75 < high <= 1
     assert high - low > 0.29  # of 40 tracks it would be 0.26
     if len(set(groups)) <= 3:
         assert (low, high) == (0, 1)
     [note] = few_groups_notes(texts(["a"] * 40), texts(groups), 0.9)
-    assert note.startswith("too few groups to tell how good this is on others")
+    assert note.startswith("too few groups to estimate the accuracy on others")
     assert told in note
 
 
@@ -301,9 +296,9 @@ def test_two_groups_a_genre_are_too_few_to_learn_from_but_not_to_test_with() -> 
     groups = texts([f"g{i // 3}" for i in range(60)])
     assert few_groups_notes(labels, groups) == []
     [note] = few_groups_notes(labels, groups, 0.5)
-    assert "20 groups, 2 a genre" in note
+    assert "20 groups, 2 per genre" in note
     table = blobs(12, 2, group=lambda genre, i: f"{genre}-{i // 6}")
-    assert any("too few groups to tell" in text for text in cross_validate(table).warnings)
+    assert any("too few groups to estimate" in text for text in cross_validate(table).warnings)
 
 
 def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
@@ -311,7 +306,7 @@ def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
     right = np.arange(40) % 10 < 7
     correct = np.repeat(right, 10)
     groups = [f"g{i}" for i in np.repeat(np.arange(40), 10)]
-    low, high = accuracy_interval(held_out(correct, groups), True)
+    low, high = held_out(correct, groups).interval(True)
     wilson = wilson_interval(280, 400)
     honest = wilson_interval(28, 40)
     assert high - low > 2.5 * (wilson[1] - wilson[0])
@@ -322,7 +317,7 @@ def test_the_interval_widens_where_groups_stand_or_fall_together() -> None:
 def test_a_perfect_score_on_a_few_groups_is_no_certainty() -> None:
     # Four of four right leaves Wilson's lower bound at 0.51; hundreds of tracks add little.
     groups = [f"g{i % 4}" for i in range(400)]
-    low, high = accuracy_interval(held_out(np.ones(400, dtype=bool), groups), True)
+    low, high = held_out(np.ones(400, dtype=bool), groups).interval(True)
     assert high == 1
     assert low < 0.9
 
@@ -330,7 +325,7 @@ def test_a_perfect_score_on_a_few_groups_is_no_certainty() -> None:
 def test_groups_of_one_track_have_an_interval_like_wilsons() -> None:
     correct = np.arange(400) % 10 < 7
     for groups in ([f"g{i}" for i in range(400)], [""] * 399 + ["g"]):
-        interval = accuracy_interval(held_out(correct, groups), True)
+        interval = held_out(correct, groups).interval(True)
         assert interval == pytest.approx(wilson_interval(280, 400), abs=0.01)
 
 
@@ -395,7 +390,7 @@ def test_genres_that_folds_lack_are_no_trouble(name: str) -> None:
 
 
 def test_every_genre_in_one_group_cannot_be_tested() -> None:
-    with pytest.raises(TableError, match="every genre lives in one group"):
+    with pytest.raises(TableError, match="the tracks of every genre are in one group"):
         cross_validate(blobs(20, 3, group=lambda genre, i: f"band {genre}"), configured())
 
 
@@ -454,7 +449,7 @@ def test_confidence_is_off_only_beyond_chance(n: int, power: int) -> None:
     empty = texts([])
     measured = Evaluation(
         part, ["a", "b"], {"kind": "stratified"}, Config(), (0, 1),
-        evaluation.TestSet(part.rows, empty, empty, part.labels), np.ones(n),
+        results.TestSet(part.rows, empty, empty, part.labels), np.ones(n),
     )  # fmt: skip
     plain = dict(measured.calibration)
     low, high = plain["calibration_error_by_chance_ci95"]
@@ -519,7 +514,7 @@ def record_tuning(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
         tuned_on.append(set(table.paths))
         return config
 
-    monkeypatch.setattr(evaluation, "tune", recording)
+    monkeypatch.setattr(folds, "tune", recording)
     return tuned_on
 
 
@@ -544,8 +539,8 @@ def test_tuning_is_nested_in_grouped_and_ungrouped_folds(monkeypatch: pytest.Mon
     cross_validate(table, configured(), search=True)
     everything = set(table.paths)
     grouped, ungrouped = tuned_on[:4], tuned_on[4:]
-    for folds in (grouped, ungrouped):
-        held_back = [track for tracks in folds for track in everything - tracks]
+    for rounds in (grouped, ungrouped):
+        held_back = [track for tracks in rounds for track in everything - tracks]
         assert sorted(held_back) == sorted(everything)
     group_of = dict(zip(table.paths, table.groups, strict=True))
     for tracks in grouped:
@@ -581,8 +576,8 @@ def test_published_folds_are_run_as_they_are() -> None:
     result = cross_validate(table, configured(), on_fold=on_fold)
     assert result.splits["kind"] == "folds"
     assert result.splits["n_folds"] == done == 3
-    folds = np.split(result.held_out.rows, 3)
-    assert [sorted(rows) for rows in folds] == [
+    tested = np.split(result.held_out.rows, 3)
+    assert [sorted(rows) for rows in tested] == [
         list(np.flatnonzero(table.folds == fold)) for fold in "xyz"
     ]
     assert any(note.startswith("3 of 24 tracks") for note in result.notes)
@@ -641,7 +636,7 @@ def test_a_genre_that_the_published_training_part_lacks_counts_as_wrong(kind: st
     share = f"{hits / (len(tested) - n_unknown):.1%}"
     [warning] = result.warnings
     assert warning.startswith(f"{n_unknown} of the {len(tested)} tracks count as wrong")
-    assert warning.endswith(f"(c); of the others {share} are right")
+    assert warning.endswith(f"(c); {share} of the others are correct")
     json.dumps(result.to_dict(suggest=True), allow_nan=False)
 
 
@@ -695,11 +690,11 @@ def test_without_a_wrong_answer_there_is_no_threshold() -> None:
     result = cross_validate(blobs(20, 2), configured())
     assert result.accuracy == 1
     assert "suggested_threshold" not in result.to_dict(suggest=True)
-    with pytest.raises(TableError, match=r"40 most confident .* 100\.0% .* at least 99 are needed"):
+    with pytest.raises(TableError, match=r"40 most confident .* 100\.0% .* it takes at least 99"):
         result.threshold(0.99)
     noise = grouped_noise(80, 1)
     with pytest.raises(
-        TableError, match=r"no threshold makes 99\.5% .* \d+ most confident answers"
+        TableError, match=r"no threshold reaches a precision of 99\.5%: of the \d+ most confident"
     ):
         cross_validate(noise, configured()).threshold(0.995)
 
@@ -752,7 +747,7 @@ def test_a_model_is_compared_with_all_labels() -> None:
     assert "1 of 60 tracks have no label and are left out" in result.notes
     assert result.warnings[1] == (
         "20 of the 59 tracks count as wrong because the model has no tracks of their genre "
-        f"(genre2); of the others {share:.1%} are right"
+        f"(genre2); {share:.1%} of the others are correct"
     )
     json.dumps(result.to_dict(), allow_nan=False)
 
@@ -819,7 +814,7 @@ def test_trainings_are_counted_before_they_are_done(
         table = replace(table, **{kind: third})
     done = []
     monkeypatch.setattr(
-        evaluation,
+        folds,
         "fit_pipeline",
         lambda *given, **how: (done.append(kind), fit_pipeline(*given, **how))[1],
     )

@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError
-from genreclf.evaluation.crossvalidation import cross_validate, evaluate_model
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.evaluation.trained import evaluate_model
 from genreclf.extraction.chain import Failure, extract
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card

@@ -9,8 +9,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.evaluation.crossvalidation import evaluate_model
 from genreclf.evaluation.outofcore import evaluate_in_parts
+from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning import outofcore
 from genreclf.learning.model import Model
 from genreclf.learning.outofcore import TableParts, train_in_parts

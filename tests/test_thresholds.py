@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from genreclf.evaluation.uncertainty import reliability
+from genreclf.evaluation.reliability import reliability
 from genreclf.learning.thresholds import (
     nearest_to_precision,
     sensible_threshold,

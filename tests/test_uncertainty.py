@@ -5,13 +5,13 @@ from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 from test_table import texts
 
-from genreclf.evaluation.uncertainty import (
+from genreclf.evaluation.intervals import cluster_variance
+from genreclf.evaluation.reliability import (
     calibration_error_by_chance,
-    cluster_variance,
     expected_calibration_error,
-    permutation_p_value,
     reliability,
 )
+from genreclf.evaluation.significance import permutation_p_value
 
 Booleans = NDArray[np.bool_]
 Doubles = NDArray[np.float64]

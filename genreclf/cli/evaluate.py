@@ -32,8 +32,8 @@ from genreclf.cli.progress import progress
 from genreclf.cli.training import announce, load_labelled, summarised, warn_of_leaks, write_html
 
 if TYPE_CHECKING:
-    from genreclf.evaluation.crossvalidation import Evaluation
     from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.evaluation.result import Evaluation
     from genreclf.tables.table import FeatureTable
 
 
@@ -178,8 +178,8 @@ def _cross_validate(asked: EvaluateOptions) -> _Measured:
 
 
 def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
-    from genreclf.evaluation.crossvalidation import evaluate_model
     from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.evaluation.trained import evaluate_model
     from genreclf.learning.model import Model
     from genreclf.tables.table import load_table
 

@@ -11,8 +11,8 @@ from genreclf.cli.progress import duration
 from genreclf.errors import TableError
 
 if TYPE_CHECKING:
-    from genreclf.evaluation.crossvalidation import Evaluation
     from genreclf.evaluation.importance import ImportanceMeter
+    from genreclf.evaluation.result import Evaluation
     from genreclf.evaluation.trainings import Trainings
     from genreclf.tables.table import Columns, FeatureTable
 

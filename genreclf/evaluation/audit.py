@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
 from genreclf.errors import TableError, escaped
-from genreclf.evaluation.crossvalidation import Evaluation, cross_validate
+from genreclf.evaluation.crossvalidation import cross_validate
+from genreclf.evaluation.result import Evaluation
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.tables.table import FeatureTable
 

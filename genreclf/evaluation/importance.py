@@ -11,7 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
-from genreclf.evaluation.uncertainty import group_bootstrap
+from genreclf.evaluation.intervals import bootstrap_interval
 from genreclf.learning.codebook import inputs, settle
 from genreclf.tables.table import FeatureTable
 
@@ -118,7 +118,7 @@ class ImportanceMeter:
                 name,
                 len(columns),
                 float(drop.mean()),
-                *group_bootstrap(drop, tracks, n_samples, seed),
+                *bootstrap_interval(drop, tracks, n_samples, seed),
             )
             for (name, columns), drop in zip(self.groups.items(), drops.T, strict=True)
         ]

@@ -8,13 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.errors import TableError, shortened
-from genreclf.evaluation.crossvalidation import (
-    NO_GROUPS,
-    Evaluation,
-    TestSet,
-    evaluate_model,
-    few_groups_notes,
-)
+from genreclf.evaluation.notes import NO_GROUPS, few_groups_notes
+from genreclf.evaluation.result import Evaluation, TestSet
+from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.outofcore import TableParts, train_in_parts
 from genreclf.tables.table import FeatureTable
@@ -27,8 +23,7 @@ MOST_TESTED = 50_000
 def evaluate_in_parts(parts: TableParts) -> Evaluation:
     """Train on nine of ten groups of a table in parts, and measure on the others.
 
-    The digest of a group's name and the seed decide on which side it is; without groups, that of a
-    track's path.
+    A digest of the seed and a group's name (or a track's path) decides on which side it is.
 
     Parameters
     ----------
@@ -55,7 +50,7 @@ def evaluate_in_parts(parts: TableParts) -> Evaluation:
     no_folds = np.full(len(test), "", dtype=object)
     notes = [
         f"trained on nine of ten groups, measured on {len(scored.rows)} tracks of the others; "
-        "copies of one recording in both parts are not looked for out of core"
+        "--out-of-core does not look for copies of one recording in both parts"
     ]
     return replace(
         evaluation,
@@ -78,5 +73,5 @@ def _unscored(part: FeatureTable) -> list[str]:
         return []
     return [
         f"not tested: {len(part)} tracks of {shortened(', '.join(part.genres), 300)}; all groups "
-        "of these genres were held out, so these tracks are not in the accuracy"
+        "of these genres were held out, so the accuracy leaves these tracks out"
     ]

@@ -1,35 +1,55 @@
-"""Whether one classifier is better than another by more than chance."""
+"""Whether a classifier is better than chance, or than another one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from genreclf.evaluation.uncertainty import cluster_variance, effective_groups
+from genreclf.evaluation.intervals import cluster_variance, effective_groups, group_numbers
+from genreclf.tables.table import Texts
 
 Doubles = NDArray[np.float64]
 
-# Of so many units all combinations of signs are tried (65,536), of more a random choice.
+# With so many units all combinations of signs are tried (65,536), with more a random choice.
 MOST_EXACT = 16
 N_FLIPS = 10_000
 BLOCK = 500  # flips at a time, so that memory stays small
 
 
+def permutation_p_value(
+    labels: Texts, predicted: Texts, groups: Texts, n_permutations: int, seed: int
+) -> float:
+    """Return the probability of so high an accuracy if predictions and labels were unrelated.
+
+    Labels are permuted in whole runs of one group's tracks, since tracks of one artist share their
+    genre; predictions stay. Never 0 (Phipson & Smyth 2010).
+
+    Parameters
+    ----------
+    labels, predicted, groups : (n,) array of str
+        A track whose group is the empty string is a group of its own.
+    n_permutations, seed : int
+    """
+    group = group_numbers(groups)
+    order = np.argsort(group, kind="stable")
+    runs = np.split(labels[order], np.flatnonzero(np.diff(group[order])) + 1)
+    predicted = predicted[order]
+    observed = np.mean(labels[order] == predicted)
+    random = np.random.default_rng(seed)
+    as_high = sum(
+        np.mean(np.concatenate([runs[i] for i in random.permutation(len(runs))]) == predicted)
+        >= observed
+        for _ in range(n_permutations)
+    )
+    return float((1 + as_high) / (1 + n_permutations))
+
+
 @dataclass(frozen=True, slots=True)
 class TTest:
-    """A two-sided t-test of whether a mean difference is 0.
-
-    Attributes
-    ----------
-    mean : float
-    statistic : float
-    degrees_of_freedom : float
-    p_value : float
-    interval : (float, float)
-        95 % confidence interval of the mean difference.
-    """
+    """A two-sided t-test of whether a mean difference is 0; the interval has 95 %."""
 
     mean: float
     statistic: float
@@ -37,19 +57,33 @@ class TTest:
     p_value: float
     interval: tuple[float, float]
 
+    @classmethod
+    def of(cls, mean: float, error: float, df: float) -> "TTest":
+        """Compare a mean with its standard error."""
+        reach = float(student.ppf(0.975, df) * error)
+        statistic = mean / error
+        p_value = float(2 * student.sf(abs(statistic), df))
+        return cls(mean, statistic, df, p_value, (mean - reach, mean + reach))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values."""
+        plain = asdict(self)
+        plain["ci95"] = list(plain.pop("interval"))
+        return plain
+
 
 def corrected_t_test(differences: ArrayLike, n_test: ArrayLike, n_train: ArrayLike) -> TTest | None:
     """Test differences of accuracy over the folds of one or more cross-validations.
 
-    Folds are trained on much the same tracks, so that their differences vary less than those of
-    independent trials: a plain t-test finds something in nothing up to half of the time. The
+    Folds are trained on much the same tracks, so their differences vary less than those of
+    independent trials, and a plain t-test is significant by chance up to half of the time. The
     corrected resampled t-test (Nadeau & Bengio 2003; for repeated cross-validation Bouckaert &
     Frank 2004) divides the mean of J differences d by
 
         sqrt((1 / J + n_test / n_train) var(d)), with J - 1 degrees of freedom.
 
-    Here folds of unequal size count by their test tracks, so that the mean is the difference of
-    the accuracies over all tracks; then the sum of the squared weights stands for 1 / J.
+    Here folds of unequal size are weighted by their test tracks, so that the mean is the difference
+    of the accuracies over all tracks, and the sum of the squared weights replaces 1 / J.
 
     Parameters
     ----------
@@ -60,8 +94,7 @@ def corrected_t_test(differences: ArrayLike, n_test: ArrayLike, n_train: ArrayLi
     Returns
     -------
     TTest or None
-        None if all folds differ by the same amount, or there is one only: without spread, there
-        is nothing to hold the mean against.
+        None with a single fold, or if all folds differ by the same amount, which has no spread.
     """
     d, n_test, n_train = (np.asarray(a, dtype=float) for a in (differences, n_test, n_train))
     weights = n_test / n_test.sum()
@@ -71,15 +104,7 @@ def corrected_t_test(differences: ArrayLike, n_test: ArrayLike, n_train: ArrayLi
         return None
     variance = float(weights @ (d - mean) ** 2) / (1 - concentration)
     error = np.sqrt((concentration + n_test.sum() / n_train.sum()) * variance)
-    return _t_test(mean, float(error), len(d) - 1)
-
-
-def _t_test(mean: float, error: float, df: float) -> TTest:
-    """Hold a mean against its standard error."""
-    reach = float(student.ppf(0.975, df) * error)
-    statistic = mean / error
-    p_value = float(2 * student.sf(abs(statistic), df))
-    return TTest(mean, statistic, df, p_value, (mean - reach, mean + reach))
+    return TTest.of(mean, float(error), len(d) - 1)
 
 
 def group_t_test(
@@ -88,28 +113,28 @@ def group_t_test(
     """Test differences of single tracks that depend on each other within groups.
 
     The cluster-robust variance of their mean (CR3), and Student's t for the effective number of
-    groups: with few artists, folds are many more than what there is to learn from, and a t-test
-    over folds is too sure.
+    groups. With few artists there are many more folds than independent observations, so a t-test
+    over folds alone is overconfident.
 
     Parameters
     ----------
     differences : (n_tracks,) array
-        Right answers of one classifier less those of the other.
+        Correct predictions of one classifier minus those of the other.
     group : (n_tracks,) array of int
         Number of each track's group, from 0.
     factor : float
-        What the variance is multiplied by, for what the classifiers were learned from.
+        Factor of the variance; see ``learning_factor``.
 
     Returns
     -------
     TTest or None
-        None with fewer than two effective groups, or where all groups differ by the same amount.
+        None with fewer than two effective groups, or if all groups differ by the same amount.
     """
     d = np.asarray(differences, dtype=float)
     n_groups = effective_groups(group)
     if n_groups < 2 or (variance := factor * cluster_variance(d, group)) < 1e-24:
         return None
-    return _t_test(float(d.mean()), float(np.sqrt(variance)), n_groups - 1)
+    return TTest.of(float(d.mean()), float(np.sqrt(variance)), n_groups - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +145,7 @@ class SignFlipTest:
     ----------
     p_value : float
     n_units : int
-        Tracks or groups that could have been exchanged.
+        Tracks or groups whose predictions can be exchanged.
     exact : bool
         Whether all combinations were tried, or a random choice of them.
     """
@@ -131,21 +156,22 @@ class SignFlipTest:
 
 
 def sign_flip_test(differences: ArrayLike, seed: int = 0) -> SignFlipTest:
-    """Test differences by exchanging, unit by unit, which of two classifiers gave the answers.
+    """Test differences by exchanging the predictions of two classifiers, unit by unit.
 
-    If both are equally good, each unit's difference might as well have the other sign (Fisher
+    If both are equally good, each unit's difference could as well have the other sign (Fisher
     1935). The p-value is the share of sign patterns whose sum is as far from 0 as the observed
-    one. For single tracks that are right or wrong, this is McNemar's exact test. A random choice
-    of patterns counts the observed one too, so that it never gives 0 (Phipson & Smyth 2010).
+    one. For single tracks that are correct or wrong, this is McNemar's exact test. A random choice
+    of patterns includes the observed one, so it never gives 0 (Phipson & Smyth 2010).
+    ``scipy.stats.permutation_test`` does the same, ten times slower.
 
     Parameters
     ----------
     differences : (n_units,) array
-        Right answers of one classifier less those of the other: of a track, or of a group.
+        Correct predictions of one classifier minus those of the other: of a track, or of a group.
     seed : int
     """
     d = np.asarray(differences, dtype=float)
-    moved = d[np.abs(d) > 1e-12]  # the sign of 0 is of no account
+    moved = d[np.abs(d) > 1e-12]  # the sign of 0 does not matter
     # Sums of the same numbers in another order may differ in the last digit.
     observed = abs(moved.sum()) - 1e-9 * np.abs(moved).sum()
     if len(moved) <= MOST_EXACT:
@@ -161,16 +187,12 @@ def sign_flip_test(differences: ArrayLike, seed: int = 0) -> SignFlipTest:
 
 
 def _n_as_far(patterns: NDArray[np.int64], values: Doubles, observed: float) -> int:
-    """Count the patterns of 0 and 1 that, taken for signs, give so large a sum."""
+    """Count the patterns of 0 and 1 that, as signs, give so large a sum."""
     return int((np.abs((1 - 2 * patterns) @ values) >= observed).sum())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct for several tests at a time (Holm 1979).
-
-    Of true null hypotheses, any is rejected with a probability of no more than the level at which
-    the corrected p-values are read.
-    """
+    """Correct p-values for several tests at a time (Holm 1979)."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p, kind="stable")
     corrected = np.empty(len(p))

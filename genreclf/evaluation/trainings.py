@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from genreclf.config.load import override
 from genreclf.config.schema import Config
-from genreclf.evaluation.crossvalidation import Evaluation, count_trainings, cross_validate
+from genreclf.evaluation.crossvalidation import count_trainings, cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
+from genreclf.evaluation.result import Evaluation
 from genreclf.learning.classifiers import training_seconds
 from genreclf.tables.table import FeatureTable
 

@@ -17,9 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from genreclf.errors import one_line, shortened
-from genreclf.evaluation.crossvalidation import Evaluation
 from genreclf.evaluation.importance import ImportanceMeter
-from genreclf.evaluation.uncertainty import wilson_interval
+from genreclf.evaluation.intervals import wilson_interval
+from genreclf.evaluation.result import Evaluation
 from genreclf.learning.scaling import LogScaler
 from genreclf.reports.text import calibration_clause, config_lines, how_measured, without_groups
 from genreclf.tables.table import FeatureTable

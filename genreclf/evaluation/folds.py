@@ -1,0 +1,206 @@
+"""Training on the folds of a cross-validation, and predicting their test tracks."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from threadpoolctl import ThreadpoolController
+
+from genreclf.config.schema import Config
+from genreclf.errors import GenreclfError, TableError
+from genreclf.evaluation.result import HeldOut
+from genreclf.learning.calibration import best_temperature
+from genreclf.learning.classifiers import fit_pipeline, tune
+from genreclf.learning.codebook import inputs
+from genreclf.learning.splits import Fold, Splits, own_groups
+from genreclf.parallel.workers import WorkerError, Workers
+from genreclf.tables.table import FeatureTable, Texts
+
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How the folds of a cross-validation are run.
+
+    Attributes
+    ----------
+    search : bool
+        Tune hyperparameters within each training part.
+    calibrated : bool
+        Calibrate the probabilities, which does not change the predicted genres.
+    workers : Workers, optional
+        Run several folds at a time; the result is the same.
+    on_fold : callable
+        Called after every fold.
+    on_model : callable, optional
+        Called with every fitted pipeline and the tracks that were held out from it.
+    """
+
+    search: bool = False
+    calibrated: bool = True
+    workers: Workers | None = None
+    on_fold: Callable[[], object] = lambda: None
+    on_model: Callable[[Any, FeatureTable], object] | None = None
+
+
+def predict_held_out(
+    table: FeatureTable, config: Config, splits: Splits, work: Work | None = None
+) -> HeldOut:
+    """Predict the test tracks of each fold after training on its other tracks.
+
+    The probabilities of a fold are calibrated with the temperature that fits the held-out scores of
+    the other folds, which takes no further training and uses no label of the fold itself. (The
+    classifiers of the other folds were trained on them; a single number carries next to nothing
+    over.) With a single fold, or if each fold tunes its own hyperparameters, the temperature comes
+    from a cross-validation within the training part.
+
+    Returns
+    -------
+    HeldOut
+        The test tracks of ``splits.tested(table.labels)``, fold by fold.
+
+    Raises
+    ------
+    TableError
+        If no genre can be tested.
+    """
+    work = work or Work()
+    folds = splits.tested(table.labels)
+    if not folds:
+        raise TableError(_untestable(splits))
+    within = work.calibrated and (work.search or len(folds) == 1)
+    scores = []
+    for training, (fold_scores, pipeline) in _trained(
+        _trainings(table, config, folds, work, within), work.workers
+    ):
+        scores.append(fold_scores)
+        if work.on_model is not None:
+            work.on_model(pipeline, training.test)
+        work.on_fold()
+    codes = np.searchsorted(np.array(table.genres, dtype=object), table.labels)
+    known = [np.isin(codes[test], codes[train]) for train, test in folds]
+    if work.calibrated and not within:
+        scores = _calibrated(scores, [test for _, test in folds], known, codes, table.groups)
+    rows = np.concatenate([test for _, test in folds])
+    probabilities = softmax(np.concatenate(scores), axis=1)
+    return HeldOut.of(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
+
+
+def _untestable(splits: Splits) -> str:
+    if splits.kind == "grouped":
+        return (
+            "the tracks of every genre are in one group, so no genre can be tested on a group that "
+            "is not in the training set; each genre needs at least two groups"
+        )
+    return (
+        "the tracks of every genre are copies of one recording, so no genre can be tested on a "
+        "recording that is not in the training set; each genre needs at least two recordings"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """One fold, as a worker takes it.
+
+    ``genres`` are those of the whole table. With ``calibrated``, a temperature is learned within
+    the training part. With ``returned``, the pipeline is returned.
+    """
+
+    train: FeatureTable
+    test: FeatureTable
+    genres: list[str]
+    config: Config
+    search: bool
+    calibrated: bool
+    returned: bool
+
+
+def _trainings(
+    table: FeatureTable, config: Config, folds: list[Fold], work: Work, calibrated: bool
+) -> Iterator[_Training]:
+    returned = work.on_model is not None
+    for train, test in folds:
+        parts = table.take(train), table.take(test)
+        yield _Training(*parts, table.genres, config, work.search, calibrated, returned)
+
+
+def _trained(
+    trainings: Iterable[_Training], workers: Workers | None
+) -> Iterator[tuple[_Training, tuple[Doubles, Any]]]:
+    if workers is None:
+        yield from ((training, _train(training)) for training in trainings)
+        return
+    for training, result in workers.map(_train, trainings):
+        if isinstance(result, WorkerError):
+            raise GenreclfError(
+                f"a fold was not trained: {result.reason}; --jobs 1 needs the least memory"
+            )
+        yield training, result
+
+
+def _train(training: _Training) -> tuple[Doubles, Any]:
+    """Return the log-probabilities of the test tracks, (n, n_genres), and the pipeline."""
+    train, test, config = training.train, training.test, training.config
+    # Sums that are split among threads round differently: one thread gives one result everywhere.
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        config = tune(train, config) if training.search else config
+        pipeline = fit_pipeline(train, config, calibrated=training.calibrated)
+        scores = pipeline.predict_log_proba(inputs(test.values, test.frames, config))
+    scores = by_genre(scores, pipeline.classes_, training.genres, -np.inf)
+    return scores, pipeline if training.returned else None
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Find the libraries that have threads, which takes as long as a small training."""
+    return ThreadpoolController()
+
+
+def by_genre(
+    columns: Doubles, classes: Iterable[Any], genres: list[str], missing: float
+) -> Doubles:
+    """Spread the columns of a classifier's classes over all genres."""
+    spread = np.full((len(columns), len(genres)), missing)
+    spread[:, [genres.index(genre) for genre in classes]] = columns
+    return spread
+
+
+def _calibrated(
+    scores: list[Doubles], tests: list[Indices], known: list[NDArray[np.bool_]], codes: Indices,
+    groups: Texts,
+) -> list[Doubles]:  # fmt: skip
+    """Divide the scores of each fold by its temperature."""
+    tested = [test[scored] for test, scored in zip(tests, known, strict=True)]
+    of_known = [part[scored] for part, scored in zip(scores, known, strict=True)]
+    temperatures = _temperatures(of_known, tested, codes, own_groups(groups))
+    return [part / t for part, t in zip(scores, temperatures, strict=True)]
+
+
+def _temperatures(
+    scores: list[Doubles], tested: list[Indices], codes: Indices, groups: Texts
+) -> list[float]:
+    """Return for each fold the temperature that fits the scores of the other folds.
+
+    Parameters
+    ----------
+    scores : list of (n_tested, n_genres) array
+        Of each fold's test tracks whose genre was trained on.
+    tested : list of (n_tested,) array
+        Their rows in the table.
+    codes, groups : (n_tracks,) array
+        Columns of the tracks' genres, and groups, none of which is empty.
+    """
+    temperatures = []
+    for fold in range(len(tested)):
+        others = [other for other in range(len(tested)) if other != fold]
+        rows = np.concatenate([tested[other] for other in others])
+        theirs = np.concatenate([scores[other] for other in others])
+        n_units = len(set(groups[rows]))
+        temperatures.append(best_temperature(theirs, codes[rows], n_units) if n_units else 1.0)
+    return temperatures
