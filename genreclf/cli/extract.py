@@ -37,7 +37,7 @@ from genreclf.cli.output import (
     verbosity_options,
     written_to,
 )
-from genreclf.cli.progress import TrackNotes, progress, tally, tell_row
+from genreclf.cli.progress import counted, progress, tally
 from genreclf.cli.streams import document
 from genreclf.errors import GenreclfError, TableError
 
@@ -215,24 +215,19 @@ def collect(
     from genreclf.extraction.chain import Row
 
     rows: list[Row] = []
-    failures, notes = [], TrackNotes()
-    with progress(len(tracks), "extract", "tracks") as advance:
+    failures: list[Failure] = []
+    with progress(len(tracks), "extract", "tracks") as meter:
         try:
-            for outcome in outcomes:
+            for outcome in counted(outcomes, meter):
                 if isinstance(outcome, Row):
                     rows.append(outcome)
-                    tell_row(outcome)
-                    notes.tell(outcome.track.path, outcome.notes)
-                    advance(cached=outcome.cached or outcome.kept)
                 else:
                     failures.append(outcome)
                     complain(outcome.error)
-                    advance(failed=True)
         except (KeyboardInterrupt, OSError, GenreclfError) as error:
             if output is not None:
                 _tell_kept(error, f"{len(rows)} of {len(tracks)} files", output)
             raise
-    notes.finish()
     return rows, failures
 
 

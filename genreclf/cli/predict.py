@@ -1,10 +1,8 @@
-"""``genreclf predict``: which genre is this?"""
+"""``genreclf predict``: genres of audio files, or of the tracks of a table."""
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,31 +18,98 @@ from genreclf.cli.options import (
     audio_sources,
     cache_in_use,
     cache_option,
+    collected,
     jobs_option,
     plot_option,
     timeout_option,
     trust_option,
     worker_count,
 )
-from genreclf.cli.output import complain, note, plural, stdout_console, verbosity_options
-from genreclf.cli.progress import Meter, TrackNotes, progress, tally, tell_row
+from genreclf.cli.output import (
+    complain,
+    note,
+    plural,
+    stdout_console,
+    tell_written,
+    verbosity_options,
+)
+from genreclf.cli.progress import counted, progress
 from genreclf.cli.streams import record_writer
-from genreclf.cli.tags import Tagging
+from genreclf.cli.tags import open_backup, tell_tags, write_tag
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Failure, Outcome
-    from genreclf.extraction.windows import Windows
+    from genreclf.extraction.chain import Failure
+    from genreclf.learning.choice import ModelChoice
     from genreclf.learning.model import Model, Prediction
-    from genreclf.learning.thresholds import Threshold
+    from genreclf.learning.timeline import Timeline
     from genreclf.library.sources import Track
+    from genreclf.library.tagging import TagWriting
     from genreclf.parallel.workers import Workers
     from genreclf.reports.playlists import Playlists
-
-    Results = Iterable[Prediction | Failure]
-    Writer = Callable[[Results, Model], Iterator[bool]]
+    from genreclf.reports.records import Result
 
 # Rows of a table that are printed at a time, so that thousands of files need no memory.
 TABLE_ROWS = 200
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What ``predict`` was asked for."""
+
+    paths: tuple[Path, ...]
+    model: Path | None
+    trust: bool
+    table: Path | None
+    top: int
+    threshold: float | Literal["auto"] | None
+    output_format: str
+    explain: bool
+    timeline: bool
+    window: float | None
+    step: float | None
+    plot_file: Path | None
+    m3u: Path | None
+    write_tags: bool
+    only_missing: bool
+    dry_run: bool
+    backup: Path | None
+    jobs: int | None
+    timeout: float
+    no_cache: bool
+
+    def check(self) -> None:
+        """Refuse options that would have no effect."""
+        if bool(self.paths) == bool(self.table):
+            raise click.UsageError("give audio files, or a table with --table")
+        for option in self._given("window", "step", "plot_file"):
+            if not self.timeline:
+                raise click.UsageError(f"{option} needs --timeline")
+        for option in self._given("only_missing", "dry_run", "backup"):
+            if not self.write_tags:
+                raise click.UsageError(f"{option} needs --write-tags")
+        if self.table and (others := self._given("timeline", "m3u", "write_tags")):
+            raise click.UsageError(f"{others[0]} needs audio files, not a table")
+        if self.timeline and (others := self._given("explain", "m3u", "write_tags")):
+            raise click.UsageError(
+                f"{others[0]} is about whole files, --timeline about their parts"
+            )
+        if self.dry_run and self.backup:
+            raise click.UsageError("--dry-run changes nothing, so there is nothing to --backup")
+
+    def _given(self, *names: str) -> list[str]:
+        """Return those of the options that were given."""
+        spelt = {name: "--" + name.removesuffix("_file").replace("_", "-") for name in names}
+        return [option for name, option in spelt.items() if getattr(self, name)]
+
+    def choice(self) -> "ModelChoice":
+        """Choose the model, and print which it is if none was named."""
+        from genreclf.learning.choice import ModelChoice, default_model
+
+        path = self.model
+        if path is None:
+            path, which = default_model()
+            note(f"model: {which}")
+        return ModelChoice(path, self.trust, self.threshold)
 
 
 def _share_or_auto(
@@ -61,138 +126,93 @@ def _share_or_auto(
 @click.command()
 @click.argument("paths", nargs=-1, type=ANY_PATH, metavar="[PATH]...")
 @click.option(
-    "--model",
-    type=FILE,
-    metavar="FILE",
-    help="Model file; else model.joblib in this folder, the one that GENRECLF_MODEL names, or the "
-    "bundled one.",
-)
+    "--model", type=FILE, metavar="FILE",
+    help="Model file. Default: model.joblib in this folder, else the file that GENRECLF_MODEL "
+    "names, else the bundled model.",
+)  # fmt: skip
 @trust_option
 @click.option(
-    "--table",
-    type=TABLE,
-    metavar="FILE",
+    "--table", type=TABLE, metavar="FILE",
     help="Predict the tracks of a feature table instead of audio files.",
-)
+)  # fmt: skip
 @click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="K",
+    "--top", type=click.IntRange(min=1), default=1, show_default=True, metavar="K",
     help="Show the K most probable genres.",
-)
+)  # fmt: skip
 @click.option(
-    "--threshold",
-    callback=_share_or_auto,
-    metavar="P|auto",
-    help="Answer 'unknown' below this confidence, whatever the model has learned. auto takes the "
-    "one below which its answers are more often wrong than right, by its evaluation.",
-)
+    "--threshold", callback=_share_or_auto, metavar="P|auto",
+    help="Answer 'unknown' below this confidence, in place of the model's own threshold. With auto, "
+    "below the confidence at which most answers of the model's evaluation were wrong.",
+)  # fmt: skip
 @click.option(
-    "--format",
-    "output_format",
-    type=click.Choice(["table", "jsonl", "csv"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+    "--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table",
+    show_default=True, help="A table for people; jsonl and csv for programs.",
+)  # fmt: skip
 @click.option(
-    "--explain",
-    is_flag=True,
-    help="Tell what spoke for the genre: what groups of features add to its probability, against "
+    "--explain", is_flag=True,
+    help="Show how much each group of features adds to the probability of the genre, compared with "
     "the average training track.",
-)
+)  # fmt: skip
 @click.option(
-    "--timeline",
-    is_flag=True,
+    "--timeline", is_flag=True,
     help="Classify windows along each file, and show how the genre changes.",
-)
+)  # fmt: skip
 @click.option(
-    "--window",
-    type=click.FloatRange(1, 600),
-    metavar="SECONDS",
-    help="Length of the windows; by default what the model listens to of a file.",
-)
+    "--window", type=click.FloatRange(1, 600), metavar="SECONDS",
+    help="Length of a window; by default as much as the model analyses of a file.",
+)  # fmt: skip
 @click.option(
-    "--step",
-    type=click.FloatRange(min=0.1),
-    metavar="SECONDS",
-    help="From one window to the next; by default half a window.",
-)
+    "--step", type=click.FloatRange(min=0.1), metavar="SECONDS",
+    help="Time from one window to the next; by default half a window.",
+)  # fmt: skip
 @plot_option
 @click.option(
-    "--m3u",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write a playlist a genre into this folder (.m3u8, in place of older ones), and unknown "
-    "and novel ones for the files that are so.",
-)
+    "--m3u", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Write one playlist for each genre into this folder (.m3u8, replacing older ones), and "
+    "playlists of the unknown and the novel files.",
+)  # fmt: skip
 @click.option(
-    "--write-tags",
-    is_flag=True,
-    help="Write the genre into each file's tags, unless it is unknown or the file novel. It takes "
-    "the place of all genres that the file has. What the tags were is kept; 'genreclf tags "
-    "restore' puts it back.",
-)
+    "--write-tags", is_flag=True,
+    help="Write the genre into each file's tags in place of the genres that it has, unless the "
+    "answer is unknown or novel. 'genreclf tags restore' restores the old tags.",
+)  # fmt: skip
 @click.option(
-    "--only-missing",
-    is_flag=True,
-    help="Write a genre only into files that have none in any of their tags.",
-)
-@click.option("--dry-run", is_flag=True, help="Only tell what --write-tags would change.")
+    "--only-missing", is_flag=True,
+    help="Write tags only into files without a genre in any tag.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only print what --write-tags would change.")
 @click.option(
-    "--backup",
-    type=OUTPUT_FILE,
-    metavar="FILE",
-    help="Where --write-tags keeps what the tags were, added to if it is there; by default a new "
-    "file in the user's data folder.",
-)
+    "--backup", type=OUTPUT_FILE, metavar="FILE",
+    help="File in which --write-tags keeps the old tags; an existing backup is extended. Default: "
+    "a new file in the user's data folder.",
+)  # fmt: skip
 @jobs_option
 @timeout_option
 @cache_option
 @verbosity_options
-def predict(
-    paths: tuple[Path, ...],
-    model: Path | None,
-    trust: bool,
-    table: Path | None,
-    top: int,
-    threshold: float | Literal["auto"] | None,
-    output_format: str,
-    explain: bool,
-    timeline: bool,
-    window: float | None,
-    step: float | None,
-    plot_file: Path | None,
-    m3u: Path | None,
-    write_tags: bool,
-    only_missing: bool,
-    dry_run: bool,
-    backup: Path | None,
-    jobs: int | None,
-    timeout: float,
-    no_cache: bool,
-) -> None:  # fmt: skip
+@collected(PredictOptions)
+def predict(asked: PredictOptions) -> None:
     """Predict the genre of audio files.
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
-    input. jsonl and csv give one record for each file, in order, failures included. "novel" marks
-    what is unlike all music that the model was trained on: noise, speech, another kind of music.
-    Where a track was not heard as usual, jsonl has "notes", a list of sentences. The exit status is
-    3 if some files failed, and 1 if all did.
+    input. jsonl and csv have one record for each file, in order, including failures. "novel" marks
+    a file unlike all music that the model was trained on: noise, speech, another kind of music. In
+    jsonl, "notes" says what was unusual about a file. The exit status is 3 if some files failed,
+    and 1 if all did.
 
-    --timeline prints the stretches of each file that have one genre. jsonl gives one object a file,
-    {"path", "timeline": [{"start", "stop", "genre", "confidence", "probabilities"}, ...]}, in
-    seconds, the genre being null in silence; csv one row a window. --plot draws it, of one file.
+    --timeline prints the sections of each file by genre. jsonl has one object for each file,
+    {"path", "timeline": [{"start", "stop", "genre", "confidence", "probabilities"}, ...]}, with
+    times in seconds and a null genre for silence; csv has one row for each window. --plot draws the
+    timeline of one file.
 
     --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
-    ...]. The contributions add up to the probability less that of the average training track.
+    ...]. The contributions add up to the difference from the probability of the average training
+    track.
 
     --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
-    APEv2 tags, and whatever else in a file holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
-    wav, freeform GENRE in m4a. If a file has several genres, the new one replaces them all; use
-    --only-missing to keep what is there. Audio, other tags and permissions stay as they are.
+    APEv2 tags, and every other place that holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
+    wav, freeform GENRE in m4a. The new genre replaces all genres of the file; --only-missing keeps
+    them. Audio, other tags and permissions do not change.
 
     \b
     Examples:
@@ -206,131 +226,134 @@ def predict(
       genreclf predict music/ --threshold auto --write-tags --dry-run
       genreclf predict music/ --threshold auto --write-tags --only-missing
     """
-    asked = click.get_current_context().params
-    _check_usage(paths, table, asked)
-    if timeline:
-        from genreclf.cli.timeline import write_csv, write_jsonl, write_table
+    asked.check()
+    if asked.table is not None:
+        _predict_table(asked, asked.table)
+        return
+    from genreclf.parallel.workers import Workers
 
-        write: Callable[..., Iterator[bool]]
-        write = {"table": write_table, "jsonl": write_jsonl, "csv": write_csv}[output_format]
-    else:
-        write = {"table": _write_table, "jsonl": _write_jsonl, "csv": _write_csv}[output_format]
-    write = partial(write, top=top)
-    # Before a model is chosen and told of: without music there is nothing to answer.
-    tracks = audio_sources(paths, labels="none").tracks if paths else []
-    if plot_file is not None and len(tracks) != 1:
-        raise click.UsageError(f"--plot draws one file, and here are {len(tracks)}")
-    tagging = None
-    if write_tags:
-        tagging = Tagging.into(backup, dry_run=dry_run, only_missing=only_missing)
-    source = Source(model or _default_model(), trust, threshold)
-    if table is not None:
-        failed = _predict_table(table, source, write, explain)
-    else:
-        from genreclf.parallel.workers import Workers
-
-        with Workers(worker_count(jobs, len(tracks)), timeout) as workers:
-            if timeline:
-                from genreclf.extraction.windows import Windows
-
-                windows = Windows(window, step)
-                failed = _predict_timelines(tracks, source, write, workers, windows, plot_file)
-            else:
-                library = Library(cache_in_use(no_cache), explain, _playlists(m3u), tagging)
-                failed = _predict_files(tracks, source, write, workers, library)
-    if failed is not None:
-        raise click.exceptions.Exit(failed)
+    # Before a model is chosen: without music there is nothing to answer.
+    tracks = audio_sources(asked.paths, labels="none").tracks
+    if asked.plot_file is not None and len(tracks) != 1:
+        raise click.UsageError(f"--plot draws one file, not {len(tracks)}")
+    predict_tracks = _predict_timelines if asked.timeline else _predict_files
+    with Workers(worker_count(asked.jobs, len(tracks)), asked.timeout) as workers:
+        predict_tracks(asked, tracks, workers)
 
 
-def _check_usage(paths: Sequence[Path], table: Path | None, asked: Mapping[str, Any]) -> None:
-    """Refuse options that would be without effect."""
-    if bool(paths) == bool(table):
-        raise click.UsageError("give audio files, or a table with --table")
+def _predict_table(asked: PredictOptions, table: Path) -> None:
+    from genreclf.tables.table import load_table
 
-    def given(*names: str) -> list[str]:
-        spelt = ("--" + name.removesuffix("_file").replace("_", "-") for name in names)
-        return [option for name, option in zip(names, spelt, strict=True) if asked[name]]
-
-    for option, needed in (
-        *((option, "timeline") for option in given("window", "step", "plot_file")),
-        *((option, "write_tags") for option in given("only_missing", "dry_run", "backup")),
-    ):
-        if not asked[needed]:
-            raise click.UsageError(f"{option} goes with --{needed.replace('_', '-')} only")
-    if table and (others := given("timeline", "m3u", "write_tags")):
-        raise click.UsageError(f"{others[0]} needs audio files, not a table")
-    if asked["timeline"] and (others := given("explain", "m3u", "write_tags")):
-        raise click.UsageError(f"{others[0]} is about whole files, --timeline about their parts")
-    if asked["dry_run"] and asked["backup"]:
-        raise click.UsageError("--dry-run changes nothing, so that there is no --backup")
+    model = _load(asked.choice())
+    predictions = model.predict_table(load_table(table), explained=asked.explain)
+    _write(predictions, model, asked)
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the model comes from."""
+def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
+    from genreclf.extraction.chain import extract_tracks
+    from genreclf.learning.modelfile import read_card
 
-    path: Path
-    trusted: bool
-    threshold: float | Literal["auto"] | None
-
-    def load(self) -> "Model":
-        """Load it, with the threshold that was asked for."""
-        from genreclf.learning.model import Model
-
-        model = Model.load(self.path, trusted=self.trusted)
-        if self.threshold is None:
-            return model
-        if self.threshold != "auto":
-            return replace(model, threshold=self.threshold)
-        found = model.sensible_threshold()
-        note(_told(found, model))
-        return replace(model, threshold=found.confidence)
+    uses = _Uses.of(asked)
+    choice, cache = asked.choice(), cache_in_use(asked.no_cache)
+    card = read_card(choice.path)
+    card.require_audio()
+    # The card says what to extract: that begins while the model itself is loaded.
+    outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
+    model = _load(choice)
+    with progress(len(tracks), "predict", "tracks") as meter:
+        predictions = model.predict_outcomes(counted(outcomes, meter), explained=asked.explain)
+        _write(uses.each(predictions), model, asked)
+    if len(tracks) > 1:
+        note(meter.summary())
+    left_out = uses.finish(workers)
+    _exit(meter.failed, meter.done - meter.failed, left_out)
 
 
-def _told(found: "Threshold", model: "Model") -> str:
-    """Say what a threshold is, and what it was learned from."""
-    from genreclf.reports.text import without_groups
+def _predict_timelines(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
+    from genreclf.extraction.windows import Windows
+    from genreclf.learning.timeline import predict_timelines
 
-    if not found.confidence:
-        if "threshold" in (model.evaluation or {}):
-            why = "all answers of its evaluation together were right often enough"
-        elif found.precision == 1:
-            why = "its evaluation had no wrong answers"
-        else:
-            why = "its evaluation had too few wrong answers to tell"
-        return f"threshold: 0; {why}, so nothing is withheld"
-    text = (
-        f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its "
-        f"evaluation reach it, and {found.precision:.0%} of those are right"
-    )
-    if without_groups((model.evaluation or {}).get("splits", {})):
-        text += "; measured without groups, so expect less on artists not heard before"
-    return text
+    model = _load(asked.choice())
+    windows = Windows(asked.window, asked.step)
+    with progress(len(tracks), "predict", "tracks") as meter:
+        timelines = counted(predict_timelines(model, tracks, windows, workers), meter)
+        if asked.plot_file is not None:
+            timelines = _drawn(timelines, asked.plot_file, model)
+        _write(timelines, model, asked)
+    if len(tracks) > 1:
+        note(meter.summary())
+    _exit(meter.failed, meter.done - meter.failed)
+
+
+def _exit(n_failed: int, n_predicted: int, left_out: bool = False) -> None:
+    if n_failed and not n_predicted:
+        raise click.exceptions.Exit(NOTHING_DONE)
+    if n_failed or left_out:
+        raise click.exceptions.Exit(SOME_FAILED)
+
+
+def _load(choice: "ModelChoice") -> "Model":
+    """Load a model, and print the threshold that its evaluation suggests, if that was asked for."""
+    from genreclf.reports.text import threshold_line
+
+    model, found = choice.load()
+    if found is not None:
+        note(threshold_line(found, model.evaluation or {}))
+    return model
+
+
+def _drawn(
+    timelines: "Iterable[Timeline | Failure]", picture: Path, model: "Model"
+) -> "Iterator[Timeline | Failure]":
+    """Draw each timeline that comes along."""
+    from genreclf.extraction.chain import Failure
+    from genreclf.reports.plots import draw_timeline
+
+    for timeline in timelines:
+        if not isinstance(timeline, Failure):
+            shares, name = timeline.probabilities(model.genres), Path(timeline.path).name
+            draw_timeline(picture, timeline.borders, shares, model.genres, name)
+            tell_written("picture", picture)
+        yield timeline
 
 
 @dataclass(frozen=True)
-class Library:
-    """What else becomes of predictions than to be printed, and where features are kept."""
+class _Uses:
+    """What predictions are used for, besides being printed."""
 
-    cache: Path | None
-    explained: bool
     playlists: "Playlists | None"
-    tagging: Tagging | None
+    tags: "TagWriting | None"
 
-    def through(self, results: "Results") -> "Results":
-        """Hand predictions on as they come, each when its tag is written."""
+    @classmethod
+    def of(cls, asked: PredictOptions) -> "_Uses":
+        """Prepare folder and backup: before hours of work, not after."""
+        playlists = tags = None
+        if asked.write_tags:
+            tags = open_backup(asked.backup, asked.dry_run, asked.only_missing)
+        if asked.m3u is not None:
+            from genreclf.reports.playlists import Playlists
+
+            asked.m3u.mkdir(parents=True, exist_ok=True)
+            playlists = Playlists(asked.m3u)
+        return cls(playlists, tags)
+
+    def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
+        """Yield results, each when its tag is written."""
         from genreclf.extraction.chain import Failure
+        from genreclf.learning.model import UNKNOWN
 
         for result in results:
             if not isinstance(result, Failure):
                 if self.playlists is not None:
                     self.playlists.add("novel" if result.novel else result.genre, result.path)
-                if self.tagging is not None:
-                    self.tagging.write(result)
+                if self.tags is not None:
+                    withheld = result.novel or result.genre == UNKNOWN
+                    write_tag(self.tags, Path(result.path), None if withheld else result.genre)
             yield result
 
-    def finish(self, workers: "Workers", status: int | None) -> int | None:
-        """Write the playlists, tell of all, and return the exit status."""
+    def finish(self, workers: "Workers") -> bool:
+        """Write the playlists, and print what was done; return True if some files are left out."""
+        left_out: list[str] = []
         if self.playlists is not None:
             written, left_out = self.playlists.write(workers)
             older = self.playlists.n_replaced
@@ -340,178 +363,54 @@ class Library:
             )
             for path in left_out:
                 complain(f"{path}: in no playlist; its name is not one line of text")
-            status = SOME_FAILED if left_out and status is None else status
-        if self.tagging is not None:
-            self.tagging.tell()
-            status = SOME_FAILED if self.tagging.failed and status is None else status
-        return status
+        if self.tags is not None:
+            tell_tags(self.tags)
+        return bool(left_out or (self.tags is not None and self.tags.failed))
 
 
-def _playlists(folder: Path | None) -> "Playlists | None":
-    if folder is None:
-        return None
-    from genreclf.reports.playlists import Playlists
-
-    folder.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
-    return Playlists(folder)
-
-
-def _default_model() -> Path:
-    """Choose the user's own model where there is one, and tell which it is."""
-    from genreclf.learning.modelfile import bundled_model
-
-    named = os.environ.get("GENRECLF_MODEL")
-    if (own := Path("model.joblib")).exists():
-        note(f"model: {own} in this folder")
-        return own
-    if named:
-        note(f"model: {named} (GENRECLF_MODEL)")
-        return Path(named)
-    note(
-        "model: the bundled one (ten Western genres as of 2001); it is right for five to seven of "
-        "ten songs, and 'genreclf train' makes one for your genres"
-    )
-    return bundled_model()
+def _write(results: "Iterable[Result]", model: "Model", asked: PredictOptions) -> None:
+    """Print results in the chosen format, as they come."""
+    if asked.output_format == "jsonl":
+        _write_jsonl(results, asked.top)
+    elif asked.output_format == "csv":
+        _write_csv(results, model.genres, windows=asked.timeline)
+    else:
+        _write_tables(results, asked.top)
 
 
-def _predict_table(table: Path, source: Source, write: "Writer", explain: bool) -> int | None:
-    from genreclf.tables.table import load_table
+def _write_jsonl(results: "Iterable[Result]", top: int) -> None:
+    from genreclf.reports.records import json_record
 
-    model = source.load()
-    return _exit_status(write(model.predict_table(load_table(table), explained=explain), model))
-
-
-def _predict_files(
-    tracks: "Sequence[Track]",
-    source: Source,
-    write: "Writer",
-    workers: "Workers",
-    library: Library,
-) -> int | None:
-    from genreclf.extraction.chain import extract_tracks
-    from genreclf.learning.modelfile import read_card
-
-    card = read_card(source.path)
-    card.require_audio()
-    # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, library.cache, each_excerpt=True)
-    model, notes = source.load(), TrackNotes()
-    with progress(len(tracks), "predict", "tracks") as meter:
-        counted = _counted(outcomes, meter, notes)
-        predictions = model.predict_outcomes(counted, explained=library.explained)
-        status = _exit_status(write(library.through(predictions), model))
-    notes.finish()
-    if len(tracks) > 1:
-        earlier = [f"{meter.cached} from the cache"] if meter.cached else []
-        note(tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds))
-    return library.finish(workers, status)
+    for result in results:
+        click.echo(json.dumps(json_record(result, top)))
 
 
-def _predict_timelines(
-    tracks: "Sequence[Track]", source: Source, write: Callable[..., Iterator[bool]],
-    workers: "Workers", windows: "Windows", plot_file: Path | None,
-) -> int | None:  # fmt: skip
-    from genreclf.cli.timeline import counted, plotted
-    from genreclf.learning.timeline import predict_timelines
+def _write_csv(results: "Iterable[Result]", genres: list[str], *, windows: bool) -> None:
+    from genreclf.reports.records import csv_header, csv_rows
 
-    model, notes = source.load(), TrackNotes()
-    with progress(len(tracks), "predict", "tracks") as meter:
-        results = counted(predict_timelines(model, tracks, windows, workers), meter, notes)
-        if plot_file is not None:
-            results = plotted(results, plot_file, model.genres)
-        status = _exit_status(write(results, model))
-    notes.finish()
-    if len(tracks) > 1:
-        note(tally(meter.done - meter.failed, [], meter.failed, meter.seconds))
-    return status
+    write: Callable[[Iterable[Any]], Any] = record_writer()
+    write(csv_header(genres, windows=windows))
+    for result in results:
+        for row in csv_rows(result, genres, windows=windows):
+            write(row)
 
 
-def _counted(outcomes: "Iterable[Outcome]", meter: Meter, notes: TrackNotes) -> "Iterator[Outcome]":
+def _write_tables(results: "Iterable[Result]", top: int) -> None:
+    """Print a table of predictions in pieces, or one for each timeline; failures as errors."""
     from genreclf.extraction.chain import Failure
+    from genreclf.learning.timeline import Timeline
+    from genreclf.reports.text import predictions_table, timeline_report
 
-    for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            meter(failed=True)
-        else:
-            meter(cached=outcome.cached)
-            tell_row(outcome)
-            notes.tell(outcome.track.path, outcome.notes)
-        yield outcome
-
-
-def _exit_status(written: Iterable[bool]) -> int | None:
-    """Run through the records as they are written; None if all of them are predictions."""
-    failed, predicted = 0, 0
-    for ok in written:
-        predicted, failed = predicted + ok, failed + (not ok)
-    if not failed:
-        return None
-    return SOME_FAILED if predicted else NOTHING_DONE
-
-
-def _write_table(
-    results: "Iterable[Prediction | Failure]", model: "Model", top: int
-) -> Iterator[bool]:
-    from genreclf.extraction.chain import Failure
-    from genreclf.reports.text import predictions_table
-
-    predictions = []
+    predictions: list[Prediction] = []
     for result in results:
         if isinstance(result, Failure):
             complain(result.error)
+        elif isinstance(result, Timeline):
+            timeline_report(result, stdout_console())
         else:
             predictions.append(result)
         if len(predictions) == TABLE_ROWS:
             stdout_console().print(predictions_table(predictions, top))
             predictions = []
-        yield not isinstance(result, Failure)
     if predictions:
         stdout_console().print(predictions_table(predictions, top))
-
-
-def _write_jsonl(
-    results: "Iterable[Prediction | Failure]", model: "Model", top: int
-) -> Iterator[bool]:
-    from genreclf.extraction.chain import Failure
-
-    for result in results:
-        record: dict[str, Any]
-        if isinstance(result, Failure):
-            record = {"path": str(result.track.path), "error": result.error}
-        else:
-            shown = dict(list(result.probabilities.items())[: top if top > 1 else None])
-            record = {
-                "path": result.path,
-                "genre": result.genre,
-                "confidence": result.confidence,
-                "probabilities": shown,
-            }
-            if result.novel:
-                record["novel"] = True
-            if result.notes:
-                record["notes"] = result.notes
-            if result.explanation:
-                record["explanation"] = [
-                    {"group": group, "contribution": share}
-                    for group, share in result.explanation.items()
-                ]
-        click.echo(json.dumps(record))
-        yield "error" not in record
-
-
-def _write_csv(
-    results: "Iterable[Prediction | Failure]", model: "Model", top: int
-) -> Iterator[bool]:
-    from genreclf.extraction.chain import Failure
-
-    write = record_writer()
-    write(["path", "genre", "confidence", *model.genres, "novel", "error"])
-    for result in results:
-        if isinstance(result, Failure):
-            blank = [""] * (3 + len(model.genres))
-            write([str(result.track.path), *blank, result.error])
-        else:
-            shares = [result.probabilities[genre] for genre in model.genres]
-            answer = [result.genre, result.confidence, *shares, str(result.novel).lower()]
-            write([result.path, *answer, ""])
-        yield not isinstance(result, Failure)

@@ -2,20 +2,42 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from genreclf.cli.output import detail, is_quiet, is_verbose, note, plural
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Row
+    from genreclf.extraction.chain import Failure, Row
+    from genreclf.learning.timeline import Timeline
 
+Result = TypeVar("Result", bound="Row | Timeline | Failure")
 MOST_NAMED_TRACKS = 5  # tracks whose notes are printed without --verbose
 
 
-def tell_row(row: "Row") -> None:
-    """Name a file that is done, if --verbose was given."""
+def counted(results: Iterable[Result], meter: "Meter") -> Iterator[Result]:
+    """Count results as they come, and print the notes on them; with --verbose, each file."""
+    from genreclf.extraction.chain import Failure, Row
+
+    n_noted = 0
+    for result in results:
+        if isinstance(result, Failure):
+            meter(failed=True)
+        elif isinstance(result, Row):
+            meter(cached=result.cached or result.kept)
+            _name(result)
+            n_noted += _tell_notes(result.track.path, result.notes, n_noted)
+        else:
+            meter()
+            n_noted += _tell_notes(result.path, result.notes, n_noted)
+        yield result
+    if n_noted > MOST_NAMED_TRACKS and not is_verbose():
+        more = plural(n_noted - MOST_NAMED_TRACKS, "more track")
+        note(f"note: {more} with notes of this kind; -v names each")
+
+
+def _name(row: "Row") -> None:
     if row.kept:
         detail(f"{row.track.path}: finished by an earlier run")
     else:
@@ -23,24 +45,12 @@ def tell_row(row: "Row") -> None:
         detail(f"{row.track.path}: {how}, {row.seconds:.2f} s")
 
 
-class TrackNotes:
-    """Prints the notes on the first few tracks, and counts the others."""
-
-    def __init__(self) -> None:
-        self._n_tracks = 0
-
-    def tell(self, path: object, notes: Sequence[str]) -> None:
-        """Print the notes on one track."""
-        self._n_tracks += bool(notes)
-        say = note if self._n_tracks <= MOST_NAMED_TRACKS else detail
-        for text in notes:
-            say(f"note: {path}: {text}")
-
-    def finish(self) -> None:
-        """Print how many tracks were not named."""
-        more = self._n_tracks - MOST_NAMED_TRACKS
-        if more > 0 and not is_verbose():
-            note(f"note: {plural(more, 'more track')} with notes of this kind; -v names each")
+def _tell_notes(path: object, notes: Sequence[str], n_noted: int) -> bool:
+    """Print the notes on a track, unless many tracks had some; return True if there are any."""
+    say = note if n_noted < MOST_NAMED_TRACKS else detail
+    for text in notes:
+        say(f"note: {path}: {text}")
+    return bool(notes)
 
 
 def duration(seconds: float) -> str:

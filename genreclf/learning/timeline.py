@@ -1,11 +1,12 @@
 """Windows along a track: how the genre changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genreclf.extraction.chain import Failure
 from genreclf.extraction.windows import Heard, Windows, listen, with_length
@@ -56,6 +57,13 @@ class Timeline:
         centres = [(window.start + window.stop) / 2 for window in self.windows]
         between = [(a + b) / 2 for a, b in pairwise(centres)]
         return [self.windows[0].start, *between, self.windows[-1].stop]
+
+    def probabilities(self, genres: Sequence[str]) -> NDArray[np.float64]:
+        """Return those of each window, (n_windows, n_genres), with NaN for silence."""
+        silence = dict.fromkeys(genres, np.nan)
+        answers = [window.prediction for window in self.windows]
+        shares = [silence if answer is None else answer.probabilities for answer in answers]
+        return np.array([[share[genre] for genre in genres] for share in shares])
 
     def runs(self) -> list[Run]:
         """Join neighbours with the same answer."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is ne
     from genreclf.evaluation.audit import Audit, Finding
     from genreclf.learning.card import Card
     from genreclf.learning.model import Prediction
+    from genreclf.learning.thresholds import Threshold
     from genreclf.learning.timeline import Timeline
     from genreclf.tables.table import FeatureTable
 
@@ -147,6 +148,25 @@ def evaluation_report(result: dict[str, Any], console: Console) -> None:
 def without_groups(splits: dict[str, Any]) -> bool:
     """Tell whether tracks of one group may have been on both sides of our own folds."""
     return splits.get("kind") == "stratified" or not splits.get("grouped", True)
+
+
+def threshold_line(found: "Threshold", evaluation: dict[str, Any]) -> str:
+    """Say what the suggested threshold of a model is, and what its evaluation says of it."""
+    if not found.confidence:
+        if "threshold" in evaluation:
+            why = "all predictions of its evaluation together were correct often enough"
+        elif found.precision == 1:
+            why = "its evaluation had no wrong predictions"
+        else:
+            why = "its evaluation had too few wrong predictions to find one"
+        return f"threshold: 0; {why}, so nothing is withheld"
+    line = (
+        f"threshold: {found.confidence:.2f}; {found.coverage:.0%} of the tracks of its evaluation "
+        f"reach it, and {found.precision:.0%} of those are correct"
+    )
+    if without_groups(evaluation.get("splits", {})):
+        line += "; measured without groups, so expect less for artists not in the training tracks"
+    return line
 
 
 def how_measured(splits: dict[str, Any]) -> str:
