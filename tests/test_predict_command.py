@@ -83,7 +83,8 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     assert known["accuracy"] == 1
     done = run("predict", library, "--model", model, "--threshold", "auto")
     assert (
-        "threshold: 0; its evaluation had no wrong answers, so nothing is withheld" in done.stderr
+        "threshold: 0; its evaluation had no wrong predictions, so nothing is withheld"
+        in done.stderr
     )
     assert "unknown" not in done.stdout
     suggested = {"suggested_threshold": {"confidence": 0.9999, "precision": 0.5, "coverage": 0.5}}
@@ -207,7 +208,7 @@ def test_a_timeline_is_drawn(model: Path, changing: Path, library: Path, tmp_pat
         assert shown in text
     done = run("predict", library, "--model", model, "--timeline", "--plot", picture)
     assert done.exit_code == 2
-    assert "draws one file, and here are 3" in done.stderr
+    assert "draws one file, not 3" in done.stderr
 
 
 def test_playlists(model: Path, library: Path, tmp_path: Path) -> None:
@@ -347,14 +348,14 @@ def test_files_that_cannot_be_written_are_told(model: Path, library: Path, tmp_p
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--window", 5], "--window goes with --timeline"),
-        (["--plot", "a.png"], "--plot goes with --timeline"),
-        (["--dry-run"], "--dry-run goes with --write-tags"),
-        (["--only-missing"], "--only-missing goes with --write-tags"),
-        (["--backup", "b.jsonl"], "--backup goes with --write-tags"),
+        (["--window", 5], "--window needs --timeline"),
+        (["--plot", "a.png"], "--plot needs --timeline"),
+        (["--dry-run"], "--dry-run needs --write-tags"),
+        (["--only-missing"], "--only-missing needs --write-tags"),
+        (["--backup", "b.jsonl"], "--backup needs --write-tags"),
         (["--timeline", "--write-tags"], "--write-tags is about whole files"),
         (["--timeline", "--explain"], "--explain is about whole files"),
-        (["--write-tags", "--dry-run", "--backup", "b"], "there is no --backup"),
+        (["--write-tags", "--dry-run", "--backup", "b"], "there is nothing to --backup"),
         (["--timeline", "--window", 0.5], "0.5"),
     ],
 )

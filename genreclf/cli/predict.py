@@ -141,7 +141,7 @@ def _share_or_auto(
 )  # fmt: skip
 @click.option(
     "--threshold", callback=_share_or_auto, metavar="P|auto",
-    help="Answer 'unknown' below this confidence, in place of the model's own threshold. With auto, "
+    help="Answer 'unknown' below this confidence, not the model's own threshold. With auto, "
     "below the confidence at which most answers of the model's evaluation were wrong.",
 )  # fmt: skip
 @click.option(
