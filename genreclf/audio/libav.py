@@ -5,6 +5,7 @@ mp3 is left to libsndfile, since FFmpeg is some 25 ms off after a seek.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from importlib.util import find_spec
 from itertools import chain
@@ -12,16 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from genreclf.audio.parts import Part, open_parts
+from genreclf.audio.audiofile import AudioFile, AudioInfo, Samples
+from genreclf.audio.segments import Segment, open_segments
 from genreclf.library.sources import CODEC_SUFFIXES
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
     from av.container import InputContainer
-
-Samples = NDArray[np.float32]
 
 NEEDS_EXTRA = "needs the extra for more formats: pip install 'genreclf[codecs]'"
 
@@ -31,14 +30,14 @@ _CONTAINERS = (
     *("eac3", "flac", "iff", "matroska", "mlp", "mov", "mpc", "mpc8", "ogg", "oma", "rm", "shn"),
     *("tak", "truehd", "tta", "voc", "w64", "wav", "wv"),
 )
-# A stream without a container does not tell its length; FFmpeg guesses it from the bit rate.
+# A stream without a container does not state its length; FFmpeg guesses it from the bit rate.
 _BARE_STREAMS = frozenset(
     ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
 )
-# FFmpeg takes the last packet of an Ogg for a full one, if it comes to the last page by seeking,
-# and what is on that page for earlier than it is. The page may be that long.
+# After a seek to the last page of an Ogg, FFmpeg takes its last packet for a full one, and places
+# what is on that page too early. A page may be this long.
 _OGG_END_SECONDS = 10
-# Each sample of these leans on all before it: they are decoded from the beginning.
+# Each sample of these depends on all before it: they are decoded from the beginning.
 _WITHOUT_BLOCKS = frozenset(
     ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
 )
@@ -47,7 +46,7 @@ _WITHOUT_BLOCKS = frozenset(
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_FLAGS_AT, _ASF_PROPERTIES_WITHIN = 88, 2**16
-# First bytes that tell whatever the name is: (offset, bytes).
+# First bytes of files for FFmpeg, whatever their names: (offset, bytes).
 _MARKS = (
     *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, _ASF)),
     *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
@@ -56,7 +55,7 @@ _MARKS = (
     # Ogg with something else than Vorbis or Opus.
     *((28, b"\x7fFLAC"), (28, b"Speex"), (28, b"fishead"), (28, b"\x80theora")),
 )
-# Between time stamps and counted samples; beyond it, part of the stream is missing.
+# Between time stamps and counted samples; if it is larger, part of the stream is missing.
 _LARGEST_GAP_SECONDS = 0.1
 
 
@@ -65,7 +64,7 @@ class LibavError(RuntimeError):
 
 
 def is_for_libav(path: Path) -> bool:
-    """Tell whether a file has a suffix or first bytes of these formats."""
+    """Return True if a file has a suffix or first bytes of these formats."""
     if path.suffix.lower() in CODEC_SUFFIXES:
         return True
     with path.open("rb") as file:
@@ -73,8 +72,8 @@ def is_for_libav(path: Path) -> bool:
     return any(head.startswith(mark, offset) for offset, mark in _MARKS)
 
 
-class LibavFile:
-    """An audio file that FFmpeg decodes, with the part of ``soundfile.SoundFile`` that is needed.
+class LibavFile(AudioFile):
+    """A file, or segments of one, decoded by FFmpeg.
 
     Each ``read`` begins shortly before the samples asked for, with a new decoder, so that the
     result does not depend on what was read before.
@@ -85,84 +84,72 @@ class LibavFile:
         If it holds no audio that can be decoded, or the extra is not installed.
     """
 
-    extra_info = ""
-
-    def __init__(self, path: Path, parts: Sequence[Part] = ()) -> None:
+    def __init__(self, path: Path, segments: Sequence[Segment] = ()) -> None:
         if find_spec("av") is None:
             raise LibavError(NEEDS_EXTRA)
-        self._path, self._parts = path, parts
-        self._at, self._timed = 0, True
+        self._path, self._segments, self._has_time_stamps = path, segments, True
         with self._opened() as (container, stream):
             first = next(self._decoded(container, stream), None)
             if first is None or not (first.samples and first.sample_rate and stream.time_base):
                 raise LibavError("no audio could be decoded (nothing in it is known)")
-            self.format = container.format.name.partition(",")[0].upper()
-            self.subtype = stream.codec_context.name.upper()
-            self.samplerate = first.sample_rate
-            self.channels = first.layout.nb_channels
-            self._first = first.samples
-            self._start = first.pts or 0
+            self._samples_of_first, self._start = first.samples, first.pts or 0
             # What time stamps grow by from sample to sample.
-            self._step = 1 / (stream.time_base * self.samplerate)
+            self._step = 1 / (stream.time_base * first.sample_rate)
             seconds = Fraction(container.duration or 0, 10**6)
             if stream.duration:
                 seconds = stream.duration * stream.time_base
-            self.frames = round(seconds * self.samplerate)
-        if self.format.lower() in _BARE_STREAMS:
-            self._count(first.samples)
+            self.info = AudioInfo(
+                round(seconds * first.sample_rate),
+                first.sample_rate,
+                first.layout.nb_channels,
+                container.format.name.partition(",")[0].upper(),
+                stream.codec_context.name.upper(),
+            )
+        self._correct_length()
+
+    def _correct_length(self) -> None:
+        """Find the true length where the container does not state it, or states it wrongly."""
+        if self.info.container.lower() in _BARE_STREAMS:
+            self._count_packets()
             return
-        if unknown := self.frames <= 0 or _is_broadcast(path):
-            self._measure()
-        if unknown or self.format in ("CAF", "WAV"):
-            self._find_end(tolerance=0)
-        elif self.format in ("ASF", "MATROSKA"):  # moved only where that is heard
-            self._find_end(tolerance=round(_LARGEST_GAP_SECONDS * self.samplerate))
+        if unknown := self.info.n_frames <= 0 or _is_broadcast(self._path):
+            self._add_up_packets()
+        if unknown or self.info.container in ("CAF", "WAV"):
+            self._decode_end(tolerance=0)
+        elif self.info.container in ("ASF", "MATROSKA"):  # corrected only where that is audible
+            self._decode_end(round(_LARGEST_GAP_SECONDS * self.info.sample_rate_hz))
 
-    def __enter__(self) -> "LibavFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing: files are open while they are read only."""
-
-    def seek(self, frames: int) -> int:
-        """Go to a sample."""
-        self._at = frames
-        return frames
-
-    def read(self, frames: int, dtype: str = "float32", always_2d: bool = True) -> Samples:
-        """Read (n, channels) samples, fewer than asked for where the stream breaks off."""
-        blocks = [np.empty((0, self.channels), np.float32)]
-        missing = frames
-        for position, block in self._blocks(self._at):
-            blocks.append(block[max(self._at - position, 0) :][:missing])
-            missing -= len(blocks[-1])
+    def read(self, start: int, stop: int) -> Samples:
+        """Decode samples ``start`` to ``stop``."""
+        pieces = [np.empty((0, self.info.channels), np.float32)]
+        missing = stop - start
+        for position, block in self._decoded_from(start):
+            pieces.append(block[max(start - position, 0) :][:missing])
+            missing -= len(pieces[-1])
             if missing <= 0:
                 break
-        self._at += frames - missing
-        return np.concatenate(blocks)
+        return np.concatenate(pieces)
 
-    def blocks(self, size: int, frames: int) -> Iterator[Samples]:
-        """Yield the first samples in turn, some (size, channels) at a time, in one decoding."""
-        pending, held, missing = [], 0, frames
-        for _, block in self._blocks(0):
-            pending.append(block[:missing])
-            held += len(pending[-1])
-            missing -= len(pending[-1])
-            if held >= size or missing <= 0:
+    def blocks(self, size: int, start: int, stop: int) -> Iterator[Samples]:
+        """Decode samples ``start`` to ``stop`` in blocks, in one decoding."""
+        pending: list[Samples] = []
+        for position, block in self._decoded_from(start):
+            pending.append(block[max(start - position, 0) : max(stop - position, 0)])
+            is_last = position + len(block) >= stop
+            if is_last or sum(map(len, pending)) >= size:
                 yield np.concatenate(pending)
-                pending, held = [], 0
-            if missing <= 0:
+                pending = []
+            if is_last:
                 return
         if pending:
             yield np.concatenate(pending)
 
-    def _blocks(self, at: int) -> Iterator[tuple[int, Samples]]:
+    def close(self) -> None:
+        """Do nothing: the file is open only while it is read."""
+
+    def _decoded_from(self, at: int) -> Iterator[tuple[int, Samples]]:
         """Yield samples with their position, beginning at or before ``at``."""
-        if (
-            not self._timed
-            or self.subtype.lower() in _WITHOUT_BLOCKS
-            or (self.format == "OGG" and at > self.frames - _OGG_END_SECONDS * self.samplerate)
-        ):
+        if not self._can_seek_to(at):
             at = 0
         with self._opened() as (container, stream):
             frames = self._decoded(container, stream, at)
@@ -170,9 +157,9 @@ class LibavFile:
             if at:
                 next(frames, None)  # may lack the padding that decoders drop when they begin
                 second = next(frames, None)
-                position = self._position(second) if second else self.frames
+                position = self._position(second) if second else self.info.n_frames
                 if second is None or position > at:
-                    yield from self._blocks(0)  # where time stamps do not lead, counting does
+                    yield from self._decoded_from(0)  # time stamps do not lead there
                     return
                 frames = chain([second], frames)
             for frame in frames:
@@ -181,68 +168,77 @@ class LibavFile:
                 yield position, _samples(frame)
                 position += frame.samples
 
+    def _can_seek_to(self, at: int) -> bool:
+        info = self.info
+        if not self._has_time_stamps or info.codec.lower() in _WITHOUT_BLOCKS:
+            return False
+        return info.container != "OGG" or at <= info.n_frames - _OGG_END_SECONDS * (
+            info.sample_rate_hz
+        )
+
     def _position(self, frame: "AudioFrame") -> int:
-        """Return at which sample a frame begins; the end where its time stamp cannot tell."""
+        """Return at which sample a frame begins; the end if its time stamp does not say."""
         if frame.pts is None:
-            return self.frames
-        told = (frame.pts - self._start) / self._step
+            return self.info.n_frames
+        stated = (frame.pts - self._start) / self._step
         if self._step >= 1:
-            return round(told)
+            return round(stated)
         # Coarser time stamps are enough where all frames but the first are of one length.
-        index = round((told - self._first) / frame.samples)
-        counted = self._first + index * frame.samples
-        return counted if abs(counted - told) <= 1 / self._step else self.frames
+        index = round((stated - self._samples_of_first) / frame.samples)
+        counted = self._samples_of_first + index * frame.samples
+        return counted if abs(counted - stated) <= 1 / self._step else self.info.n_frames
 
     def _is_elsewhere(self, frame: "AudioFrame", position: int) -> bool:
-        """Tell whether a frame is of another kind, or does not follow the one before."""
-        if (frame.sample_rate, frame.layout.nb_channels) != (self.samplerate, self.channels):
+        """Return True if a frame is of another kind, or does not follow the one before."""
+        rate = self.info.sample_rate_hz
+        if (frame.sample_rate, frame.layout.nb_channels) != (rate, self.info.channels):
             return True
-        if frame.pts is None or not self._timed:
+        if frame.pts is None or not self._has_time_stamps:
             return False
         gap = (frame.pts - self._start) / self._step - position
-        return abs(gap) > _LARGEST_GAP_SECONDS * self.samplerate
+        return abs(gap) > _LARGEST_GAP_SECONDS * rate
 
-    def _count(self, samples: int) -> None:
-        """Find the length of a stream whose packets hold ``samples`` each, by counting them."""
-        from av import FFmpegError
+    def _count_packets(self) -> None:
+        """Set the length of a stream whose packets hold as many samples as the first."""
+        durations = [duration for _, duration in self._packets()]
+        self.info = replace(self.info, n_frames=len(durations) * self._samples_of_first)
+        if durations and durations[0]:  # rounded, as all time stamps are
+            self._step = Fraction(durations[0], self._samples_of_first)
 
-        durations = []
-        with self._opened() as (container, stream), suppress(FFmpegError, OSError):
-            for packet in container.demux(stream):
-                if packet.size:
-                    durations.append(packet.duration)  # noqa: PERF401  (what precedes damage counts)
-        self.frames = len(durations) * samples
-        if durations and durations[0]:
-            self._step = Fraction(durations[0], samples)  # rounded, as all time stamps are
-
-    def _measure(self) -> None:
-        """Find the length that a container does not state, by where its last packet ends.
+    def _add_up_packets(self) -> None:
+        """Set the length that a container does not state, by where its last packet ends.
 
         Where time stamps stand still, as in old RealAudio, the lengths of packets are added up.
         """
+        end, total = Fraction(self._start), Fraction(0)
+        for start, stated in self._packets():
+            duration = Fraction(stated or self._samples_of_first * self._step)
+            total += duration
+            end = max(end, start + duration)
+        self._has_time_stamps = 2 * (end - self._start) > total
+        duration = end - self._start if self._has_time_stamps else total
+        self.info = replace(self.info, n_frames=round(duration / self._step))
+
+    def _packets(self) -> Iterator[tuple[int, int]]:
+        """Yield the time stamp and the duration of each packet, or 0, until the first damage."""
         from av import FFmpegError
 
-        end, total = Fraction(self._start), Fraction(0)
         with self._opened() as (container, stream), suppress(FFmpegError, OSError):
             for packet in container.demux(stream):
                 if packet.size:
-                    lasts = Fraction(packet.duration or self._first * self._step)
-                    total += lasts
-                    end = max(end, (packet.pts or 0) + lasts)
-        self._timed = 2 * (end - self._start) > total
-        self.frames = round((end - self._start if self._timed else total) / self._step)
+                    yield packet.pts or 0, packet.duration or 0
 
-    def _find_end(self, tolerance: int) -> None:
+    def _decode_end(self, tolerance: int) -> None:
         """Correct a length that is wrong by more than a tolerance, by decoding the last packets.
 
         Headers of some formats state whole packets or milliseconds, or what encoders add. A stream
-        that ends long before is one that breaks off.
+        that ends more than a second too early is one that breaks off.
         """
-        end = 0
-        for position, block in self._blocks(max(0, self.frames - 2 * self._first)):
+        stated, end = self.info.n_frames, 0
+        for position, block in self._decoded_from(max(0, stated - 2 * self._samples_of_first)):
             end = position + len(block)
-        if tolerance < abs(end - self.frames) and self.frames - end < self.samplerate:
-            self.frames = end
+        if tolerance < abs(end - stated) and stated - end < self.info.sample_rate_hz:
+            self.info = replace(self.info, n_frames=end)
 
     def _decoded(
         self, container: "InputContainer", stream: "AudioStream", at: int = 0
@@ -252,11 +248,11 @@ class LibavFile:
 
         try:
             if at:
-                early = 2 * self._first + self.samplerate // 4
+                early = 2 * self._samples_of_first + self.info.sample_rate_hz // 4
                 target = self._start + int(max(at - early, 0) * self._step)
                 container.seek(target, stream=stream)
             yield from container.decode(stream)
-        except (FFmpegError, OSError):  # the latter from the file, if it is told to go before 0
+        except (FFmpegError, OSError):  # the latter from a file told to seek before its beginning
             return
 
     @contextmanager
@@ -268,7 +264,10 @@ class LibavFile:
         before_19 = int(av.__version__.split(".")[0]) < 19
         tags: dict[str, Any] = {"metadata_errors": "replace"} if before_19 else {}
         # Not by its name, in which FFmpeg might see the name of a protocol.
-        with open_parts(self._path, self._parts) if self._parts else self._path.open("rb") as file:
+        has_segments = bool(self._segments)
+        with (
+            open_segments(self._path, self._segments) if has_segments else self._path.open("rb")
+        ) as file:
             try:
                 container = av.open(file, "r", options=options, **tags)
             except (av.FFmpegError, OSError, ValueError) as error:
@@ -280,12 +279,12 @@ class LibavFile:
                 stream = container.streams.audio[0]
                 if stream.codec_context is None:  # whatever PyAV's types say
                     raise LibavError("no audio could be decoded (no decoder for its codec)")
-                stream.codec_context.thread_count = 1  # files are what is done at a time
+                stream.codec_context.thread_count = 1  # files are processed in parallel
                 yield container, stream
 
 
 def _is_broadcast(path: Path) -> bool:
-    """Tell an ASF that was written into a pipe: its header does not state the length."""
+    """Return True for an ASF that was written into a pipe: its header states no length."""
     with path.open("rb") as file:
         head = file.read(_ASF_PROPERTIES_WITHIN)
     at = head.find(_ASF_PROPERTIES)

@@ -11,12 +11,22 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal
 
-from genreclf.library.containers import Span, bare_stream, chunks, id3_end, kind_of
+from genreclf.library.containers import (
+    Box,
+    DamagedError,
+    OggPage,
+    asf_objects,
+    atoms,
+    chunks,
+    flac_blocks,
+    kind_of,
+    ogg_pages,
+)
+from genreclf.library.streamtags import Span, bare_stream, id3_end, read_at
 
-_BLOCK = 2**18
-_MOST_PARTS = 10_000  # more than any program writes
+_BLOCK_BYTES = 2**18
 _Part = bytes | Span
 
 _FLAC_TAGS = {1, 2, 4, 6}  # blocks of padding, of applications, Vorbis comments and pictures
@@ -47,10 +57,6 @@ _ASF_TAGS = {
 _GAPLESS = re.compile(b"iTunSMPB.{61}", re.DOTALL)
 
 
-class _UnclearError(Exception):
-    """The file does not follow its format."""
-
-
 def audio_digest(path: Path) -> bytes:
     """Return the SHA-256 of the audio in a file and of the headers that decoders need.
 
@@ -63,7 +69,7 @@ def audio_digest(path: Path) -> bytes:
         kind = kind_of(file, path.suffix)
         try:
             return _digest(file, kind, _PARTS.get(kind, _whole)(file))
-        except _UnclearError:
+        except DamagedError:
             return _digest(file, "whole", _whole(file))
 
 
@@ -76,24 +82,23 @@ def _digest(file: BinaryIO, kind: str, parts: Iterable[_Part]) -> bytes:
             hasher.update(part)
             continue
         file.seek(part.start)
-        while size and (block := file.read(min(size, _BLOCK))):
+        while size and (block := file.read(min(size, _BLOCK_BYTES))):
             hasher.update(block)
             size -= len(block)
     return hasher.digest()
 
 
-def _require(clear: bool) -> None:
-    if not clear:
-        raise _UnclearError
+def _require(is_intact: bool) -> None:
+    if not is_intact:
+        raise DamagedError
 
 
 def _size(file: BinaryIO) -> int:
     return file.seek(0, os.SEEK_END)
 
 
-def _at(file: BinaryIO, start: int, size: int) -> bytes:
-    file.seek(start)
-    return file.read(size)
+def _content(file: BinaryIO, box: Box) -> bytes:
+    return read_at(file, box.body, box.size)
 
 
 def _whole(file: BinaryIO) -> Iterator[_Part]:
@@ -107,7 +112,7 @@ def _stream(file: BinaryIO) -> Iterator[_Part]:
 
 
 def _mp3(file: BinaryIO) -> Iterator[_Part]:
-    head = _at(file, id3_end(file), 4)
+    head = read_at(file, id3_end(file), 4)
     is_frame = head[:1] == b"\xff" and head[1:2] >= b"\xe0"
     _require(is_frame or head == b"TTA1")  # a tag whose size is wrong ends somewhere else
     yield from _stream(file)
@@ -115,20 +120,15 @@ def _mp3(file: BinaryIO) -> Iterator[_Part]:
 
 def _flac(file: BinaryIO) -> Iterator[_Part]:
     span = bare_stream(file)
-    at = span.start + 4
-    for _ in range(_MOST_PARTS):
-        head = _at(file, at, 4)
-        _require(len(head) == 4)
-        last, kind, size = head[0] > 0x7F, head[0] & 0x7F, int.from_bytes(head[1:])
-        if kind not in _FLAC_TAGS:
-            yield bytes([kind]) + _at(file, at + 4, size)
+    at = span.start
+    for block in flac_blocks(file, span.start):
+        if block.name[0] in _FLAC_TAGS:
+            _require_lengths(block.name[0], _content(file, block))
         else:
-            _require_lengths(kind, _at(file, at + 4, size))
-        at += 4 + size
-        if last:
-            break
-    sync = _at(file, at, 2)
-    _require(sync[:1] == b"\xff" and sync[1:2] in (b"\xf8", b"\xf9") and at < span.stop)
+            yield block.name + _content(file, block)
+        at = block.stop
+    sync = read_at(file, at, 2)
+    _require(sync in (b"\xff\xf8", b"\xff\xf9") and at < span.stop)
     yield Span(at, span.stop)
 
 
@@ -151,41 +151,47 @@ def _require_lengths(kind: int, block: bytes) -> None:
 
 def _chunked(file: BinaryIO) -> Iterator[_Part]:
     end = at = _size(file)
-    _require(_at(file, 0, 4) in (b"RIFF", b"FORM"))
-    yield _at(file, 8, 4)
+    _require(read_at(file, 0, 4) in (b"RIFF", b"FORM"))
+    yield read_at(file, 8, 4)
     for chunk in chunks(file):
-        at = chunk.start + chunk.size
+        at = chunk.stop
         # Audio that states no size continues to the end of the file: no tags are behind it.
         _require(at <= end and not (chunk.name in (b"data", b"SSND") and chunk.size == 0))
-        is_info = chunk.name == b"LIST" and _at(file, chunk.start, 4) == b"INFO"
+        is_info = chunk.name == b"LIST" and read_at(file, chunk.body, 4) == b"INFO"
         if chunk.name not in _CHUNKS_OF_TAGS and not is_info:
             yield chunk.name
-            yield Span(chunk.start, at)
+            yield Span(chunk.body, at)
     _require(end - at < 8)
 
 
-class _Page(NamedTuple):
-    """A page of Ogg: its header, the lengths of its segments, and the segments."""
+def _ogg(file: BinaryIO) -> Iterator[_Part]:
+    pages = _intact_pages(file)
+    first, *others = _ogg_headers(pages)
+    if first.startswith(_OGG_FLAC):
+        yield first[9:]  # behind the number of headers
+        yield from (block for block in others if not block or block[0] & 0x7F not in _FLAC_TAGS)
+    else:
+        yield first
+        yield from others[1:]
+    for page, body in pages:
+        yield page.header[4:18]  # version, flags, position and stream; not number and checksum
+        yield page.lengths
+        yield body
 
-    header: bytes
-    lengths: bytes
-    body: bytes
 
-
-def _pages(file: BinaryIO) -> Iterator[_Page]:
+def _intact_pages(file: BinaryIO) -> Iterator[tuple[OggPage, bytes]]:
     """Yield the pages; each has to be complete, and the next one of its stream."""
     numbers: dict[bytes, int] = {}
-    file.seek(0)
-    while header := file.read(27):
-        _require(header.startswith(b"OggS") and len(header) == 27)
-        lengths = file.read(header[26])
-        body = file.read(sum(lengths))
-        unchecked = header[:22] + bytes(4) + header[26:] + lengths + body
+    stop = 0
+    for page in ogg_pages(file):
+        header, body = page.header, read_at(file, page.body, sum(page.lengths))
+        unchecked = header[:22] + bytes(4) + header[26:] + page.lengths + body
         _require(_ogg_checksum(unchecked) == int.from_bytes(header[22:26], "little"))
         stream, number = header[14:18], int.from_bytes(header[18:22], "little")
-        _require(number == numbers.get(stream, number))
-        numbers[stream] = number + 1
-        yield _Page(header, lengths, body)
+        _require(page.start == stop and number == numbers.get(stream, number))
+        numbers[stream], stop = number + 1, page.stop
+        yield page, body
+    _require(stop == _size(file))
 
 
 def _ogg_checksum(page: bytes) -> int:
@@ -194,31 +200,16 @@ def _ogg_checksum(page: bytes) -> int:
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED))
 
 
-def _ogg(file: BinaryIO) -> Iterator[_Part]:
-    pages = _pages(file)
-    first, *others = _ogg_headers(pages)
-    if first.startswith(_OGG_FLAC):
-        yield first[9:]  # behind the number of headers
-        yield from (block for block in others if not block or block[0] & 0x7F not in _FLAC_TAGS)
-    else:
-        yield first
-        yield from others[1:]
-    for page in pages:
-        yield page.header[4:18]  # version, flags, position and stream; not number and checksum
-        yield page.lengths
-        yield page.body
-
-
-def _ogg_headers(pages: Iterator[_Page]) -> list[bytes]:
+def _ogg_headers(pages: Iterator[tuple[OggPage, bytes]]) -> list[bytes]:
     """Return the packets before the audio, which begins on a new page."""
     packets: list[bytes] = []
     packet, n_headers, stream = bytearray(), 1, None
-    for page in pages:
+    for page, body in pages:
         stream = stream or page.header[14:18]
         _require(page.header[14:18] == stream)
         at = 0
         for length in page.lengths:
-            packet += page.body[at : at + length]
+            packet += body[at : at + length]
             at += length
             if length < 255:
                 packets.append(bytes(packet))
@@ -228,7 +219,7 @@ def _ogg_headers(pages: Iterator[_Page]) -> list[bytes]:
         _require(len(packets) <= n_headers)
         if len(packets) == n_headers and not packet:
             return packets
-    raise _UnclearError
+    raise DamagedError
 
 
 def _n_ogg_headers(first: bytes) -> int:
@@ -241,80 +232,51 @@ def _n_ogg_headers(first: bytes) -> int:
     return known[0]
 
 
-class _Atom(NamedTuple):
-    """An atom of an MP4 file, which may contain others."""
-
-    name: bytes
-    start: int
-    body: int
-    stop: int
-
-
-def _atoms(file: BinaryIO, start: int, stop: int) -> Iterator[_Atom]:
-    for _ in range(_MOST_PARTS):
-        if start == stop:
-            return
-        head = _at(file, start, 16)
-        _require(len(head) >= 8)
-        size, body = int.from_bytes(head[:4]), start + 8
-        if size == 1:
-            size, body = int.from_bytes(head[8:]), start + 16
-        _require(body <= start + size <= stop)
-        yield _Atom(head[4:8], start, body, start + size)
-        start += size
-    raise _UnclearError
-
-
 def _mp4(file: BinaryIO) -> Iterator[_Part]:
-    atoms = list(_atoms(file, 0, _size(file)))
-    media = [atom for atom in atoms if atom.name == b"mdat"]
-    _require(len(media) == 1 and not any(atom.name == b"moof" for atom in atoms))
-    for atom in atoms:
+    top = list(atoms(file, 0, _size(file)))
+    media = [atom for atom in top if atom.name == b"mdat"]
+    _require(len(media) == 1 and not any(atom.name == b"moof" for atom in top))
+    for atom in top:
         if atom.name == b"moov":
             yield from _movie(file, atom, media[0].start)
         elif atom.name not in _MP4_SPACE:
             yield Span(atom.start, atom.stop)
 
 
-def _movie(file: BinaryIO, parent: _Atom, media_start: int) -> Iterator[_Part]:
+def _movie(file: BinaryIO, parent: Box, media_start: int) -> Iterator[_Part]:
     """Yield the parts of a movie, with offsets counted from where the media data begin."""
     yield parent.name
-    for atom in _atoms(file, parent.body, parent.stop):
+    for atom in atoms(file, parent.body, parent.stop):
         if atom.name == _MP4_CHILD.get(parent.name):
             yield from _movie(file, atom, media_start)
         elif atom.name == b"udta":
-            yield from _GAPLESS.findall(_at(file, atom.body, atom.stop - atom.body))
+            yield from _GAPLESS.findall(_content(file, atom))
         elif atom.name in _MP4_OFFSETS:
-            table = _at(file, atom.body, atom.stop - atom.body)
-            n_bytes = _MP4_OFFSETS[atom.name]
-            _require(len(table) % n_bytes == 0)
-            yield table[:8]
-            for at in range(8, len(table), n_bytes):
-                offset = int.from_bytes(table[at : at + n_bytes]) - media_start
-                yield offset.to_bytes(8, signed=True)
+            yield from _offsets(_content(file, atom), _MP4_OFFSETS[atom.name], media_start)
         elif atom.name not in _MP4_SPACE:
             yield Span(atom.start, atom.stop)
     yield b""  # the end of the parent
 
 
+def _offsets(table: bytes, n_bytes: int, media_start: int) -> Iterator[bytes]:
+    _require(len(table) % n_bytes == 0)
+    yield table[:8]
+    for at in range(8, len(table), n_bytes):
+        offset = int.from_bytes(table[at : at + n_bytes]) - media_start
+        yield offset.to_bytes(8, signed=True)
+
+
 def _asf(file: BinaryIO) -> Iterator[_Part]:
-    yield from _asf_objects(file, 0, _size(file), depth=0)
+    yield from _asf_parts(file, 0, _size(file), depth=0)
 
 
-def _asf_objects(file: BinaryIO, start: int, stop: int, depth: int) -> Iterator[_Part]:
-    for _ in range(_MOST_PARTS):
-        if start == stop:
-            return
-        head = _at(file, start, 24)
-        kind, end = head[:16], start + int.from_bytes(head[16:], "little")
-        _require(start + 24 <= end <= stop)
-        if kind in _ASF_PARENTS and depth < 2:
-            yield kind
-            yield from _asf_objects(file, start + _ASF_PARENTS[kind], end, depth + 1)
-        elif kind not in _ASF_TAGS:
-            yield Span(start, end)
-        start = end
-    raise _UnclearError
+def _asf_parts(file: BinaryIO, start: int, stop: int, depth: int) -> Iterator[_Part]:
+    for box in asf_objects(file, start, stop):
+        if box.name in _ASF_PARENTS and depth < 2:
+            yield box.name
+            yield from _asf_parts(file, box.start + _ASF_PARENTS[box.name], box.stop, depth + 1)
+        elif box.name not in _ASF_TAGS:
+            yield Span(box.start, box.stop)
 
 
 _PARTS: Mapping[str, Callable[[BinaryIO], Iterator[_Part]]] = {

@@ -11,14 +11,8 @@ from typing import Any
 
 import msgspec
 
-from genreclf.library.containers import (
-    APE_FOOTER_BYTES,
-    ID3V1_BYTES,
-    Chunk,
-    Span,
-    chunks,
-    tags_behind,
-)
+from genreclf.library.containers import Box, chunks
+from genreclf.library.streamtags import APE_FOOTER_BYTES, ID3V1_BYTES, Span, tags_behind
 from genreclf.library.tags import (
     FREEFORM,
     LONGEST_CHUNK,
@@ -454,12 +448,12 @@ def _replace_ape(path: Path, genres: Sequence[tuple[int, bytes]], drop_empty: bo
         _splice(path, span, b"")
 
 
-def _info_of(path: Path) -> tuple[Chunk | None, list[bytes]]:
+def _info_of(path: Path) -> tuple[Box | None, list[bytes]]:
     """Return the chunk of texts of a WAV file that includes a genre, and the bytes of each text."""
     with path.open("rb") as file:
         for chunk in chunks(file):
             if chunk.name == b"LIST" and 4 <= chunk.size <= LONGEST_CHUNK:
-                file.seek(chunk.start)
+                file.seek(chunk.body)
                 body = file.read(chunk.size)
                 items = list(_info_split(body[4:])) if body.startswith(b"INFO") else []
                 if any(item[:4] == b"IGNR" for item in items):
@@ -508,12 +502,12 @@ def _replace_info(path: Path, genres: Sequence[tuple[int, bytes]]) -> None:
     for at, item in genres:
         items.insert(at, item)
     body = b"INFO" + b"".join(items)
-    stop = min(chunk.start + chunk.size + chunk.size % 2, path.stat().st_size)
+    stop = min(chunk.stop + chunk.size % 2, path.stat().st_size)
     new = len(body).to_bytes(4, "little") + body + bytes(len(body) % 2)
-    _splice(path, Span(chunk.start - 4, stop), new)
+    _splice(path, Span(chunk.body - 4, stop), new)
     with path.open("r+b") as file:
         file.seek(4)
-        size = int.from_bytes(file.read(4), "little") + len(new) - (stop - chunk.start + 4)
+        size = int.from_bytes(file.read(4), "little") + len(new) - (stop - chunk.body + 4)
         if 0 < size < 2**32 - 1:
             file.seek(4)
             file.write(size.to_bytes(4, "little"))

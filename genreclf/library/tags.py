@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from genreclf.errors import AudioError, shortened
-from genreclf.library.containers import chunks, kind_of, tags_behind
+from genreclf.library.containers import chunks, kind_of
+from genreclf.library.streamtags import tags_behind
 
 Tags = dict[str, tuple[str, ...]]
 _Values = Mapping[str, Iterable[str]]
@@ -300,7 +301,7 @@ def _read_chunks(path: Path) -> _Values:
     with path.open("rb") as file:
         for chunk in chunks(file):
             if chunk.name in (b"LIST", b"NAME", b"AUTH") and chunk.size <= LONGEST_CHUNK:
-                file.seek(chunk.start)
+                file.seek(chunk.body)
                 body = file.read(chunk.size)
                 if body[:4] == b"INFO":
                     for key, value in info_items(body[4:]):
