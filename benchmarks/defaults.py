@@ -26,8 +26,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
-from genreclf.learning.classifiers import make_pipeline
 from genreclf.learning.duplicates import keep_copies_together
+from genreclf.learning.pipelines import Task
 from genreclf.learning.splits import own_groups, published_folds
 from genreclf.tables.table import Columns, FeatureTable, load_table
 
@@ -117,7 +117,7 @@ def hits(collection: Collection, classifier: str, overrides: str) -> NDArray[np.
             for train, test in folds:
                 if len(test):
                     part = table.take(train)
-                    pipeline = make_pipeline(config, part, calibrated=False)
+                    pipeline = config.classifier.pipeline(Task(part, config, calibrated=False))
                     predicted = pipeline.fit(part.values, part.labels).predict(table.values[test])
                     correct[repeat, test] = predicted == table.labels[test]
         return np.nanmean(correct, axis=0)

@@ -225,13 +225,13 @@ def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
 
     from genreclf.config.load import load_config
     from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
-    from genreclf.learning.classifiers import make_pipeline
+    from genreclf.learning.pipelines import Task
 
     table = _clouds(rows, columns, 10, groups=groups)
     alone = _clouds(rows, columns, 10, groups=False)
     for name in classifiers.split(","):
         config = load_config(overrides=[f"classifier.name={name}"])
-        pipeline = make_pipeline(config, table, calibrated=False)
+        pipeline = config.classifier.pipeline(Task(table, config, calibrated=False))
         clock = time.process_time
         with threadpool_limits(1):
             start = clock()
@@ -262,7 +262,7 @@ def genres(genres: list[int], rows: int, columns: int, classifiers: str) -> None
     from threadpoolctl import threadpool_limits
 
     from genreclf.config.load import load_config
-    from genreclf.learning.classifiers import fit_pipeline, training_seconds
+    from genreclf.learning.training import fit_pipeline, training_seconds
 
     for name in classifiers.split(","):
         config, clock = load_config(overrides=[f"classifier.name={name}"]), time.process_time

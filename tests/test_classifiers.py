@@ -1,8 +1,11 @@
 import copy
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,16 +28,11 @@ from genreclf.config.load import config_from_dict, load_config
 from genreclf.config.schema import CLASSIFIERS, Config
 from genreclf.errors import GenreclfError
 from genreclf.learning import calibration
-from genreclf.learning.classifiers import (
-    EvenLda,
-    SoftVote,
-    TemperatureScaled,
-    fit_pipeline,
-    make_pipeline,
-    training_seconds,
-    tune,
-)
+from genreclf.learning.calibration import TemperatureScaled
+from genreclf.learning.estimators import BalancedLda, SoftVote
+from genreclf.learning.pipelines import Task
 from genreclf.learning.splits import cross_validation
+from genreclf.learning.training import fit_pipeline, training_seconds, tune
 from genreclf.tables.table import FeatureTable
 
 # Smaller than the defaults where those take seconds.
@@ -105,12 +103,12 @@ def test_the_same_seed_gives_the_same_probabilities(name: str) -> None:
 def test_hyperparameters_reach_the_estimator(name: str) -> None:
     config = configured(name)
     table = blobs(30)
-    plain = make_pipeline(config, table, calibrated=False)["classify"]
+    plain = config.classifier.pipeline(Task(table, config, calibrated=False))["classify"]
     assert plain.n_folds == 0
     estimator = plain.estimator
     expected = {key: getattr(config.classifier, key) for key in config.classifier.__struct_fields__}
     assert expected.items() <= estimator.get_params().items()
-    wrapped = make_pipeline(config, table)["classify"]
+    wrapped = config.classifier.pipeline(Task(table, config))["classify"]
     assert isinstance(wrapped, TemperatureScaled)
     assert type(wrapped.estimator) is type(estimator)
 
@@ -282,7 +280,7 @@ def test_three_genres_are_calibrated(name: str) -> None:
 
 @pytest.mark.parametrize("distance", [3.0, 80.0, 5000.0])
 @pytest.mark.parametrize("n_genres", [2, 3])
-@pytest.mark.parametrize("base", [LogisticRegression(C=0.1), EvenLda(solver="lsqr"), SVC(C=10)])
+@pytest.mark.parametrize("base", [LogisticRegression(C=0.1), BalancedLda(solver="lsqr"), SVC(C=10)])
 def test_right_answers_claim_no_more_than_they_support(
     base: Any, n_genres: int, distance: float
 ) -> None:
@@ -364,9 +362,12 @@ def test_pca_keeps_what_it_is_told(pca: str, n_columns: int | None) -> None:
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_a_classifiers_default_decides_whether_pca_comes_before_it(name: str) -> None:
-    step = make_pipeline(configured(name), blobs(10))["pca"]
-    assert (step == "passthrough") == (name not in ("svm", "knn", "mlp"))
-    assert make_pipeline(configured(name, "pca=3"), blobs(10))["pca"].n_components == 3
+    automatic, three = (
+        config.classifier.pipeline(Task(blobs(10), config))["pca"]
+        for config in (configured(name), configured(name, "pca=3"))
+    )
+    assert (automatic == "passthrough") == (name not in ("svm", "knn", "mlp"))
+    assert three.n_components == 3
 
 
 @pytest.mark.parametrize("name", ["svm", "logistic", "lda"])
@@ -565,7 +566,7 @@ def test_discriminant_analysis_takes_all_genres_for_equally_likely(n_genres: int
     rare &= np.cumsum(rare) > 8
     table = table.take(~rare)
     means = np.array([table.values[table.labels == g].mean(axis=0) for g in table.genres])
-    fitted = EvenLda(solver="lsqr").fit(table.values.astype(np.float64), table.labels)
+    fitted = BalancedLda(solver="lsqr").fit(table.values.astype(np.float64), table.labels)
     within = np.concatenate(
         [table.values[table.labels == g] - m for g, m in zip(table.genres, means, strict=True)]
     ).astype(np.float64)
@@ -585,3 +586,46 @@ def test_columns_that_never_vary_tell_nothing(name: str, pca: str) -> None:
     except GenreclfError:
         return  # to refuse is as good
     np.testing.assert_allclose(pipeline.predict_proba(table.values), 0.5, atol=0.01)
+
+
+def test_a_new_classifier_is_one_class_and_one_line_in_the_registry(tmp_path: Path) -> None:
+    """Its pipeline has other steps; --set and --search know its hyperparameters."""
+    blobs(15, 3).save(tmp_path / "t.csv")
+    code = '''
+from typing import ClassVar
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
+from genreclf.learning import classifiers
+from genreclf.config.sections import Positive
+from genreclf.learning.classifiers.base import Classifier, Cost
+
+class NaiveBayes(Classifier, frozen=True, tag="naive-bayes"):
+    """Gaussian naive Bayes."""
+
+    var_smoothing: Positive = 1e-9
+    cost: ClassVar[Cost] = Cost(0.1, 1, 0)
+
+    def pipeline(self, task):
+        from sklearn.naive_bayes import GaussianNB
+        from genreclf.learning.calibration import TemperatureScaled
+
+        bayes = GaussianNB(var_smoothing=self.var_smoothing)
+        return Pipeline([("scale", MinMaxScaler()), ("classify", TemperatureScaled(bayes))])
+
+    def search_space(self, n_tracks, n_columns):
+        return {"var_smoothing": [1e-9, 1e-3]}
+
+classifiers.ClassifierConfig |= NaiveBayes
+
+import sys
+from genreclf.__main__ import main
+sys.argv = ["genreclf", "train", "t.csv", "--classifier", "naive-bayes", "--search",
+            "--set", "classifier.var_smoothing=0.1", "--set", "evaluation.folds=2", "-q"]
+main()
+'''
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accuracy 100.0%" in done.stdout
+    assert (tmp_path / "model.joblib").exists()

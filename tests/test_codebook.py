@@ -25,9 +25,9 @@ from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import crossvalidation as evaluation
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
 from genreclf.evaluation.trained import evaluate_model
-from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import Codebook, inputs, settle
 from genreclf.learning.model import Model
+from genreclf.learning.training import fit_pipeline, tune
 from genreclf.tables.table import FeatureTable, load_table
 
 N_FRAMES, N_ROWS = 60, 3

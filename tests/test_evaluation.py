@@ -29,8 +29,8 @@ from genreclf.evaluation.intervals import wilson_interval
 from genreclf.evaluation.notes import few_groups_notes
 from genreclf.evaluation.result import Evaluation, HeldOut
 from genreclf.evaluation.trained import evaluate_model
-from genreclf.learning.classifiers import fit_pipeline
 from genreclf.learning.model import Model
+from genreclf.learning.training import fit_pipeline
 from genreclf.parallel.workers import Workers
 from genreclf.reports.text import calibration_clause
 from genreclf.tables.table import FeatureTable

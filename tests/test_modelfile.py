@@ -159,8 +159,8 @@ def test_skops_with_types_that_could_do_harm_is_refused(
     "card",
     [
         b"", b"{}", b"[]", b"null", b"nonsense", b"{" * 100_000,
-        b'{"format": "genreclf-model", "format_version": 2}',
-        b'{"format": "genreclf-model", "format_version": 2, "genres": [1], "config": 3}',
+        b'{"format": "genreclf-model", "format_version": 3}',
+        b'{"format": "genreclf-model", "format_version": 3, "genres": [1], "config": 3}',
     ],
     ids=["empty", "object", "list", "null", "text", "deep", "incomplete", "wrong"],
 )  # fmt: skip

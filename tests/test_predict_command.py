@@ -107,7 +107,7 @@ def test_the_threshold_that_a_model_knows(model: Path, library: Path, tmp_path: 
     replace(asked, evaluation=None).save(tmp_path / "none.joblib")
     done = run("predict", library, "--model", tmp_path / "none.joblib", "--threshold", "auto")
     assert done.exit_code == 1
-    assert "not evaluated and knows no threshold" in done.stderr
+    assert "not evaluated and has no threshold" in done.stderr
     assert run("predict", library, "--threshold", "high").exit_code == 2
     nonsense = {"threshold": {"x": 1}}
     damaged = edited(asked, tmp_path / "d.joblib", lambda card: card.update(evaluation=nonsense))

@@ -14,7 +14,8 @@ from test_model import QUICK
 from genreclf.config.load import load_config
 from genreclf.extraction.chain import Failure, extract, extract_one
 from genreclf.extraction.windows import Heard, Windows, listen
-from genreclf.learning.model import Model, Prediction
+from genreclf.learning.model import Model
+from genreclf.learning.prediction import Prediction
 from genreclf.learning.timeline import Timeline, Window, predict_timelines
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers

@@ -40,7 +40,8 @@ from genreclf.cli.tags import open_backup, tell_tags, write_tag
 if TYPE_CHECKING:
     from genreclf.extraction.chain import Failure
     from genreclf.learning.choice import ModelChoice
-    from genreclf.learning.model import Model, Prediction
+    from genreclf.learning.model import Model
+    from genreclf.learning.prediction import Prediction
     from genreclf.learning.timeline import Timeline
     from genreclf.library.sources import Track
     from genreclf.library.tagging import TagWriting
@@ -340,7 +341,7 @@ class _Uses:
     def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
         """Yield results, each when its tag is written."""
         from genreclf.extraction.chain import Failure
-        from genreclf.learning.model import UNKNOWN
+        from genreclf.learning.prediction import UNKNOWN
 
         for result in results:
             if not isinstance(result, Failure):

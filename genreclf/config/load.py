@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig, Svm
+from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig
 from genreclf.config.sections import UnknownNameError
 from genreclf.config.views import View
 from genreclf.errors import ConfigError, shortened
 from genreclf.files import shipped
+from genreclf.learning.classifiers.svm import Svm
 
 _Kind = TypeVar("_Kind", bound=Struct)
 

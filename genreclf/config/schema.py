@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from genreclf.config.sections import Count, NotNegative, Positive, Section
+from genreclf.config.sections import Count, Positive, Section
 from genreclf.config.views import (
     BinsPerOctave,
     Delta,
@@ -24,6 +24,8 @@ from genreclf.config.views import (
     Strategy,
     View,
 )
+from genreclf.learning.classifiers import ClassifierConfig
+from genreclf.learning.classifiers.svm import Svm
 
 # Raised whenever the same configuration would give other numbers than before, so that tables
 # of both are never mixed.
@@ -112,76 +114,6 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
         return hashlib.sha256(canonical).hexdigest()[:16]
 
 
-class _Classifier(Section, frozen=True, tag_field="name"):
-    """Hyperparameters of one classifier, under the names that scikit-learn gives them."""
-
-    @property
-    def name(self) -> str:
-        """The name that the command line and the TOML file use."""
-        return str(self.__struct_config__.tag)
-
-
-class Svm(_Classifier, frozen=True, tag="svm"):
-    """Support vector machine with a radial basis function kernel."""
-
-    C: Positive = 3.0
-    gamma: Positive | Literal["scale", "auto"] = "scale"
-
-
-class Logistic(_Classifier, frozen=True, tag="logistic"):
-    """Multinomial logistic regression."""
-
-    C: Positive = 0.3
-
-
-class Lda(_Classifier, frozen=True, tag="lda"):
-    """Linear discriminant analysis with Ledoit–Wolf shrinkage."""
-
-    shrinkage: Annotated[float, Meta(ge=0, le=1)] | Literal["auto"] = "auto"
-
-
-class Knn(_Classifier, frozen=True, tag="knn"):
-    """K nearest neighbours."""
-
-    n_neighbors: Count = 9
-    weights: Literal["uniform", "distance"] = "distance"
-
-
-class RandomForest(_Classifier, frozen=True, tag="random-forest"):
-    """Random forest."""
-
-    n_estimators: Annotated[int, Meta(ge=1, le=10_000)] = 300
-    max_depth: Count | None = None
-    min_samples_leaf: Count = 1
-
-
-class GradientBoosting(_Classifier, frozen=True, tag="gradient-boosting"):
-    """Histogram-based gradient boosting."""
-
-    learning_rate: Positive = 0.1
-    max_iter: Annotated[int, Meta(ge=1, le=10_000)] = 100
-    max_leaf_nodes: Annotated[int, Meta(ge=2, le=1_000_000)] = 15
-    l2_regularization: NotNegative = 1.0
-
-
-class Ensemble(_Classifier, frozen=True, tag="ensemble"):
-    """Vote of a support vector machine, discriminant analysis and extremely random trees."""
-
-    C: Positive = 3.0
-    n_estimators: Annotated[int, Meta(ge=1, le=10_000)] = 300
-    max_features: Annotated[float, Meta(gt=0, le=1)] = 0.2
-    min_samples_leaf: Count = 1
-
-
-class Mlp(_Classifier, frozen=True, tag="mlp"):
-    """Multi-layer perceptron with one hidden layer or more."""
-
-    hidden_layer_sizes: Annotated[tuple[Count, ...], Meta(max_length=16)] = (128,)
-    alpha: NotNegative = 1.0
-    max_iter: Count = 500
-
-
-ClassifierConfig = Svm | Logistic | Lda | Knn | RandomForest | GradientBoosting | Mlp | Ensemble
 CLASSIFIERS: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag) for kind in ClassifierConfig.__args__
 )

@@ -14,9 +14,9 @@ from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError, TableError
 from genreclf.evaluation.result import HeldOut
 from genreclf.learning.calibration import best_temperature
-from genreclf.learning.classifiers import fit_pipeline, tune
 from genreclf.learning.codebook import inputs
 from genreclf.learning.splits import Fold, Splits, own_groups
+from genreclf.learning.training import fit_pipeline, tune
 from genreclf.parallel.workers import WorkerError, Workers
 from genreclf.tables.table import FeatureTable, Texts
 

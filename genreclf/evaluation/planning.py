@@ -11,7 +11,7 @@ from genreclf.errors import ConfigError, GenreclfError
 from genreclf.evaluation.crossvalidation import count_folds
 from genreclf.evaluation.matching import match_tracks
 from genreclf.evaluation.variants import Variant
-from genreclf.learning.classifiers import training_seconds
+from genreclf.learning.training import training_seconds
 from genreclf.tables.table import FeatureTable
 
 

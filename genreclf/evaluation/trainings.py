@@ -10,7 +10,7 @@ from genreclf.config.schema import Config
 from genreclf.evaluation.crossvalidation import count_trainings, cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.result import Evaluation
-from genreclf.learning.classifiers import training_seconds
+from genreclf.learning.training import training_seconds
 from genreclf.tables.table import FeatureTable
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Card: what a model is, as plain values that can be read without running anything."""
+"""Card: what a model is, as plain values that are read without loading its estimators."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
@@ -13,26 +13,27 @@ from genreclf.errors import ModelError, shortened
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Card:
-    """What a model tells apart, what it was made from and how good it is.
+    """What a model predicts, what it was trained on, and how accurate it is.
 
     Attributes
     ----------
     genres : list of str
-        In the order of the probabilities' columns.
+        In the order of the columns of the probabilities.
     feature_names : list of str
         The columns that the model takes, in order.
     config : Config
-        What the features were made with and how they were learned from.
+        How the features are computed, and how the model was trained.
     from_audio : bool
-        Whether ``config`` made the features, so that the model can predict from audio; False
-        for a model of a table from elsewhere.
+        Whether the features were computed with ``config``, so that the model can predict from
+        audio. False for a model of a table that genreclf did not make.
     counts : dict of str to int
-        Training tracks a genre.
+        Training tracks of each genre.
     versions : dict of str to str
+        Of genreclf and the packages that it uses.
     evaluation : dict or None
-        As ``Evaluation.to_dict`` gives it.
+        As ``Evaluation.to_dict`` returns it.
     threshold : float
-        Confidence below which the answer is ``unknown``.
+        Confidence below which the model predicts ``unknown``.
     created : str
         Date and time, ISO 8601, UTC.
     """
@@ -48,34 +49,34 @@ class Card:
     created: str
 
     def require_audio(self) -> None:
-        """Refuse to predict from audio with features that nobody knows how to make.
+        """Raise if the model cannot predict from audio.
 
         Raises
         ------
         ModelError
-            If the model was trained on a table from elsewhere.
+            If the model was trained on a table that genreclf did not make.
         """
         if not self.from_audio:
             raise ModelError(
-                "this model was trained on a table from elsewhere, so that nobody knows how to "
-                "make its features from audio; predict from such a table with --table"
+                "this model was trained on a table that genreclf did not make, so its features "
+                "cannot be computed from audio; predict from such a table with --table"
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, fit for JSON."""
+        """Return values that JSON can hold."""
         plain = {field.name: getattr(self, field.name) for field in fields(Card)}
         return {**plain, "config": self.config.to_dict()}
 
     @staticmethod
     def from_dict(plain: Any, source: str) -> "Card":
-        """Check and take what ``to_dict`` gave.
+        """Check the plain values of a card, and return the card.
 
         Raises
         ------
         ModelError
             Names ``source`` and what is wrong.
         ConfigError
-            If the configuration is none.
+            If the configuration is not valid.
         """
         try:
             checked = msgspec.convert(plain, _PlainCard)
@@ -87,7 +88,7 @@ class Card:
 
 
 class _PlainCard(msgspec.Struct):
-    """The same before the configuration is made of it: what a file has to hold."""
+    """What a file has to hold, with the configuration not checked yet."""
 
     genres: Annotated[list[str], Meta(min_length=2)]
     feature_names: Annotated[list[str], Meta(min_length=1)]

@@ -1,9 +1,9 @@
-"""Model files: the fitted estimators, a card that is read without them, and whom to trust.
+"""Model files: fitted estimators, a card that is read without them, and which files to trust.
 
-``.joblib`` holds a pickle, and loading a pickle runs whatever its maker put there. So the only
-such files that are loaded just so are those that this user wrote or has said yes to: their SHA-256
-is kept in the user's data folder. ``.skops`` holds data only, and is loaded when it has no types
-but those listed here. The card is JSON in both; nothing heavy is imported to read it.
+A ``.joblib`` file holds a pickle, and loading a pickle runs whatever code its author put there. So
+genreclf loads only the joblib files that this user wrote or chose to trust: it keeps their SHA-256
+in the user's data folder. A ``.skops`` file holds data only, and is loaded if it has no types but
+those that are listed here. The card is JSON in both; reading it imports nothing heavy.
 """
 
 import hashlib
@@ -23,28 +23,29 @@ from platformdirs import user_data_path
 from genreclf.errors import ModelError, shortened
 from genreclf.files import shipped, written_whole
 from genreclf.learning.card import Card
+from genreclf.versions import versions
 
 SUFFIXES = (".joblib", ".skops")
-FORMAT, FORMAT_VERSION = "genreclf-model", 2
+FORMAT, FORMAT_VERSION = "genreclf-model", 3
 CARD_NAME = "genreclf.json"
 
 # The model that comes with genreclf, made by data/train_bundled.py.
 BUNDLED_SHA256 = "6abf766cabecef981cdf8d396ffe0f266eb7ffcc295a7e7b3a4b91baddf8bd1c"
 
-# A joblib file ends in the card, its length and this; whoever unpickles stops before.
+# A joblib file ends with the card, its length and this. Unpickling stops before them.
 _END = b"genreclf"
 _LENGTH = struct.Struct("<Q")
 _MAX_CARD_BYTES = 50_000_000
 _MAX_SKOPS_BYTES = 2_000_000_000
 
-# What a model of ours holds beyond what skops allows by itself. Not its trees: made with ill
-# will, they make scikit-learn read outside their arrays.
+# What our models hold beyond the types that skops allows. Trees are not among them: with damaged
+# ones, scikit-learn reads outside their arrays.
 SAFE_TYPES = frozenset(
     {
         "genreclf.learning.calibration.TemperatureScaled",
-        "genreclf.learning.classifiers.EvenLda",
-        "genreclf.learning.classifiers.SoftVote",
         "genreclf.learning.codebook.Codebook",
+        "genreclf.learning.estimators.BalancedLda",
+        "genreclf.learning.estimators.SoftVote",
         "genreclf.learning.novelty.NoveltyDetector",
         "genreclf.learning.scaling.LogScaler",
         "numpy.dtype",
@@ -55,14 +56,14 @@ SAFE_TYPES = frozenset(
 
 
 def bundled_model() -> Path:
-    """Return the path of the model that comes with genreclf, in a checkout as in a wheel."""
+    """Return the path of the model that comes with genreclf."""
     return shipped("data") / "gtzan.joblib"
 
 
 def write_model(
     path: Path, estimators: dict[str, Any], card: Card, compress: int | tuple[str, int] = 0
 ) -> None:
-    """Write a model file, whole or not at all, and remember it as one to be trusted.
+    """Write a complete model file, or none, and trust it from now on.
 
     Parameters
     ----------
@@ -70,8 +71,8 @@ def write_model(
     estimators : dict
     card : Card
     compress : int or tuple
-        As ``joblib.dump`` takes it. A compressed file is read by genreclf only: joblib itself
-        stumbles over the card at its end.
+        As for ``joblib.dump``. Only genreclf reads a compressed file: joblib fails at the card
+        behind the pickle.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def write_model(
 
 
 def check_writer(path: Path) -> None:
-    """Refuse a name that no model can be written to, before there is a model.
+    """Refuse a file name that no model can be written to, before training starts.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def _write_skops(path: Path, estimators: dict[str, Any], card: bytes) -> None:
 
 
 def read_card(path: Path) -> Card:
-    """Read what a model is, without loading it.
+    """Read what a model is, without loading its estimators.
 
     Raises
     ------
@@ -123,44 +124,59 @@ def read_card(path: Path) -> Card:
     """
     with _readable(path):
         text = _skops_card(path) if _is_skops(path) else _joblib_parts(path.read_bytes())[1]
+    return _parse_card(text, path)
+
+
+def _parse_card(text: bytes, path: Path) -> Card:
+    with _readable(path):
         plain = json.loads(text)
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ModelError(f"{path}: not a genreclf model")
     if (version := plain.pop("format_version", None)) != FORMAT_VERSION:
         raise ModelError(
-            f"{path}: a model of format {shortened(version)}, but this genreclf reads "
-            f"{FORMAT_VERSION}; train it anew"
+            f"{path}: a model of format {shortened(version)}, but this genreclf reads format "
+            f"{FORMAT_VERSION}; train it again"
         )
     return Card.from_dict(plain, str(path))
 
 
-def read_model(path: Path, *, trusted: bool = False) -> dict[str, Any]:
-    """Load the estimators of a model file.
+def read_model(path: Path, *, trusted: bool = False) -> tuple[Card, dict[str, Any]]:
+    """Load the card and the estimators of a model file.
+
+    Warns if it was written with other versions of genreclf, scikit-learn or numpy.
 
     Parameters
     ----------
     path : Path
     trusted : bool
-        Load it whoever made it.
+        Load it even if someone else wrote it.
 
     Raises
     ------
     ModelError
-        If it is damaged, or was made by someone else and is not known to be harmless.
+        If it is damaged, or someone else wrote it and it is not known to be harmless.
     """
-    if _is_skops(path):
-        return _read_skops(path, trusted or is_trusted(path))
+    card = read_card(path)
+    estimators = _read_skops(path, trusted) if _is_skops(path) else _read_joblib(path, trusted)
+    if not isinstance(estimators, dict) or estimators.keys() != {"pipeline", "novelty"}:
+        raise ModelError(f"{path}: not a genreclf model")
+    if path != bundled_model():  # which is tested with every supported version
+        _warn_of_versions(path, card.versions)
+    return card, estimators
+
+
+def _read_joblib(path: Path, trusted: bool) -> Any:
     with _readable(path):
-        content = path.read_bytes()  # once, so that what is loaded is what was looked at
+        content = path.read_bytes()  # once, so that what is loaded is what was checked
     if not (trusted or _is_known(hashlib.sha256(content).hexdigest())):
         raise ModelError(
             f"{path}: not written by your genreclf; a joblib model can run any code when it is "
-            "loaded: if you trust whoever made it, say so with --trust (or ask for a .skops file)"
+            "loaded: if you trust its author, add --trust (or ask for a .skops file)"
         )
     import joblib
 
-    with _readable(path), _versions_not_told():
-        estimators: dict[str, Any] = joblib.load(io.BytesIO(_joblib_parts(content)[0]))
+    with _readable(path), _scikit_learns_warnings_ignored():
+        estimators = joblib.load(io.BytesIO(_joblib_parts(content)[0]))
     if trusted:
         trust(path)
     return estimators
@@ -198,9 +214,10 @@ def _skops_card(path: Path) -> bytes:
         return archive.read(CARD_NAME)
 
 
-def _read_skops(path: Path, trusted: bool) -> dict[str, Any]:
+def _read_skops(path: Path, trusted: bool) -> Any:
     skops = _skops(path)
-    with _readable(path), _versions_not_told():
+    trusted = trusted or is_trusted(path)
+    with _readable(path), _scikit_learns_warnings_ignored():
         with ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_SKOPS_BYTES:
                 raise ValueError("it unpacks to over 2 GB")
@@ -208,19 +225,23 @@ def _read_skops(path: Path, trusted: bool) -> dict[str, Any]:
         if not trusted and not strange <= SAFE_TYPES:
             raise ModelError(
                 f"{path}: holds {shortened(min(strange - SAFE_TYPES))}, which is not known to be "
-                "harmless; if you trust whoever made it, say so with --trust"
+                "harmless; if you trust its author, add --trust"
             )
-        estimators: dict[str, Any] = skops.load(path, trusted=sorted(strange))
-        return estimators
+        return skops.load(path, trusted=sorted(strange))
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turn what damaged files raise, which is whatever their bytes lead to, into one line."""
+    """Turn the errors of damaged files, which can be of any type, into one line."""
     try:
         yield
     except ModelError:
         raise
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: its classifier is not one of this genreclf's ({shortened(error, 200)}); "
+            "train it again"
+        ) from None
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file; train a model first, or name one") from None
     except BadZipFile:
@@ -231,8 +252,8 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _versions_not_told() -> Iterator[None]:
-    """Silence a warning for each part of a pipeline; one in our own words tells it all."""
+def _scikit_learns_warnings_ignored() -> Iterator[None]:
+    """Ignore a warning for each step of a pipeline; ``_warn_of_versions`` gives one for all."""
     from sklearn.exceptions import InconsistentVersionWarning
 
     with warnings.catch_warnings():
@@ -241,10 +262,29 @@ def _versions_not_told() -> Iterator[None]:
         yield
 
 
-def trust(path: Path) -> None:
-    """Remember the content of a file as trusted.
+def _warn_of_versions(path: Path, written_with: dict[str, str]) -> None:
+    now = versions()
+    differing = [
+        f"{package} {written_with[package]} (here {now[package]})"
+        for package in ("genreclf", "scikit-learn", "numpy")
+        if package in written_with and _minor(written_with[package]) != _minor(now[package])
+    ]
+    if differing:
+        warnings.warn(
+            f"{path} was written with {', '.join(differing)}; predictions may differ: train it "
+            "again if in doubt",
+            stacklevel=4,
+        )
 
-    Warns where the user's data folder cannot be written.
+
+def _minor(version: str) -> list[str]:
+    return version.split(".")[:2]
+
+
+def trust(path: Path) -> None:
+    """Remember that the content of a file is trusted.
+
+    Warns if the user's data folder cannot be written.
     """
     if is_trusted(path):
         return
@@ -261,7 +301,7 @@ def trust(path: Path) -> None:
 
 
 def is_trusted(path: Path) -> bool:
-    """Tell whether a file is bundled, or this user's genreclf wrote it or was told to trust it."""
+    """Return True for the bundled model, and for files that this user wrote or trusts."""
     try:
         return _is_known(_sha256(path))
     except OSError:
@@ -276,7 +316,7 @@ def _is_known(digest: str) -> bool:
 
 
 def data_folder() -> Path:
-    """Return where genreclf keeps what is the user's own; it need not exist."""
+    """Return the folder of the user's own data, which may not exist yet."""
     folder = os.environ.get("GENRECLF_DATA")
     return Path(folder) if folder else user_data_path("genreclf")
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf.config.schema import Config, Lda
+from genreclf.config.schema import Config
 from genreclf.errors import TableError
-from genreclf.learning.classifiers import EvenLda
+from genreclf.learning.classifiers.lda import Lda
+from genreclf.learning.estimators import BalancedLda
 from genreclf.learning.model import Model
 from genreclf.tables.formats import import_pyarrow, table_parts
 from genreclf.tables.table import Columns, FeatureTable, in_one, load_table
@@ -129,7 +130,7 @@ def train_in_parts(parts: TableParts, chosen: Choice = every_row) -> Model:
         raise TableError(f"{parts.path}: too few tracks for out of core; leave out --out-of-core")
     points, codes = moments.points()
     shrinkage = classify.estimator_.shrinkage
-    lda = EvenLda(solver="lsqr", shrinkage=None if shrinkage == "auto" else shrinkage)
+    lda = BalancedLda(solver="lsqr", shrinkage=None if shrinkage == "auto" else shrinkage)
     classify.estimator_ = lda.fit(points, genres[codes])
     return replace(model, counts=dict(sorted(counts.items())))
 

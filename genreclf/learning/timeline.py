@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from genreclf.extraction.chain import Failure
 from genreclf.extraction.windows import Heard, Windows, listen, with_length
-from genreclf.learning.model import Model, Prediction
+from genreclf.learning.model import Model
+from genreclf.learning.prediction import Prediction, predict_windows
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import WorkerError, Workers
 
@@ -117,7 +118,7 @@ def predict_timelines(
 
 def _timeline(model: Model, track: Track, heard: Heard) -> Timeline:
     path = str(track.path)
-    said = iter(model.predict_windows(path, heard.values))
+    said = iter(predict_windows(model, path, heard.values))
     windows = [
         Window(*span, next(said) if sounds else None)
         for span, sounds in zip(heard.spans, heard.sounds, strict=True)

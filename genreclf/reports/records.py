@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from genreclf.extraction.chain import Failure
-from genreclf.learning.model import Prediction
+from genreclf.learning.prediction import Prediction
 from genreclf.learning.timeline import Timeline, Window
 
 Result = Prediction | Timeline | Failure

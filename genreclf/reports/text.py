@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # to print a prediction, nothing that fits or evaluates is ne
     from genreclf.config.schema import ExtractionConfig
     from genreclf.evaluation.audit import Audit, Finding
     from genreclf.learning.card import Card
-    from genreclf.learning.model import Prediction
+    from genreclf.learning.prediction import Prediction
     from genreclf.learning.thresholds import Threshold
     from genreclf.learning.timeline import Timeline
     from genreclf.tables.table import FeatureTable
@@ -346,7 +346,7 @@ def timeline_report(timeline: "Timeline", console: Console) -> None:
 
     Each sign of the strip is as long a part of the track as the others.
     """
-    from genreclf.learning.model import UNKNOWN  # which has made the timeline, and is heavy
+    from genreclf.learning.prediction import UNKNOWN  # which has made the timeline, and is heavy
 
     runs = timeline.runs()
     genres = dict.fromkeys(run.genre for run in runs if run.genre is not None)

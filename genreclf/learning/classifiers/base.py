@@ -1,0 +1,73 @@
+"""What every classifier declares."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from genreclf.config.sections import Section
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+    from genreclf.learning.pipelines import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Time of one uncalibrated fit with default hyperparameters.
+
+    Measured by ``benchmarks/scale.py training`` and ``genres``.
+
+    Attributes
+    ----------
+    seconds : float
+        On one core, for 10,000 tracks with 300 columns and ten genres.
+    power : float
+        The time grows with this power of the number of tracks.
+    by_genre : float
+        Each genre beyond ten adds this share.
+    """
+
+    seconds: float
+    power: float
+    by_genre: float
+
+    def estimate(self, n_tracks: int, n_columns: int, n_genres: int) -> float:
+        """Estimate the time of one fit in seconds."""
+        seconds = self.seconds * (n_tracks / 10_000) ** self.power * n_columns / 300
+        return seconds * (1 + self.by_genre * max(0, n_genres - 10))
+
+
+class Classifier(Section, frozen=True, tag_field="name"):
+    """Hyperparameters of a classifier, with scikit-learn's names, and how to train with them.
+
+    A subclass declares its hyperparameters, with ranges and defaults, and the attribute and the
+    methods below. Its module is imported to read any configuration, so it imports scikit-learn in
+    method bodies only.
+    """
+
+    cost: ClassVar[Cost]
+
+    @property
+    def name(self) -> str:
+        """The name that the command line and TOML files use."""
+        return str(self.__struct_config__.tag)
+
+    def pipeline(self, task: "Task") -> "Pipeline":
+        """Build the pipeline from ``inputs`` to probabilities, unfitted.
+
+        Its last step is called ``classify`` and takes ``groups`` in ``fit``. Genres are balanced
+        if the estimator can do so.
+        """
+        raise NotImplementedError
+
+    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+        """Return the values to try of the few hyperparameters that matter.
+
+        Parameters
+        ----------
+        n_tracks : int
+            Tracks in the smallest fold that is trained on.
+        n_columns : int
+        """
+        raise NotImplementedError

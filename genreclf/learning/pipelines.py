@@ -1,0 +1,87 @@
+"""The steps that most classifiers share: codebook, impute, standardise, PCA, calibrate."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+
+from genreclf.config.schema import Config
+from genreclf.features.kept import kept_shapes
+from genreclf.learning.calibration import TemperatureScaled
+from genreclf.learning.codebook import make_codebooks
+from genreclf.learning.scaling import LogScaler, measures_spread
+from genreclf.tables.table import FeatureTable
+
+INNER_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a pipeline is built for.
+
+    Attributes
+    ----------
+    table : FeatureTable
+        The tracks that it is trained on.
+    config : Config
+    calibrated : bool
+        Whether the temperature of the probabilities is learned.
+    """
+
+    table: FeatureTable
+    config: Config
+    calibrated: bool = True
+
+    @property
+    def n_tracks(self) -> int:
+        """Number of training tracks."""
+        return len(self.table)
+
+    @property
+    def n_columns(self) -> int:
+        """Number of statistics and words that the classifier learns from."""
+        n_words = self.config.codebook.n_words
+        shapes = kept_shapes(self.table.config) if n_words and self.table.config else {}
+        return len(self.table.names) + n_words * len(shapes)
+
+
+def standard_pipeline(
+    classifier: Any, task: Task, *, pca: float | Literal["off"] = "off"
+) -> Pipeline:
+    """Build (codebook →) impute → standardise → PCA → calibrated classifier, unfitted.
+
+    Parameters
+    ----------
+    classifier : estimator
+    task : Task
+    pca : float or "off"
+        What ``pca = "auto"`` stands for: the share of the variance that is kept.
+    """
+    codebooks = make_codebooks(task.table, task.config)
+    n_components = pca if task.config.pca == "auto" else task.config.pca
+    off = n_components == "off"
+    n_folds = INNER_FOLDS if task.calibrated else 0
+    return Pipeline(
+        [
+            *([("codebook", codebooks)] if codebooks is not None else []),
+            ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+            ("standardise", _scaler(task)),
+            (
+                "pca",
+                "passthrough" if off else PCA(n_components, svd_solver="full"),
+            ),
+            ("classify", TemperatureScaled(classifier, n_folds, task.config.seed)),
+        ]
+    )
+
+
+def _scaler(task: Task) -> LogScaler:
+    config, names = task.config, task.table.names
+    logarithmic = np.zeros(task.n_columns, dtype=bool)
+    if config.scaling == "log":
+        logarithmic[: len(names)] = measures_spread(names)
+    limit = np.inf if config.scaling_limit == "off" else config.scaling_limit
+    return LogScaler(logarithmic, limit)

@@ -1,0 +1,175 @@
+"""Prediction: from the inputs of a pipeline to genres, novelty and explanations."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genreclf.errors import ModelError, shortened
+from genreclf.extraction.chain import Failure, Outcome, Row
+from genreclf.learning.explanation import explain
+
+if TYPE_CHECKING:
+    from genreclf.learning.model import Model
+
+UNKNOWN = "unknown"
+
+# Tracks that are predicted at once. A forest takes as long for one as for so many.
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model predicts for one track.
+
+    Attributes
+    ----------
+    path : str
+    probabilities : dict of str to float
+        The most probable genre first.
+    novel : bool
+        Whether the track is unlike all training tracks, so that none of the genres may fit.
+    threshold : float
+        Confidence below which the genre is ``unknown``.
+    explanation : dict of str to float
+        If asked for: what each group of features adds to the probability of the most probable
+        genre, compared with the average training track; the largest amount first.
+    notes : tuple of str
+        What the user should know of how the track was decoded, without its name.
+    """
+
+    path: str
+    probabilities: dict[str, float]
+    novel: bool = False
+    threshold: float = 0.0
+    explanation: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def genre(self) -> str:
+        """The most probable genre, or ``unknown`` if its probability is below the threshold."""
+        return UNKNOWN if self.confidence < self.threshold else next(iter(self.probabilities))
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the most probable genre."""
+        return next(iter(self.probabilities.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A track to predict: its path, its number of inputs (one an excerpt), and notes on it."""
+
+    path: str
+    n_inputs: int = 1
+    notes: tuple[str, ...] = ()
+
+
+def predict_inputs(
+    model: "Model", inputs: Any, tracks: Sequence[Asked], *, explained: bool = False
+) -> Iterator[Prediction]:
+    """Yield a prediction for each track.
+
+    The probabilities of several inputs of a track are averaged, and the track is novel if at least
+    half of them are.
+
+    Parameters
+    ----------
+    model : Model
+    inputs : (n_inputs, ...)
+        As ``inputs`` returns them, track after track.
+    tracks : sequence of Asked
+    explained : bool
+
+    Raises
+    ------
+    ModelError
+        If the estimators of the model fail.
+    """
+    novel, probabilities = novelty_and_probabilities(model, inputs)
+    stop = 0
+    for track in tracks:
+        own = slice(stop, stop := stop + track.n_inputs)
+        mean = probabilities[own].mean(axis=0)
+        order = np.argsort(-mean, kind="stable")
+        yield Prediction(
+            path=track.path,
+            probabilities={model.genres[genre]: float(mean[genre]) for genre in order},
+            novel=bool(novel[own].mean() >= 0.5),
+            threshold=model.threshold,
+            explanation=_explanation(model, inputs[own], int(order[0])) if explained else {},
+            notes=track.notes,
+        )
+
+
+def novelty_and_probabilities(
+    model: "Model", inputs: Any
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which inputs are novel, (n,), and the probabilities of genres, (n, n_genres)."""
+    try:
+        with np.errstate(all="ignore"):
+            novel = model.novelty.is_novel(inputs[:, : len(model.feature_names)])
+            return novel, model.pipeline.predict_proba(inputs)
+    except Exception as error:  # whatever a stranger's estimators lead to
+        raise _damaged(error) from None
+
+
+def _explanation(model: "Model", inputs: Any, genre: int) -> dict[str, float]:
+    pipeline, names = model.pipeline, model.feature_names
+    try:
+        with np.errstate(all="ignore"):
+            if model.n_kept:  # a codebook's words are explained, not its frames
+                inputs, pipeline = pipeline[:1].transform(inputs), pipeline[1:]
+                names = [*names, *["codebook."] * (inputs.shape[1] - len(names))]
+            return explain(pipeline, names, inputs, genre)
+    except Exception as error:  # as above
+        raise _damaged(error) from None
+
+
+def _damaged(error: Exception) -> ModelError:
+    reason = shortened(str(error) or type(error).__name__, 300)
+    return ModelError(f"the model cannot predict, and may be damaged: {reason}")
+
+
+def predict_outcomes(
+    model: "Model", outcomes: Iterable[Outcome], *, explained: bool = False
+) -> Iterator[Prediction | Failure]:
+    """Yield a prediction or a failure for each outcome of an extraction, in their order."""
+    columns = model.columns()
+    outcomes = iter(outcomes)
+    while batch := list(islice(outcomes, BATCH)):
+        rows = [outcome for outcome in batch if isinstance(outcome, Row)]
+        predictions = iter(_predict_rows(model, rows, columns, explained))
+        for outcome in batch:
+            yield outcome if isinstance(outcome, Failure) else next(predictions)
+
+
+def _predict_rows(
+    model: "Model", rows: Sequence[Row], columns: list[int], explained: bool
+) -> Iterator[Prediction]:
+    if not rows:
+        return
+    vectors = [np.atleast_2d(row.values)[:, columns] for row in rows]
+    tracks = [
+        Asked(str(row.track.path), len(several), row.notes)
+        for row, several in zip(rows, vectors, strict=True)
+    ]
+    yield from predict_inputs(model, np.concatenate(vectors), tracks, explained=explained)
+
+
+def predict_windows(model: "Model", path: str, values: NDArray[np.float32]) -> list[Prediction]:
+    """Return a prediction for each window of one track.
+
+    Parameters
+    ----------
+    model : Model
+    path : str
+    values : (n_windows, n_features) array
+    """
+    if not len(values):
+        return []
+    tracks = [Asked(path)] * len(values)
+    return list(predict_inputs(model, values[:, model.columns()], tracks))
