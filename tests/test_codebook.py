@@ -22,7 +22,7 @@ from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
-from genreclf.evaluation import crossvalidation as evaluation
+from genreclf.evaluation import folds
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
 from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.codebook import Codebook, inputs, settle
@@ -173,7 +173,7 @@ def test_words_are_learned_from_training_tracks_only(monkeypatch: pytest.MonkeyP
         fitted.append(fit_pipeline(*given, **how))
         return fitted[-1]
 
-    monkeypatch.setattr(evaluation, "fit_pipeline", kept)
+    monkeypatch.setattr(folds, "fit_pipeline", kept)
     table, config = song_table(), configured()
     table = table.take(table.canonical_order())
     cross_validate(table, config)
