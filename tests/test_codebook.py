@@ -232,7 +232,7 @@ def test_frames_that_are_not_finite_are_refused(bad: float) -> None:
 def test_components_are_counted_with_words() -> None:
     table = song_table()
     fit_pipeline(table, configured("pca=12"))  # four statistics, eight words
-    with pytest.raises(ConfigError, match="24 tracks with 12 columns have 12 components"):
+    with pytest.raises(ConfigError, match="24 tracks with 12 columns have at most 12"):
         fit_pipeline(table, configured("pca=13"))
 
 
