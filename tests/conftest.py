@@ -4,12 +4,15 @@ import getpass
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pebble
 import pytest
 import soundfile
+from helpers import PoolInThisProcess
 from numpy.typing import NDArray
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from threadpoolctl import threadpool_limits
@@ -41,6 +44,23 @@ def own_data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENRECLF_DATA", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def workers_in_this_process() -> Iterator[None]:
+    """Let workers be this process: new ones take a second each to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("genreclf.parallel.workers.ProcessPool", PoolInThisProcess)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def processes_where_they_are_tested(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give tests that are marked ``processes`` worker processes as in use."""
+    if request.node.get_closest_marker("processes"):
+        monkeypatch.setattr("genreclf.parallel.workers.ProcessPool", pebble.ProcessPool)
 
 
 @pytest.fixture(autouse=True)
@@ -102,10 +122,18 @@ def _nobodys_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def cache_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New folders; pytest would look through thousands to number the next."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in count())
+
+
 @pytest.fixture(autouse=True)
-def cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache_folder(cache_folders: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give each test an empty cache of its own, so that it computes what it tests."""
-    folder = tmp_path_factory.mktemp("cache")
+    folder = next(cache_folders)
+    folder.mkdir()
     monkeypatch.setenv("GENRECLF_CACHE", str(folder))
     return folder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import run
+from helpers import run
 from test_evaluation import configured
 from test_table import blobs, texts
 

@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import soundfile
-from click.testing import CliRunner, Result
 from conftest import music, noise
+from helpers import run
 
 from genreclf import (
     AudioError,
@@ -30,22 +30,10 @@ from genreclf import (
     load_config,
     load_table,
 )
-from genreclf.cli import cli, training
+from genreclf.cli import training
 from genreclf.evaluation import trainings
 from genreclf.extraction.journal import only_run
 from genreclf.learning.modelfile import bundled_model, read_card
-
-
-def run(*arguments: object, stdin: str | None = None, cwd: Path | None = None) -> Result:
-    before = Path.cwd()
-    os.chdir(cwd or before)
-    try:
-        result = CliRunner().invoke(cli, [str(argument) for argument in arguments], input=stdin)
-    finally:
-        os.chdir(before)
-    if result.exception and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +114,12 @@ def test_extract_takes_labels_from_folders(trained: Path) -> None:
     assert not (trained / "features.csv.partial").exists()
 
 
+@pytest.mark.processes
 def test_extract_is_bit_identical_for_any_number_of_jobs_and_order(
     genre_folder: Path, trained: Path, tmp_path: Path
 ) -> None:
     files = sorted(genre_folder.rglob("*.mp3"), reverse=True)
-    done = run("extract", "-", "-o", tmp_path / "one.csv", "--jobs", 1,
+    done = run("extract", "-", "-o", tmp_path / "one.csv", "--jobs", 2,
                stdin="\n".join(map(str, files)) + "\n")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert (tmp_path / "one.csv").read_bytes() == (trained / "features.csv").read_bytes()
@@ -553,8 +542,8 @@ def test_file_names_do_not_steer_the_terminal(
 def test_interrupted_extraction_goes_on_where_it_stopped(
     tmp_path: Path, write_audio: Callable[..., Path]
 ) -> None:
-    for i in range(40):
-        write_audio(f"music/{i:02}.wav", noise(30, 12000, seed=i), 12000, tmp_path)
+    for i in range(16):
+        write_audio(f"music/{i:02}.wav", noise(8, 12000, seed=i), 12000, tmp_path)
     command = [sys.executable, "-m", "genreclf", "extract", "music", "-o", "t.csv", "--jobs", "1"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
@@ -719,6 +708,7 @@ def endless_wav(path: Path) -> Path:
     return path
 
 
+@pytest.mark.processes
 def test_a_file_that_is_read_for_ever_costs_itself_only(short_song: Path, tmp_path: Path) -> None:
     path = endless_wav(tmp_path / "endless.wav")
     done = run("extract", path, short_song, "--timeout", "3", "-o", tmp_path / "t.csv")

@@ -37,6 +37,8 @@ distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 from genreclf.parallel import cluster  # noqa: E402
 from genreclf.parallel.cluster import DaskWorkers  # noqa: E402
 
+pytestmark = pytest.mark.processes
+
 # Only the deaths that are meant here would count, so that one repetition is enough.
 DEATHS_ALLOWED = 1
 

@@ -188,6 +188,7 @@ def test_the_order_of_rows_does_not_matter(kind: str, name: str) -> None:
     np.testing.assert_array_equal(model.predict_proba(table), same.predict_proba(table))
 
 
+@pytest.mark.processes
 def test_workers_change_nothing() -> None:
     table = blobs(14, 3, spread=1, group=lambda genre, i: f"{genre}-{i // 2}")
     config = configured(name="lda")

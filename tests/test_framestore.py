@@ -147,6 +147,7 @@ def test_names_that_are_no_text(table: FeatureTable, tmp_path: Path) -> None:
     assert_same(load_table(tmp_path / "features.csv"), strange)
 
 
+@pytest.mark.processes
 def test_resumed_cached_and_parallel_runs_keep_the_same_frames(
     tracks: list[Track], table: FeatureTable, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 import scipy.signal
 import soundfile
 from conftest import music, noise, sine
-from test_cli import run
+from helpers import run
 
 from genreclf.audio.decode import CANCELS, Samples
 from genreclf.audio.excerpt import Excerpt

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import run
 from sklearn.metrics import confusion_matrix
-from test_cli import run
 from test_table import blobs, texts
 
 from genreclf.config.load import load_config

@@ -96,6 +96,7 @@ def test_a_map_unites_spellings_and_takes_labels_away(library: Path, spellings: 
     assert "labels that the map does not name stay as they are: Jazz 1, JAZZ 1" in found.notes
 
 
+@pytest.mark.processes
 def test_workers_read_the_same_tags(library: Path, spellings: Path) -> None:
     tracks = find_tracks([library], "tags").tracks
     labelling = Labelling("tags", spellings, "artist")

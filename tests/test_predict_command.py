@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import clicks, music, noise
+from helpers import run
 from mutagen.apev2 import APEv2
-from test_cli import run
 from test_model import QUICK, edited
 
 from genreclf.evaluation.crossvalidation import cross_validate

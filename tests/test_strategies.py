@@ -293,6 +293,7 @@ def test_a_track_of_which_only_one_place_is_not_silent(write_audio: Writer, stra
     assert min(stop, 50) - max(start, 40) >= 6
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("strategy", ["multi", "highlight"])
 def test_the_number_of_processes_changes_nothing(genre_folder: Path, strategy: str) -> None:
     config = config_of(strategy, "excerpt.seconds=1", "separation=none")

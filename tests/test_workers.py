@@ -22,6 +22,8 @@ from worker_functions import (
 
 from genreclf.parallel.workers import WorkerError, Workers
 
+pytestmark = pytest.mark.processes
+
 
 def map_in_workers(function, items, jobs, seconds_an_item=None):
     with Workers(jobs, seconds_an_item) as workers:
