@@ -5,14 +5,14 @@ import os
 import sys
 from contextlib import suppress
 
-# Imports make hundreds of thousands of objects that stay. To look for garbage among them every few
-# hundred, as is the default, takes a twentieth of the time that predicting one song does.
+# Imports create hundreds of thousands of lasting objects. Looking for garbage among them every few
+# hundred objects, the default, takes a twentieth of the time to predict one song.
 OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 def main() -> None:
     """Run the command line."""
-    from genreclf.cli import cli  # worker processes import this module, and need none of it
+    from genreclf.cli import cli  # not above: worker processes import this module
 
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     try:
@@ -24,9 +24,9 @@ def main() -> None:
 
 
 def _leave_at_once(status: int) -> None:
-    """Exit without taking apart what was imported, which takes a tenth of that time.
+    """Exit without destroying all modules, which takes a tenth of the time to predict one song.
 
-    Workers are gone and files closed by now; only what was printed may still wait.
+    Workers have ended and files are closed; only printed text may be pending.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):

@@ -832,7 +832,7 @@ def test_a_table_on_a_terminal_does_not_steer_it(
     ("error", "told"),
     [
         (MemoryError("Unable to allocate 8 TiB"), "out of memory: Unable to allocate 8 TiB"),
-        (ImportError("x.so: failed to map"), "cannot load its parts: x.so: failed to map"),
+        (ImportError("x.so: failed to map"), "cannot import a module: x.so: failed to map"),
     ],
 )
 def test_too_little_memory_is_told_in_one_line(

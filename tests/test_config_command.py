@@ -66,7 +66,7 @@ def test_init_overwrites_only_when_told_to(tmp_path: Path) -> None:
     (tmp_path / "genreclf.toml").write_text("seed = 3\n")
     refused = run("config", "init", cwd=tmp_path)
     assert refused.exit_code == 1
-    assert refused.stderr == "genreclf: genreclf.toml: is there already; --force overwrites it\n"
+    assert refused.stderr == "genreclf: genreclf.toml: already exists; --force overwrites it\n"
     assert (tmp_path / "genreclf.toml").read_text() == "seed = 3\n"
     assert run("config", "init", "--force", "-q", cwd=tmp_path).stderr == ""
     assert load_config(tmp_path / "genreclf.toml").seed == 0

@@ -165,7 +165,7 @@ def test_a_reader_who_has_seen_enough_is_no_error(form: str, work: Path) -> None
 def test_a_group_of_commands_by_itself_shows_its_help(work: Path) -> None:
     done = command(work, ["tags"])
     assert done.returncode == 2
-    assert b"\n  Put genre tags back as they were" in done.stderr
+    assert b"\n  Restore the genre tags that" in done.stderr
 
 
 @pytest.mark.parametrize("width", [40, 100])

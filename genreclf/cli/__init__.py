@@ -1,6 +1,6 @@
-"""The command line: one file a command, each a call into the library and a print.
+"""The command line: each file has one command, which parses, calls the library and prints.
 
-Nothing heavy is imported before a command's body runs, so that ``--help`` is instant.
+Heavy modules are imported in the body of a command, so that ``--help`` is instant.
 """
 
 import errno
@@ -28,17 +28,17 @@ from genreclf.errors import GenreclfError, one_line
 from genreclf.version import __version__
 
 INTERRUPTED = 130
-# What a write fails with; all files that are written are named in the error.
+# Errors of a write. Where one names no file, it was standard output that could not be written.
 _CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 
 
 class Funnel(click.Group):
-    """The one place where errors become a line on standard error and an exit status."""
+    """Turns errors into a line on standard error and an exit status."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
-        """Run with streams that take any text, and report an output that cannot be written."""
+        """Run with streams that take any text."""
         prepare_streams()
-        extra["standalone_mode"] = False  # click would write wrong usage in an encoding of its own
+        extra["standalone_mode"] = False  # click would choose another encoding
         try:
             status = super().main(*args, **extra)
             sys.stdout.flush()
@@ -56,14 +56,14 @@ class Funnel(click.Group):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:  # fmt: skip
-        """Keep what was typed, for reports that say what made them."""
+        """Remember the arguments for the HTML report."""
         typed = list(args)
         context = super().make_context(info_name, args, parent, **extra)
         context.obj = typed
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; 1 on an error of ours, 130 when interrupted."""
+        """Run a command; exit with 1 on an error and 130 on an interruption."""
         try:
             return super().invoke(ctx)
         except GenreclfError as error:
@@ -73,12 +73,12 @@ class Funnel(click.Group):
             ctx.exit(_failed(error))
         except UnicodeEncodeError as error:  # of the name of a file
             complain(
-                f"genreclf: {error.object}: cannot be written in {error.encoding}; if that is the "
-                "locale's encoding, set LC_ALL=C.UTF-8"
+                f"genreclf: {error.object}: cannot be written in {error.encoding}; if this is the "
+                "encoding of the locale, set LC_ALL=C.UTF-8"
             )
             ctx.exit(1)
-        except (MemoryError, ImportError) as error:  # the one may well lead to the other
-            what = "out of memory" if isinstance(error, MemoryError) else "cannot load its parts"
+        except (MemoryError, ImportError) as error:  # the first may lead to the second
+            what = "out of memory" if isinstance(error, MemoryError) else "cannot import a module"
             complain(f"genreclf: {what}: {error}")
             ctx.exit(1)
         except KeyboardInterrupt:
@@ -87,7 +87,7 @@ class Funnel(click.Group):
 
 
 def _show(error: click.UsageError) -> int:
-    """Tell how a command is used, and return the exit status."""
+    """Print how a command is used, and return the exit status."""
     try:
         error.show(sys.stderr)
     except OSError:
@@ -96,8 +96,8 @@ def _show(error: click.UsageError) -> int:
 
 
 def _failed(error: OSError) -> int:
-    """Report an error of the operating system, and return the exit status."""
-    if isinstance(error, BrokenPipeError):  # the reader of a pipe has seen enough
+    """Print an error of the operating system, and return the exit status."""
+    if isinstance(error, BrokenPipeError):  # the reader of a pipe has stopped
         give_up(sys.stdout)
         return 0
     name = error.filename
@@ -122,13 +122,13 @@ def _show_warning(
 @verbosity_options
 @click.version_option(__version__, prog_name="genreclf")
 def cli() -> None:
-    """Music genre classification that can be believed.
+    """Classify music by genre.
 
-    Turn music into features, train a classifier on your own genres, learn honestly how good it
-    is, and classify songs.
+    Extract features from music, train a classifier on your own genres, measure its accuracy on
+    unseen artists, and predict the genres of songs.
 
     \b
-    Example:
+    Examples:
       genreclf extract music/ -o features.csv
       genreclf train features.csv -o model.joblib
       genreclf predict song.mp3
@@ -136,16 +136,16 @@ def cli() -> None:
     \b
     Exit status:
       0    all done
-      1    nothing could be done; one line on standard error says why
+      1    nothing could be done; a line on standard error says why
       2    wrong usage
-      3    done, but some files failed, each named with its reason
-      130  interrupted; what was finished is kept
+      3    done, but some files failed; a line on standard error names each with the reason
+      130  interrupted; finished work is kept
 
     \b
     Environment:
-      GENRECLF_MODEL  model that predict answers with, without --model and model.joblib
-      GENRECLF_CACHE  folder of the cache of features
-      GENRECLF_DATA   folder of the list of trusted models
+      GENRECLF_MODEL  model for predict, unless there is --model or model.joblib in this folder
+      GENRECLF_CACHE  folder of the feature cache
+      GENRECLF_DATA   folder of the list of trusted models and of backups of tags
     """
     warnings.showwarning = _show_warning
 

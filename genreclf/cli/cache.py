@@ -1,4 +1,4 @@
-"""``genreclf cache``: what is kept from run to run."""
+"""``genreclf cache``: the cache of features."""
 
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def cache() -> None:
-    """Look at or clear the cache of features.
+    """Show or clear the cache of features.
 
-    extract and predict keep the features of each file, by its audio and the configuration, so that
-    no file is computed twice, also under another name or with other tags. The least recently used
-    go first when it grows beyond 256 MiB. It lives in the platform's folder for caches, or in the
-    folder that the environment variable GENRECLF_CACHE names.
+    extract, compare and predict keep the features of each file, so that no file is computed twice,
+    even if it is renamed or its tags change. Above 256 MiB, the least recently used features are
+    deleted. The cache is in the platform's cache folder, or in the folder that the environment
+    variable GENRECLF_CACHE names.
 
     \b
     Examples:
@@ -28,20 +28,30 @@ def cache() -> None:
 
 @cache.command()
 def info() -> None:
-    """Show where the cache is, and what it holds."""
+    """Show where the cache is, and what it holds.
+
+    \b
+    Example:
+      genreclf cache info
+    """
     from genreclf.extraction.cache import cache_info
 
-    say(_told(cache_info()))
+    say(_described(cache_info()))
 
 
 @cache.command()
 def clear() -> None:
-    """Empty the cache."""
+    """Delete everything in the cache.
+
+    \b
+    Example:
+      genreclf cache clear
+    """
     from genreclf.extraction.cache import clear_cache
 
-    say(f"{_told(clear_cache())} cleared")
+    say(f"{_described(clear_cache())} cleared")
 
 
-def _told(found: "CacheInfo") -> str:
+def _described(found: "CacheInfo") -> str:
     tracks, mebibytes = plural(found.n_tracks, "track"), found.n_bytes / 2**20
     return f"{found.file}: {tracks}, {mebibytes:.1f} MiB"

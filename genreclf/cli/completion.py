@@ -1,4 +1,4 @@
-"""``genreclf completion``: let a shell complete commands, options and their values."""
+"""``genreclf completion``: completion of commands, options and their values in a shell."""
 
 import click
 
@@ -6,10 +6,10 @@ import click
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what lets a SHELL complete genreclf: commands, options, presets, classifiers, files.
+    """Print a script that lets a SHELL complete commands, options and their values.
 
-    It works in every shell that is opened after the script was put where that shell looks for
-    such. bash has to be 4.4 or later, with bash-completion. For the shell at hand:
+    Save it where the shell looks for completions; it works in every shell opened after that. bash
+    needs version 4.4 or later, with bash-completion. For the current bash only:
     source <(genreclf completion bash)
 
     \b

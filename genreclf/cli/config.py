@@ -1,6 +1,5 @@
-"""``genreclf config``: configurations to begin with, to look at, and to check."""
+"""``genreclf config``: create, show and check configurations."""
 
-import re
 from pathlib import Path
 
 import click
@@ -11,15 +10,15 @@ from genreclf.cli.streams import write_document
 from genreclf.errors import ConfigError, one_line
 
 _INTRODUCTION = """\
-# A configuration for genreclf, to be changed and used with --config {file}
-# What is left out has its default value: `genreclf config show` prints all of them.
+# A configuration for genreclf. Change it, and use it with --config {file}
+# Values that are left out have their defaults: `genreclf config show` prints all of them.
 
 """
 
 
 @click.group()
 def config() -> None:
-    """Begin, look at and check configurations.
+    """Create, show and check configurations.
 
     \b
     Examples:
@@ -33,19 +32,15 @@ def config() -> None:
 @config.command()
 @click.argument("file", type=OUTPUT_FILE, default=Path("genreclf.toml"), metavar="[FILE]")
 @click.option(
-    "--preset",
-    metavar="NAME",
-    default="default",
-    show_default=True,
-    shell_complete=complete_config,
-    help="Which preset to begin with (see genreclf config list).",
-)
-@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+    "--preset", metavar="NAME", default="default", show_default=True,
+    shell_complete=complete_config, help="Preset to start from (see genreclf config list).",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @verbosity_options
 def init(file: Path, preset: str, force: bool) -> None:
-    """Write a configuration that gives a reason for each value, to be changed at will.
+    """Write a configuration file to edit, with a comment on each value.
 
-    Without FILE, to genreclf.toml.
+    The default FILE is genreclf.toml.
 
     \b
     Examples:
@@ -56,7 +51,7 @@ def init(file: Path, preset: str, force: bool) -> None:
 
     text = _INTRODUCTION.format(file=one_line(file)) + preset_text(preset)
     if file.exists() and not force:
-        raise ConfigError(f"{file}: is there already; --force overwrites it")
+        raise ConfigError(f"{file}: already exists; --force overwrites it")
     write_text(file, text, "configuration")
 
 
@@ -80,27 +75,26 @@ def show(source: str, overrides: tuple[str, ...]) -> None:
 
 @config.command("list")
 def list_presets() -> None:
-    """List the presets, which --config knows by name.
+    """List the presets, whose names --config takes.
 
     \b
     Example:
       genreclf config list
     """
-    from genreclf.config.load import preset_names, preset_text
+    from genreclf.config.load import preset_names, preset_summary
 
     names = preset_names()
+    width = max(map(len, names))
     for name in names:
-        comment, _, _ = preset_text(name).partition("\n\n")
-        first, *_ = re.split(r"\.\s+(?=[A-Z])", comment.removeprefix("# ").replace("\n# ", " "))
-        say(f"{name:<{max(map(len, names))}}  {first}")
+        say(f"{name:<{width}}  {preset_summary(name)}")
 
 
 @config.command()
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
 def validate(files: tuple[Path, ...]) -> None:
-    """Tell whether FILEs can be used as configurations.
+    """Check that FILEs are valid configurations.
 
-    The exit status is 1 if one of them cannot.
+    The exit status is 1 if one of them is not.
 
     \b
     Example:

@@ -1,10 +1,10 @@
-"""Standard input, output and error: always there, and able to take any text in any locale.
+"""Standard input, output and error: always open, and able to take any text in any locale.
 
 Three kinds of text are written:
 
-- text for people: a character that the stream's encoding lacks is escaped (``\\u3042``);
-- records of CSV, whose cells are ``escaped``: by the same rule, so that they can be read back;
-- documents: the bytes that a file would have, which are UTF-8.
+- text for people: characters that the stream's encoding lacks are escaped (``\\u3042``);
+- records of CSV, whose cells are ``escaped`` by the same rule, so that they can be read back;
+- documents: the bytes that a file would have, in UTF-8.
 """
 
 import csv
@@ -18,16 +18,12 @@ from typing import Any, TextIO
 
 from genreclf.errors import escaped, one_line
 
-__all__ = [
-    "document", "give_up", "prepare_streams", "record_writer", "write_document", "write_records",
-]  # fmt: skip
-
 _ESCAPE = "backslashreplace"
 
 
 def prepare_streams() -> None:
-    """Open the streams that are closed, and let them escape what their encoding lacks."""
-    for number in range(3):  # all of them before any file is opened
+    """Open closed streams, and let streams escape what their encoding lacks."""
+    for number in range(3):  # before any file is opened
         _open_descriptor(number)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -40,8 +36,7 @@ def prepare_streams() -> None:
 def _open_descriptor(number: int) -> None:
     """Point a closed descriptor at the null device.
 
-    Otherwise the next file that is opened gets its number, and what a library prints is written
-    into that file.
+    Otherwise the next file to be opened would get its number, and the output of libraries.
     """
     try:
         os.fstat(number)
@@ -53,8 +48,8 @@ def _open_descriptor(number: int) -> None:
 def write_records(text: str) -> None:
     """Write records of CSV whose cells are ``escaped``.
 
-    Where standard output is not UTF-8, all characters beyond ASCII are escaped as well: who reads
-    the records need not know the encoding.
+    If standard output is not UTF-8, all characters beyond ASCII are escaped as well, so that
+    readers need not know the encoding.
     """
     if not sys.stdout.encoding.lower().startswith("utf"):
         text = text.encode("ascii", _ESCAPE).decode("ascii")
@@ -62,7 +57,7 @@ def write_records(text: str) -> None:
 
 
 def record_writer() -> Callable[[Iterable[object]], Any]:
-    """Return a function that writes one record of CSV to standard output, in one line."""
+    """Return a function that writes one CSV record to standard output, in one line."""
     writer = csv.writer(SimpleNamespace(write=write_records), lineterminator="\n")
     return lambda values: writer.writerow(
         [escaped(value) if isinstance(value, str) else value for value in values]
@@ -71,9 +66,9 @@ def record_writer() -> Callable[[Iterable[object]], Any]:
 
 @contextmanager
 def document() -> Iterator[TextIO]:
-    """Give standard output as it takes a document: in UTF-8, whatever the locale.
+    """Yield standard output for a document: in UTF-8, whatever the locale.
 
-    A terminal gets it as text for people, so that names of files cannot steer it.
+    A terminal gets text for people, so that file names cannot control it.
     """
     if sys.stdout.isatty():
         text = io.StringIO()
@@ -91,13 +86,13 @@ def document() -> Iterator[TextIO]:
 
 
 def write_document(text: str) -> None:
-    """Write to standard output what could be a file as well."""
+    """Write the content of a file to standard output."""
     with document() as output:
         output.write(text)
 
 
 def give_up(stream: TextIO) -> None:
-    """Point a stream that cannot be written to at the null device, with what waits in it."""
+    """Point a stream that cannot be written at the null device, with its pending text."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

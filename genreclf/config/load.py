@@ -42,6 +42,12 @@ def preset_text(name: str) -> str:
     return (presets_folder() / f"{name}.toml").read_text(encoding="utf-8")
 
 
+def preset_summary(name: str) -> str:
+    """Return the first sentence of a preset's comment."""
+    comment = preset_text(name).partition("\n\n")[0].removeprefix("# ").replace("\n# ", " ")
+    return re.split(r"\.\s+(?=[A-Z])", comment)[0]
+
+
 def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Config:
     """Read a configuration.
 
