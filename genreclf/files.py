@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,30 @@ def _aside(path: Path) -> Iterator[Path]:
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give an empty folder, which takes the place of ``path`` once all in it is on the disk.
+
+    On an exception nothing is left behind and what was there before stays as it was.
+    """
+    aside, before = (path.with_name(f".genreclf-{secrets.token_hex(8)}") for _ in range(2))
+    aside.mkdir()
+    try:
+        yield aside
+        for written in aside.iterdir():
+            with written.open("rb+") as file:
+                os.fsync(file.fileno())
+        if path.exists():
+            path.replace(before)
+        aside.replace(path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if before.is_dir():
+            shutil.rmtree(before, ignore_errors=True)
+        else:
+            before.unlink(missing_ok=True)
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -27,7 +27,7 @@ from genreclf.extraction import cache as module
 from genreclf.extraction.audiodigest import audio_digest
 from genreclf.extraction.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
 from genreclf.extraction.chain import extract_tracks
-from genreclf.features.kept import Measured
+from genreclf.features.measured import Measured
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track
 
@@ -41,10 +41,10 @@ class Computation:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, path: Path) -> Measured:
+    def __call__(self, path: Path) -> tuple[Measured]:
         self.calls += 1
         random = np.random.default_rng(self.calls)
-        return Measured(random.standard_normal(len(feature_names(QUICK))).astype(np.float32))
+        return (Measured(random.standard_normal(len(feature_names(QUICK))).astype(np.float32)),)
 
 
 @pytest.fixture
@@ -59,10 +59,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def through(path: Path, compute: Callable[[Path], Measured], config=QUICK):
+def through(path: Path, compute: Callable[[Path], tuple[Measured]], config=QUICK):
     with Cache(cache_file(), config) as cache:
-        measured, cached = cache.through(path, compute)
-        return measured.values, cached
+        [measured], cached = cache.through(path, compute)
+        return measured.statistics, cached
 
 
 def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Computation) -> None:
@@ -75,17 +75,19 @@ def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Compu
     assert again.tobytes() == first.tobytes()
 
 
-@pytest.mark.parametrize("each_excerpt", [False, True])
+@pytest.mark.parametrize("n_excerpts", [1, 2])
 def test_notes_on_a_track_are_found_with_its_features(
-    file: Path, compute: Computation, each_excerpt: bool
+    file: Path, compute: Computation, n_excerpts: int
 ) -> None:
-    values = compute(file).values
-    measured = Measured(np.array([values] * 2) if each_excerpt else values, ("a", "not \n \udce9"))
+    notes = ("a", "not \n \udce9")
+    measured = tuple(Measured(compute(file)[0].statistics, notes=notes) for _ in range(n_excerpts))
     for known in (False, True):
-        with Cache(cache_file(), QUICK, each_excerpt) as cache:
+        with Cache(cache_file(), QUICK) as cache:
             found, cached = cache.through(file, lambda path: measured)
-        assert (found.notes, cached) == (measured.notes, known)
-        np.testing.assert_array_equal(found.values, measured.values)
+        assert cached == known
+        assert [part.notes for part in found] == [notes] * n_excerpts
+        for part, computed in zip(found, measured, strict=True):
+            np.testing.assert_array_equal(part.statistics, computed.statistics)
 
 
 @pytest.mark.parametrize("name", ["renamed.mp3", "moved/elsewhere/song.mp3", "LOUD.MP3"])
@@ -144,7 +146,7 @@ def test_another_decoder_is_never_served(
 
 
 def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> None:
-    def fail(path: Path) -> Measured:
+    def fail(path: Path) -> tuple[Measured]:
         raise AudioError(f"{path}: broken")
 
     for _ in range(2):
@@ -155,16 +157,16 @@ def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> N
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_kept(file: Path, compute: Computation, bad: float) -> None:
-    measured = compute(file)
-    measured.values[3] = bad
-    through(file, lambda path: measured)
+    [measured] = compute(file)
+    measured.statistics[3] = bad
+    through(file, lambda path: (measured,))
     assert not through(file, compute)[1]
 
 
 def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
     file: Path, compute: Computation
 ) -> None:
-    def change_and_compute(path: Path) -> Measured:
+    def change_and_compute(path: Path) -> tuple[Measured]:
         path.write_bytes(b"another content")
         return compute(path)
 
@@ -514,7 +516,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "from pathlib import Path\n"
         "from genreclf.extraction.cache import Cache, cache_file, prepare_cache\n"
         "from genreclf.config.load import load_config\n"
-        "from genreclf.features.kept import Measured\n"
+        "from genreclf.features.measured import Measured\n"
         "from genreclf.features.pooling import feature_names\n"
         "config = load_config(overrides=['excerpt.seconds=2', 'separation=none'])\n"
         "n = len(feature_names(config))\n"
@@ -522,8 +524,9 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "with Cache(cache_file(), config) as cache:\n"
         "    for i in range(150):\n"
         "        path = Path(sys.argv[1], f'{i}.mp3')\n"
-        "        found, _ = cache.through(path, lambda _: Measured(np.full(n, i, np.float32)))\n"
-        "        assert (found.values == i).all()\n"
+        "        given = (Measured(np.full(n, i, np.float32)),)\n"
+        "        (found,), _ = cache.through(path, lambda _: given)\n"
+        "        assert (found.statistics == i).all()\n"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
     runs = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]

@@ -1,7 +1,8 @@
 """The codebook: scikit-learn's own clusters and weights, from training tracks only."""
 
 import json
-from collections.abc import Callable, Iterator
+import pickle
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import noise, scikit_learns_checks
+from conftest import noise
 from numpy.typing import NDArray
+from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 from test_table import texts
 from threadpoolctl import threadpool_limits
 
@@ -25,9 +30,11 @@ from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import folds
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
 from genreclf.evaluation.trained import evaluate_model
-from genreclf.learning.codebook import Codebook, inputs, settle
+from genreclf.learning.codebook import Codebook, resolve
 from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline, tune
+from genreclf.tables.frames import Frames
+from genreclf.tables.inputs import FrameInputs, inputs
 from genreclf.tables.table import FeatureTable, load_table
 
 N_FRAMES, N_ROWS = 60, 3
@@ -53,25 +60,50 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def frames_of(n: int, seed: int = 0) -> NDArray[np.float32]:
-    """Frames of n tracks, each around three of nine centres, as they are kept."""
+def frames_of(n: int, seed: int = 0) -> NDArray[np.float64]:
+    """Frames of n tracks, (n, d, t), each around three of nine centres."""
     random = np.random.default_rng(seed)
     centres = 3 * np.random.default_rng(9).standard_normal((9, N_ROWS))
     which = (random.integers(9, size=(n, 1)) + random.integers(3, size=(n, N_FRAMES))) % 9
     frames = centres[which] + 0.3 * random.standard_normal((n, N_FRAMES, N_ROWS))
-    return frames.transpose(0, 2, 1).reshape(n, -1).astype(np.float32)
+    return frames.transpose(0, 2, 1)
+
+
+def given(frames: NDArray[np.floating]) -> FrameInputs:
+    """What the step takes: two statistics, and the frames of a feature."""
+    return FrameInputs(np.zeros((len(frames), 2), np.float32), Frames({"mix.mfcc": frames}))
+
+
+def histograms(codebook: Codebook, frames: NDArray[np.floating]) -> NDArray[np.float64]:
+    return codebook.transform(given(frames))[:, 2:]
 
 
 def in_rows(kept: NDArray[np.floating]) -> NDArray[np.floating]:
-    return np.concatenate([track.reshape(N_ROWS, N_FRAMES).T for track in kept])
+    return np.concatenate([track.T for track in kept])
 
 
-@scikit_learns_checks(Codebook(4), Codebook(4, weighting="tfidf"), Codebook(4, weighting="none"))
-def test_scikit_learns_contract(estimator: Any, check: Callable[[Any], None]) -> None:
-    check(estimator)
+def test_it_can_be_cloned_like_any_estimator() -> None:
+    codebook = Codebook(8, "tfidf", random_state=3).fit(given(frames_of(9)))
+    copy = clone(codebook)
+    assert copy.get_params() == {"words": 8, "weighting": "tfidf", "random_state": 3}
+    with pytest.raises(NotFittedError):
+        copy.transform(given(frames_of(9)))
+    again = pickle.loads(pickle.dumps(copy.fit(given(frames_of(9)))))
+    for other in (copy, again):
+        np.testing.assert_array_equal(
+            histograms(other, frames_of(9)), histograms(codebook, frames_of(9))
+        )
 
 
-def oracle(train: NDArray[np.float32], unseen: NDArray[np.float32]) -> tuple[Any, Any]:
+def test_scikit_learn_counts_and_indexes_what_it_takes() -> None:
+    frames = frames_of(9)
+    for rows in (np.array([3, 1]), np.arange(9) > 5, slice(2, 4)):
+        some = _safe_indexing(given(frames), rows)
+        assert len(some) == _num_samples(some) == len(frames[rows])
+        np.testing.assert_array_equal(some.frames["mix.mfcc"], frames[rows])
+
+
+def oracle(train: NDArray[np.floating], unseen: NDArray[np.floating]) -> tuple[Any, Any]:
     """Count words of training tracks and others by scikit-learn's own clustering."""
     scale = StandardScaler().fit(in_rows(train))
     clusters = MiniBatchKMeans(8, n_init=3, random_state=5)
@@ -84,49 +116,47 @@ def oracle(train: NDArray[np.float32], unseen: NDArray[np.float32]) -> tuple[Any
 
 
 def test_histograms_are_those_of_mini_batch_k_means() -> None:
-    train, unseen = frames_of(30).astype(np.float64), frames_of(7, seed=1).astype(np.float64)
+    train, unseen = frames_of(30), frames_of(7, seed=1)
     counts, unseen_counts = oracle(train, unseen)
-    shares = Codebook(8, N_ROWS, "none", random_state=5).fit(train)
-    np.testing.assert_array_equal(shares.transform(train), counts / N_FRAMES)
-    np.testing.assert_array_equal(shares.transform(unseen), unseen_counts / N_FRAMES)
-    roots = Codebook(8, N_ROWS, "sqrt", random_state=5).fit(train).transform(unseen)
+    shares = Codebook(8, "none", random_state=5).fit(given(train))
+    np.testing.assert_array_equal(histograms(shares, train), counts / N_FRAMES)
+    np.testing.assert_array_equal(histograms(shares, unseen), unseen_counts / N_FRAMES)
+    roots = histograms(Codebook(8, "sqrt", random_state=5).fit(given(train)), unseen)
     np.testing.assert_allclose(roots, np.sqrt(unseen_counts / N_FRAMES))
     np.testing.assert_allclose((roots**2).sum(axis=1), 1)
 
 
 def test_weights_are_those_of_scikit_learns_tfidf() -> None:
-    train, unseen = frames_of(30).astype(np.float64), frames_of(7, seed=1).astype(np.float64)
+    train, unseen = frames_of(30), frames_of(7, seed=1)
     counts, unseen_counts = oracle(train, unseen)
     assert len(set((counts > 0).sum(axis=0))) > 1
-    codebook = Codebook(8, N_ROWS, "tfidf", random_state=5).fit(train)
+    codebook = Codebook(8, "tfidf", random_state=5).fit(given(train))
     theirs = TfidfTransformer().fit(counts)
-    np.testing.assert_allclose(codebook.idf_, theirs.idf_)
+    np.testing.assert_allclose(codebook.idf_["mix.mfcc"], theirs.idf_)
     expected = theirs.transform(unseen_counts).toarray()
-    np.testing.assert_allclose(codebook.transform(unseen), expected)
+    np.testing.assert_allclose(histograms(codebook, unseen), expected)
 
 
 def test_the_order_of_frames_does_not_matter() -> None:
     kept = frames_of(5)
-    codebook = Codebook(8, N_ROWS).fit(kept)
-    mixed = kept.reshape(5, N_ROWS, N_FRAMES)[:, :, np.random.default_rng(0).permutation(N_FRAMES)]
-    np.testing.assert_array_equal(
-        codebook.transform(mixed.reshape(5, -1)), codebook.transform(kept)
-    )
+    codebook = Codebook(8).fit(given(kept))
+    mixed = kept[:, :, np.random.default_rng(0).permutation(N_FRAMES)]
+    np.testing.assert_array_equal(histograms(codebook, mixed), histograms(codebook, kept))
 
 
 def test_many_tracks_are_learned_from_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genreclf.learning.codebook.MOST_FRAMES", 90)
     kept = frames_of(30)
-    few = Codebook(8, N_ROWS).fit(kept)
-    evenly = kept.reshape(30, N_ROWS, N_FRAMES)[:, :, ::20]  # 90 of 1,800: every 20th
-    np.testing.assert_array_equal(
-        few.words_, Codebook(8, N_ROWS).fit(evenly.reshape(30, -1)).words_
-    )
+    few = Codebook(8).fit(given(kept))
+    evenly = Codebook(8).fit(given(kept[:, :, ::20]))  # 90 of 1,800: every 20th
+    np.testing.assert_array_equal(few.words_["mix.mfcc"], evenly.words_["mix.mfcc"])
 
 
-def test_frames_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="8 columns: no frames of 3 rows"):
-        Codebook(2, 3).fit(np.zeros((4, 8)))
+def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, whole = frames_of(30), Codebook(8, "tfidf").fit(given(frames_of(30)))
+    monkeypatch.setattr("genreclf.tables.frames.BATCH_TRACKS", 7)
+    parts = Codebook(8, "tfidf").fit(given(kept))
+    np.testing.assert_array_equal(histograms(parts, kept), histograms(whole, kept))
 
 
 # --- in the pipeline ---------------------------------------------------------------------------
@@ -143,7 +173,7 @@ def song_table(n: int = 12, config: Config | None = None) -> FeatureTable:
     random = np.random.default_rng(0)
     curves = np.array([CALM, WILD])[np.arange(2 * n) % 2]
     curves = random.permuted(curves, axis=1)
-    kept = np.repeat(curves, N_ROWS, axis=0).reshape(2 * n, -1)
+    kept = np.repeat(curves[:, None], N_ROWS, axis=1)
     kept = kept + 0.05 * random.standard_normal(kept.shape)
     return FeatureTable(
         paths=texts([f"{i}.mp3" for i in range(2 * n)]),
@@ -152,7 +182,7 @@ def song_table(n: int = 12, config: Config | None = None) -> FeatureTable:
         names=["mix.mfcc.00.mean", "mix.mfcc.01.mean", "mix.mfcc.02.mean", "mix.rms.mean"],
         values=random.standard_normal((2 * n, 4)).astype(np.float32),
         config=(config or configured()).extraction,
-        frames=kept.astype(np.float16),
+        frames=Frames({"mix.mfcc": kept.astype(np.float16)}),
     )
 
 
@@ -178,32 +208,40 @@ def test_words_are_learned_from_training_tracks_only(monkeypatch: pytest.MonkeyP
     table = table.take(table.canonical_order())
     cross_validate(table, config)
     assert table.frames is not None
-    garbage = table.frames.copy()
-    garbage[7] = 1000 * np.random.default_rng(1).standard_normal(garbage.shape[1])
-    cross_validate(replace(table, frames=garbage), config)
+    garbage = table.frames["mix.mfcc"].copy()
+    garbage[7] = 1000 * np.random.default_rng(1).standard_normal(garbage[7].shape)
+    cross_validate(replace(table, frames=Frames({"mix.mfcc": garbage})), config)
     clean, spoilt = fitted[:3], fitted[3:]
     for before, after, (_, test) in zip(
         clean, spoilt, choose_splits(table, config).folds, strict=True
     ):
-        codebooks = [pipeline["codebook"].transformers_[1][1] for pipeline in (before, after)]
-        assert np.array_equal(codebooks[0].words_, codebooks[1].words_) == (7 in test)
-        assert np.array_equal(codebooks[0].mean_, codebooks[1].mean_) == (7 in test)
+        first, second = (pipeline["codebook"] for pipeline in (before, after))
+        for name in ("words_", "mean_"):
+            learned, again = getattr(first, name)["mix.mfcc"], getattr(second, name)["mix.mfcc"]
+            assert np.array_equal(learned, again) == (7 in test)
 
 
 def test_columns_have_telling_names() -> None:
     table, config = song_table(), configured("codebook.words=3")
     step = fit_pipeline(table, config)["codebook"]
-    given = [*table.names, *(f"frame {i}" for i in range(N_ROWS * N_FRAMES))]
     words = [f"codebook.mix.mfcc.{word}" for word in ("000", "001", "002")]
-    assert list(step.get_feature_names_out(given)) == [*table.names, *words]
-    columns = step.transform(inputs(table.values, table.frames, config))
+    assert list(step.get_feature_names_out(table.names)) == [*table.names, *words]
+    columns = step.transform(inputs(table, config))
     np.testing.assert_array_equal(columns[:, :4], table.values)
+
+
+def test_complete_frames_have_no_codebook_unless_it_is_asked_for() -> None:
+    config = load_config(overrides=[*OVERRIDES[:-1], 'pooling.frames_per_track="all"'])
+    table = replace(song_table(), config=config.extraction)
+    assert resolve(config, table).codebook.n_words == 0
+    asked = resolve(load_config(overrides=["codebook.words=8"]), table)
+    assert asked.codebook.n_words == 8
 
 
 def test_auto_is_on_where_there_are_frames() -> None:
     table, config = song_table(), configured("codebook.words=auto")
-    assert settle(config, table).codebook.words == 64
-    assert settle(config, replace(table, frames=None)) == config
+    assert resolve(config, table).codebook.words == 64
+    assert resolve(config, replace(table, frames=None)) == config
     assert cross_validate(table, config).config.codebook.n_words == 64
     assert Model.fit(table, config).config.codebook.n_words == 64
     without = Model.fit(replace(table, frames=None), config)
@@ -224,8 +262,8 @@ def test_words_without_frames_are_refused() -> None:
 def test_frames_that_are_not_finite_are_refused(bad: float) -> None:
     table = song_table()
     assert table.frames is not None
-    table.frames[2, 5] = bad
-    with pytest.raises(TableError, match="frames are not finite"):
+    table.frames["mix.mfcc"][2, 1, 5] = bad
+    with pytest.raises(TableError, match=r"frames of mix\.mfcc are not finite"):
         cross_validate(table, configured())
 
 
@@ -240,7 +278,7 @@ def test_tuning_tunes_with_the_codebook() -> None:
     table, config = song_table(), configured("classifier.name=logistic")
     tuned = tune(table, config)
     assert tuned.codebook == config.codebook
-    assert fit_pipeline(table, tuned).n_features_in_ == 4 + N_ROWS * N_FRAMES
+    assert fit_pipeline(table, tuned).n_features_in_ == 4
 
 
 # --- from audio to predictions -----------------------------------------------------------------
@@ -322,6 +360,6 @@ def test_a_table_with_frames_of_another_configuration_is_refused(extracted: Path
 def test_a_stored_model_holds_no_frames(extracted: Path, tmp_path: Path) -> None:
     table = load_table(extracted)
     model = Model.fit(table, configured())
-    codebook = model.pipeline["codebook"].transformers_[1][1]
-    sizes = [np.size(value) for value in vars(codebook).values()]
-    assert max(sizes) <= 8 * N_ROWS
+    learned = [values for values in vars(model.pipeline["codebook"]).values() if values != 0]
+    arrays = [array for found in learned if isinstance(found, dict) for array in found.values()]
+    assert max(map(np.size, arrays)) <= 8 * N_ROWS

@@ -11,7 +11,7 @@ import pytest
 from genreclf.config.schema import Config
 from genreclf.extraction import chain as extraction
 from genreclf.extraction.chain import Row, extract_tracks
-from genreclf.features.kept import Measured
+from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 
 
@@ -35,7 +35,7 @@ def test_warnings_in_workers_are_collected_and_counted(
             warnings.warn("too low", UserWarning, stacklevel=1)
         return Measured(np.zeros(3, np.float32))
 
-    monkeypatch.setattr(extraction, "extract_vector", grumble)
+    monkeypatch.setattr(extraction, "measure", grumble)
     tracks = [Track(tmp_path / f"{i}.wav") for i in range(3)]
     outcomes = extract_tracks(tracks, Config(), InThisProcess())
     with warnings.catch_warnings(record=True) as caught:

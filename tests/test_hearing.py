@@ -19,7 +19,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import SilenceError
 from genreclf.extraction.chain import Row, extract, extract_one, extract_tracks
 from genreclf.extraction.journal import extract_resumably
-from genreclf.extraction.windows import listen
+from genreclf.extraction.windows import MeasuredWindows, measure_windows
 from genreclf.features import structure
 from genreclf.features.structure import load_chosen
 from genreclf.library.sources import Track
@@ -179,10 +179,12 @@ def test_damage_elsewhere_costs_nothing_of_what_can_be_heard(tmp_path: Path) -> 
 
 def test_windows_of_a_gap_stay_silent(write_audio: Writer) -> None:
     track = Track(write_audio("a.wav", hidden_track("triangular dither", first=8), RATE))
-    heard = listen(track, config_of(), step=4)
+    found = measure_windows(track, config_of(), step=4)
+    assert isinstance(found, MeasuredWindows)
     # From 0, 4, 8, … 24 s, and the last four of 31 s.
-    assert heard.sounds == [True, True, False, False, False, False, False, True]
-    assert heard.notes == ()
+    sounds = [window is not None for window in found.measured]
+    assert sounds == [True, True, False, False, False, False, False, True]
+    assert found.notes == ()
 
 
 # --- what is told ----------------------------------------------------------------------------
@@ -200,10 +202,10 @@ def test_notes_come_from_cache_and_journal_too(opposite: Path, tmp_path: Path) -
         [row] = extract_tracks(tracks, config, cache=tmp_path / "cache.sqlite")
         assert isinstance(row, Row)
         assert (row.cached, row.notes) == (cached, (CANCELS,))
-    for kept in (False, True):
+    for resumed in (False, True):
         [row] = extract_resumably(tracks, config, tmp_path / "t.csv")
         assert isinstance(row, Row)
-        assert (row.kept, row.notes) == (kept, (CANCELS,))
+        assert (row.resumed, row.notes) == (resumed, (CANCELS,))
     assert f"{opposite}: {CANCELS}" in extract(opposite, config).notes
 
 

@@ -18,9 +18,9 @@ from genreclf.extraction.chain import (
     Failure,
     Row,
     extract,
-    extract_each,
     extract_frames,
     extract_one,
+    measure_excerpts,
 )
 from genreclf.features import structure
 from genreclf.features.catalogue import FEATURES
@@ -145,13 +145,17 @@ def test_multi_pools_over_the_frames_of_all_excerpts(long_song: Path, write_audi
     np.testing.assert_array_equal(extract_one(long_song, MULTI), pool(frames, MULTI))
 
 
+def statistics(path: Path, config: Config) -> np.ndarray:
+    return np.array([measured.statistics for measured in measure_excerpts(path, config)])
+
+
 def test_each_excerpt_is_what_it_would_be_alone(long_song: Path, write_audio: Writer) -> None:
     alone = load_config(overrides=["excerpt.seconds=3"])
     expected = [extract_one(part, alone) for part in cut(long_song, write_audio, 3)]
-    values = extract_each(long_song, MULTI).values
+    values = statistics(long_song, MULTI)
     assert values.shape == (4, len(feature_names(MULTI)))
     np.testing.assert_allclose(values, expected, atol=1e-4)
-    one = extract_each(long_song, alone).values
+    one = statistics(long_song, alone)
     np.testing.assert_array_equal(one, extract_one(long_song, alone)[None])
 
 
@@ -160,7 +164,7 @@ def test_silent_excerpts_are_passed_over_unless_all_are(write_audio: Writer) -> 
     config = config_of("multi", "excerpt.seconds=5")
     path = write_audio("gap.wav", np.concatenate([music(10, RATE), silence, music(10, RATE)]), RATE)
     assert [start for start, _ in spans_of(path, config)] == [2.5, 22.5]
-    assert extract_each(path, config).values.shape[0] == 2
+    assert len(measure_excerpts(path, config)) == 2
     with pytest.raises(AudioError, match="only silence"):
         extract_one(write_audio("silent.wav", np.tile(silence, 3), RATE), config)
 
@@ -225,7 +229,7 @@ def test_a_track_is_heard_once_for_all_views(
         for name, rows in alone.items():
             np.testing.assert_array_equal(together[name], rows)
     assert len(calls) == 1 + len(HEARD)
-    assert extract_each(path, config).values.shape[0] == 3
+    assert len(measure_excerpts(path, config)) == 3
 
 
 def view_as_config(view: object) -> Config:
@@ -316,7 +320,7 @@ def test_probabilities_of_excerpts_are_averaged(
     model: Model, genre_folder: Path, jobs: int | None
 ) -> None:
     path = genre_folder / "tonal" / "0.mp3"
-    each = extract_each(path, SMALL).values
+    each = statistics(path, SMALL)
     assert len(each) == 3
     expected = model.pipeline.predict_proba(each).mean(axis=0)
     if jobs is None:
@@ -342,9 +346,10 @@ def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
         assert isinstance(row, Row)
         found.append(row)
     assert [row.cached for row in found] == [False, False, True, True]
-    assert [row.values.ndim for row in found] == [2, 1, 2, 1]
+    assert [len(row.measured) for row in found] == [3, 1, 3, 1]
     for first, again in zip(found[:2], found[2:], strict=True):
-        assert first.values.tobytes() == again.values.tobytes()
+        for one, other in zip(first.measured, again.measured, strict=True):
+            assert one.statistics.tobytes() == other.statistics.tobytes()
     [direct] = model.predict_files([tracks[0].path])
     [cached] = model.predict_files([tracks[0].path], cache=cache)
     assert direct == cached
@@ -361,7 +366,7 @@ def test_one_excerpt_has_the_same_cache_in_extract_and_predict(
     for each, cached in ((False, False), (True, True)):
         [row] = extract_tracks(tracks, config, cache=cache, each_excerpt=each)
         assert isinstance(row, Row)
-        assert (row.cached, row.values.ndim) == (cached, 1)
+        assert (row.cached, len(row.measured)) == (cached, 1)
 
 
 # --- inspect ---------------------------------------------------------------------------------

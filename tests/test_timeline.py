@@ -13,7 +13,7 @@ from test_model import QUICK
 
 from genreclf.config.load import load_config
 from genreclf.extraction.chain import Failure, extract, extract_one
-from genreclf.extraction.windows import Heard, Windows, listen
+from genreclf.extraction.windows import MeasuredWindows, Windows, measure_windows
 from genreclf.learning.model import Model
 from genreclf.learning.prediction import Prediction
 from genreclf.learning.timeline import Timeline, Window, predict_timelines
@@ -88,10 +88,11 @@ def test_the_window_in_the_middle_is_what_ordinary_predictions_hear(
 ) -> None:
     settings = load_config(config, ["excerpt.seconds=3"])
     path = write_audio(f"a.{suffix}", tonal(9), RATE)
-    heard = listen(Track(path), settings, 3)
-    assert isinstance(heard, Heard)
-    middle = heard.spans.index((3, 6))
-    np.testing.assert_array_equal(heard.values[middle], extract_one(path, settings))
+    found = measure_windows(Track(path), settings, 3)
+    assert isinstance(found, MeasuredWindows)
+    middle = found.measured[found.spans.index((3, 6))]
+    assert middle is not None
+    np.testing.assert_array_equal(middle.statistics, extract_one(path, settings))
 
 
 def test_the_middle_window_is_predicted_as_the_file_is(

@@ -190,10 +190,12 @@ def test_an_interrupted_extraction_of_views_goes_on(two: Path, genre_folder: Pat
     next(rows := extract_resumably(tracks, config, output))
     rows.close()
     again = list(extract_resumably(tracks, config, output))
-    assert [row.kept for row in again] == [True, False, False]
-    np.testing.assert_array_equal(again[0].values, extract_one(tracks[0].path, config))
+    assert [row.resumed for row in again] == [True, False, False]
+    np.testing.assert_array_equal(
+        again[0].measured[0].statistics, extract_one(tracks[0].path, config)
+    )
     other = load_config(two, ["excerpt.seconds=1"])
-    assert [row.kept for row in extract_resumably(tracks[:1], other, output)] == [False]
+    assert [row.resumed for row in extract_resumably(tracks[:1], other, output)] == [False]
 
 
 # --- the commands ----------------------------------------------------------------------------

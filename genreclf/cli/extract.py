@@ -255,7 +255,7 @@ def warn_of_groups(tracks: "Iterable[Track]") -> None:
 def summary(rows: "Iterable[Row]", failures: "Sequence[Failure]", seconds: float | None) -> str:
     """Count what was extracted, and what came from earlier runs."""
     rows = list(rows)
-    kept, cached = sum(row.kept for row in rows), sum(row.cached for row in rows)
+    kept, cached = sum(row.resumed for row in rows), sum(row.cached for row in rows)
     earlier = [f"{kept} finished by an earlier run"] if kept else []
     earlier += [f"{cached} from the cache"] if cached else []
     return tally(len(rows), earlier, len(failures), seconds)

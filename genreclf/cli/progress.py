@@ -25,7 +25,7 @@ def counted(results: Iterable[Result], meter: "Meter") -> Iterator[Result]:
         if isinstance(result, Failure):
             meter(failed=True)
         elif isinstance(result, Row):
-            meter(cached=result.cached or result.kept)
+            meter(cached=result.cached or result.resumed)
             _name(result)
             n_noted += _tell_notes(result.track.path, result.notes, n_noted)
         else:
@@ -38,7 +38,7 @@ def counted(results: Iterable[Result], meter: "Meter") -> Iterator[Result]:
 
 
 def _name(row: "Row") -> None:
-    if row.kept:
+    if row.resumed:
         detail(f"{row.track.path}: finished by an earlier run")
     else:
         how = "from the cache" if row.cached else "computed"

@@ -121,6 +121,12 @@ def _check_pooling(view: "View") -> None:
     pooling, frame_rate_hz = view.pooling, view.audio.sample_rate_hz / view.spectra.hop_length
     if unknown := [name for name in pooling.keep_frames if name not in view.features.select]:
         raise ValueError(f"pooling.keep_frames names {unknown[0]}, which features.select lacks")
+    strategy = view.excerpt.strategy
+    if pooling.keep_frames and pooling.frames_per_track == "all" and strategy in ("full", "multi"):
+        raise ValueError(
+            'pooling.frames_per_track = "all" needs one excerpt of the same length for every '
+            f'track; excerpt.strategy = "{strategy}" does not give that'
+        )
     if view.features.tempogram_seconds * frame_rate_hz < 4:
         raise ValueError("features.tempogram_seconds is shorter than four hops")
     highest_band_hz = pooling.modulation_edges_hz[-2]

@@ -44,6 +44,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "rms": get_args(Rms),
     "onset_aggregate": get_args(OnsetAggregate),
     "texture_statistics": get_args(Statistic),
+    "frames_per_track": ("a number of frames", "all"),
     "weighting": get_args(Weighting),
     "scaling": get_args(Scaling),
     "max_hz": ("nyquist", "a frequency in Hz"),

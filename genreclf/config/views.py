@@ -175,7 +175,7 @@ class Pooling(Section, frozen=True):
         tuple[Annotated[float, Meta(gt=0, le=1000)], ...], Meta(min_length=2)
     ] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
     keep_frames: tuple[str, ...] = ()
-    frames_per_track: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    frames_per_track: Annotated[int, Meta(ge=1, le=10_000)] | Literal["all"] = 256
 
     def __post_init__(self) -> None:
         for key in ("statistics", "texture_statistics"):

@@ -24,7 +24,7 @@ from genreclf.evaluation.notes import (
 from genreclf.evaluation.result import HeldOut
 from genreclf.evaluation.significance import holm
 from genreclf.evaluation.variants import Design, Difference, Score, Variant, paired_difference
-from genreclf.learning.codebook import settle
+from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.splits import SHUFFLES_TRIED, Splits
@@ -161,7 +161,7 @@ def _predict(
 ) -> list[HeldOut]:
     table = replace(variant.table, groups=groups)
     with _errors_named(variant):
-        config = settle(variant.config, table)
+        config = resolve(variant.config, table)
         return [
             predict_held_out(table, _reseeded(config, i), splits, work)
             for i, splits in enumerate(rounds)

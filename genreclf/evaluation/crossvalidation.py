@@ -15,7 +15,7 @@ from genreclf.evaluation.notes import (
     unscored_notes,
 )
 from genreclf.evaluation.result import Evaluation, HeldOut, TestSet
-from genreclf.learning.codebook import settle
+from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.splits import Splits, cross_validation, published_folds, published_split
@@ -63,7 +63,7 @@ def cross_validate(
     TableError
         If there are too few tracks, groups or genres to hold any out.
     """
-    config = settle(config or Config(), table)
+    config = resolve(config or Config(), table)
     table = table.labelled()
     order = table.canonical_order()
     table = table.take(order)

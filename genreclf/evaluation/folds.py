@@ -14,10 +14,10 @@ from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError, TableError
 from genreclf.evaluation.result import HeldOut
 from genreclf.learning.calibration import best_temperature
-from genreclf.learning.codebook import inputs
 from genreclf.learning.splits import Fold, Splits, own_groups
 from genreclf.learning.training import fit_pipeline, tune
 from genreclf.parallel.workers import WorkerError, Workers
+from genreclf.tables.inputs import inputs
 from genreclf.tables.table import FeatureTable, Texts
 
 Doubles = NDArray[np.float64]
@@ -151,7 +151,7 @@ def _train(training: _Training) -> tuple[Doubles, Any]:
     with _thread_pools().limit(limits=1, user_api="blas"):
         config = tune(train, config) if training.search else config
         pipeline = fit_pipeline(train, config, calibrated=training.calibrated)
-        scores = pipeline.predict_log_proba(inputs(test.values, test.frames, config))
+        scores = pipeline.predict_log_proba(inputs(test, config))
     scores = by_genre(scores, pipeline.classes_, training.genres, -np.inf)
     return scores, pipeline if training.returned else None
 

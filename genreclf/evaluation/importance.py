@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
 from genreclf.evaluation.intervals import bootstrap_interval
-from genreclf.learning.codebook import inputs, settle
+from genreclf.learning.codebook import resolve
+from genreclf.tables.inputs import exchanged, inputs, with_frames_exchanged
 from genreclf.tables.table import FeatureTable
 
 Indices = NDArray[np.intp]
@@ -23,6 +24,7 @@ MOST_REPEATS = 5
 # the cross-validation itself: fewer repetitions, then fewer tracks.
 MOST_PREDICTIONS = 20_000
 _LONGEST_BEGINNING = 200
+_CODEBOOK = "codebook"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +70,12 @@ class ImportanceMeter:
     """
 
     def __init__(self, table: FeatureTable, config: Config) -> None:
-        self._config = settle(config, table)
+        self._config = resolve(config, table)
         self.groups = column_groups(table.names)
         if self._config.codebook.n_words and table.frames is not None:
-            n = len(table.names)  # behind which the frames stand, in what a pipeline takes
+            n, n_words = len(table.names), self._config.codebook.n_words * len(table.frames)
             self.groups = self.groups or {"statistics": np.arange(n)}
-            self.groups["codebook"] = np.arange(n, n + table.frames.shape[1])
+            self.groups[_CODEBOOK] = np.arange(n, n + n_words)  # the columns that it makes
         at_once = max(1, len(self.groups) * len(table))
         self.n_repeats = int(np.clip(MOST_PREDICTIONS // at_once, 1, MOST_REPEATS))
         self._share = min(1.0, MOST_PREDICTIONS / at_once)
@@ -92,15 +94,17 @@ class ImportanceMeter:
         if n < 2 or not self.groups:
             return
         part = part.take(np.sort(self._random.choice(len(part), n, replace=False)))
-        values = inputs(part.values, part.frames, self._config)
+        given = inputs(part, self._config)
         drops = np.zeros((n, len(self.groups)))
         for _ in range(self.n_repeats):
-            others = values[_exchange(n, self._random)]
-            for i, columns in enumerate(self.groups.values()):
-                changed = values.copy()
-                changed[:, columns] = others[:, columns]
+            partners = _exchange(n, self._random)
+            for i, (name, columns) in enumerate(self.groups.items()):
+                if name == _CODEBOOK:
+                    changed = with_frames_exchanged(given, partners)
+                else:
+                    changed = exchanged(given, partners, columns)
                 drops[:, i] -= pipeline.predict(changed) == part.labels
-        right = pipeline.predict(values) == part.labels
+        right = pipeline.predict(given) == part.labels
         self._drops.append(right[:, None] + drops / self.n_repeats)
         self._tracks.append(part.groups)
 

@@ -14,7 +14,6 @@ files that changed so lately that another change might not show.
 """
 
 import hashlib
-import json
 import os
 import sqlite3
 import stat
@@ -25,12 +24,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import GenreclfError
 from genreclf.extraction.audiodigest import audio_digest
-from genreclf.features.kept import Layout, Measured
+from genreclf.features.measured import Measured, pack, unpack
 from genreclf.versions import numbers_depend_on
 
 MAX_BYTES = 2**28  # some 150,000 tracks; then the least recently used quarter goes
@@ -39,7 +36,7 @@ SETTLED_SECONDS = 2  # the coarsest time stamps that there are, those of FAT
 USED_STEP_SECONDS = 3600  # how exactly last use is kept, so that most hits write nothing
 BUSY_SECONDS = 10  # how long to wait for other processes that write
 
-_LAYOUT = 2
+_LAYOUT = 3
 _SCHEMA = (
     "CREATE TABLE pairs "
     "(key BLOB PRIMARY KEY, value BLOB NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID"
@@ -50,7 +47,6 @@ _EVICTION = (
 )
 _DIGEST_BYTES = 32
 _CHECKSUM_BYTES = 8
-_LENGTH_BYTES = 4  # of the notes before the features
 
 
 class CacheInfo(NamedTuple):
@@ -72,15 +68,14 @@ class Cache:
     file : Path
         Made where it does not exist.
     config : ExtractionConfig
-    each_excerpt : bool
-        Keep a vector for each excerpt of a track, not one for all.
+    variant : bytes
+        Tells apart what is computed in several ways with one configuration.
     """
 
-    def __init__(self, file: Path, config: ExtractionConfig, each_excerpt: bool = False) -> None:
+    def __init__(self, file: Path, config: ExtractionConfig, variant: bytes = b"") -> None:
         self._file = file
-        self._made_with = _made_with(config) + (b", each excerpt" if each_excerpt else b"")
-        self._layout = Layout.of(config)
-        self._each_excerpt = each_excerpt
+        self._config = config
+        self._made_with = _made_with(config) + variant
         self._connection: sqlite3.Connection | None = None
         with self._trouble_told():
             self._connection = _connect(file)
@@ -91,18 +86,20 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def through(self, path: Path, compute: Callable[[Path], Measured]) -> tuple[Measured, bool]:
+    def through(
+        self, path: Path, compute: Callable[[Path], tuple[Measured, ...]]
+    ) -> tuple[tuple[Measured, ...], bool]:
         """Return the features of a file from the cache, or compute and keep them.
 
         Parameters
         ----------
         path : Path
         compute : callable
-            What it raises is raised and not kept; nor is what is not finite.
+            Its exceptions are raised; neither they nor numbers that are not finite are kept.
 
         Returns
         -------
-        measured : Measured
+        measured : tuple of Measured
             The same bits and the same notes either way.
         cached : bool
             Whether they come from the cache.
@@ -111,15 +108,16 @@ class Cache:
         if before is not None:
             with self._trouble_told():
                 key = self._key(path, before)
-                if key is not None and (kept := self._find(key)) is not None:
-                    return kept, True
+                if key is not None and (content := self._get(key)) is not None:
+                    found = unpack(content, self._config)
+                    if found is not None:
+                        return found, True
         measured = compute(path)
+        finite = all(part.not_finite(self._config) is None for part in measured)
         # What changed in between may have been hashed in one state and decoded in another.
-        if key is not None and np.isfinite(measured.values).all() and _Status.of(path) == before:
+        if key is not None and finite and _Status.of(path) == before:
             with self._trouble_told():
-                notes = json.dumps(measured.notes).encode()
-                vectors = self._layout.pack(measured.values)
-                self._put(key, len(notes).to_bytes(_LENGTH_BYTES) + notes + vectors)
+                self._put(key, pack(measured, self._config))
         return measured, False
 
     def _key(self, path: Path, status: "_Status") -> bytes | None:
@@ -133,15 +131,6 @@ class Cache:
             if settled:
                 self._put(status.digest, content)
         return _digest(b"features", content, os.fsencode(path.suffix.lower()), self._made_with)
-
-    def _find(self, key: bytes) -> Measured | None:
-        kept = self._get(key)
-        if kept is None:
-            return None
-        stop = _LENGTH_BYTES + int.from_bytes(kept[:_LENGTH_BYTES])
-        unpack = self._layout.unpack_each if self._each_excerpt else self._layout.unpack
-        values = unpack(kept[stop:])
-        return None if values is None else Measured(values, _notes(kept[_LENGTH_BYTES:stop]))
 
     def _get(self, key: bytes) -> bytes | None:
         if self._connection is None:
@@ -361,10 +350,6 @@ def _content(path: Path) -> bytes | None:
         return audio_digest(path)
     except OSError:
         return None
-
-
-def _notes(content: bytes) -> tuple[str, ...]:
-    return tuple(json.loads(content))
 
 
 def _digest(*parts: bytes) -> bytes:

@@ -20,7 +20,7 @@ from genreclf.errors import AudioError
 from genreclf.extraction.cache import Cache, prepare_cache
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.compute import features_of
-from genreclf.features.kept import Layout, Measured, keep
+from genreclf.features.measured import Measured, keep_frames
 from genreclf.features.pooling import feature_names, pool
 from genreclf.features.spectra import Array
 from genreclf.features.structure import Scan, load_chosen, scan
@@ -44,7 +44,7 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     ----------
     path : str or Path
     config : ExtractionConfig or Config, optional
-        The default configuration if there is none.
+        Without it, the default configuration.
 
     Returns
     -------
@@ -60,33 +60,31 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
     return pool(extract_frames(Path(path), config)[1], config)
 
 
-def extract_vector(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Measured:
-    """Compute the features of one audio file, and behind them the frames that are kept.
+def measure(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Measured:
+    """Compute what a table holds of one audio file: statistics, and the frames that are kept.
 
     See ``extract_frames`` for the parameters.
     """
     excerpts, frames = extract_frames(path, config, choose)
-    return Measured(_vector(frames, config), excerpts[0].notes)
+    return _measured(frames, excerpts, config)
 
 
-def extract_each(path: Path, config: ExtractionConfig) -> Measured:
-    """As ``extract_vector`` for each excerpt of a file, as if it were all there is.
+def measure_excerpts(path: Path, config: ExtractionConfig) -> tuple[Measured, ...]:
+    """Compute the same for each excerpt of a file, as if it were the whole track.
 
-    Returns
-    -------
-    Measured
-        Of (n_excerpts, n_features) values: as many excerpts as the view with most of them has;
-        one with fewer gives those nearest in time.
+    There are as many excerpts as the view with most of them has; a view with fewer gives those
+    nearest in time.
     """
-    views = _hear(path, config)
-    n = max(len(heard.frames) for heard in views)
-    of_excerpt = [[heard.frames[i * len(heard.frames) // n] for heard in views] for i in range(n)]
-    values = np.array([_vector(_side_by_side(frames), config) for frames in of_excerpt])
-    return Measured(values, views[0].excerpts[0].notes)
+    views = _analyse(path, config)
+    n = max(len(view.frames) for view in views)
+    of_excerpts = [
+        _side_by_side(view.frames[i * len(view.frames) // n] for view in views) for i in range(n)
+    ]
+    return tuple(_measured(frames, views[0].excerpts, config) for frames in of_excerpts)
 
 
-def _vector(frames: Frames, config: ExtractionConfig) -> Array:
-    return np.concatenate((pool(frames, config), keep(frames, config)))
+def _measured(frames: Frames, excerpts: Sequence[Excerpt], config: ExtractionConfig) -> Measured:
+    return Measured(pool(frames, config), keep_frames(frames, config), excerpts[0].notes)
 
 
 def extract_frames(
@@ -99,42 +97,44 @@ def extract_frames(
     path : Path
     config : ExtractionConfig
     choose : callable, optional
-        Where to listen, if not where the configuration says; even if it is silent there.
+        Chooses the excerpts in place of the configuration; silence is then no reason to move them.
 
     Returns
     -------
     excerpts : list of Excerpt
         Those of the first view.
     frames : dict of str to (d, t) float32
-        Of all views; no two have a feature of the same name. Those of several excerpts follow
-        each other; of what an excerpt has one value, such as the tempo, it is the median.
+        Of all views; no two have a feature of the same name. The frames of several excerpts follow
+        each other; a feature with one value an excerpt, such as the tempo, is their median.
     """
-    views = _hear(path, config, choose)
-    return views[0].excerpts, _side_by_side([_joined(heard.frames) for heard in views])
+    views = _analyse(path, config, choose)
+    return views[0].excerpts, _side_by_side(_joined(view.frames) for view in views)
 
 
 def scan_track(path: Path, config: ExtractionConfig) -> Scan:
-    """Hear a whole track, as the choice of its excerpts does; with its sections, if that asks."""
+    """Scan a whole track, as the choice of excerpts does; with sections if that needs them."""
     timbre = any(view.excerpt.strategy == "highlight" for view in config.each_view)
     with _blas().limit(limits=1, user_api="blas"):
-        heard = scan(path, timbre=timbre)
-        _ = heard.structure
-    return heard
+        scanned = scan(path, timbre=timbre)
+        _ = scanned.structure  # computed at first use
+    return scanned
 
 
-class _Heard(NamedTuple):
-    """What one view has heard of a file: its excerpts, and the features of each."""
+class _Analysed(NamedTuple):
+    """A file as one view sees it: its excerpts, and the features of each."""
 
     excerpts: list[Excerpt]
     frames: list[Frames]
 
 
-def _hear(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> list[_Heard]:
+def _analyse(
+    path: Path, config: ExtractionConfig, choose: Chooser | None = None
+) -> list[_Analysed]:
     views = config.each_view
     with _blas().limit(limits=1, user_api="blas"):
         excerpts = load_excerpts(path, views, choose) if choose else load_chosen(path, views)
         return [
-            _Heard(several, [features_of(excerpt, view) for excerpt in several])
+            _Analysed(several, [features_of(excerpt, view) for excerpt in several])
             for several, view in zip(excerpts, views, strict=True)
         ]
 
@@ -146,7 +146,7 @@ def _joined(several: Sequence[Frames]) -> Frames:
     joined = {}
     for name in several[0]:
         frames = np.concatenate([frames[name] for frames in several], axis=1)
-        # The mean of two tempi an octave apart would be a tempo that nobody hears.
+        # The mean of two tempi an octave apart would be the tempo of neither.
         per_track = FEATURES[name].per == "track"
         joined[name] = np.median(frames, axis=1, keepdims=True) if per_track else frames
     return joined
@@ -164,20 +164,30 @@ def _blas() -> ThreadpoolController:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A track whose features are there, and behind them in ``values`` the frames that are kept.
+    """A track whose features are known.
 
-    ``values`` are (n_features,), or (n_excerpts, n_features) where each excerpt was asked for.
-    ``kept`` by an earlier run that was interrupted, or ``cached`` by any earlier run, or computed,
-    which took ``seconds``. ``notes`` are what the user should know of how the track was heard,
-    without its name; those of parts of a table that an earlier run wrote are not known any more.
+    Attributes
+    ----------
+    track : Track
+    measured : tuple of Measured
+        One, or one for each excerpt where that was asked for. None of a track in a part of a table
+        that is on the disk already.
+    resumed, cached : bool
+        Whether an interrupted run computed it, or any run that used the same cache.
+    seconds : float
+        How long it took.
     """
 
     track: Track
-    values: Array
-    kept: bool = False
+    measured: tuple[Measured, ...]
+    resumed: bool = False
     cached: bool = False
     seconds: float = 0.0
-    notes: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the track was decoded, without its name."""
+        return self.measured[0].notes if self.measured else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,30 @@ class Failure:
 
 
 Outcome = Row | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the features of each track are computed.
+
+    Attributes
+    ----------
+    config : ExtractionConfig
+    cache : Path or None
+        File that keeps features from run to run; see ``cache_file``.
+    each_excerpt : bool
+        Measure each excerpt of a track by itself, where the configuration takes several.
+    """
+
+    config: ExtractionConfig
+    cache: Path | None = None
+    each_excerpt: bool = False
+
+    def measure(self, path: Path) -> tuple[Measured, ...]:
+        """Measure a track, or each of its excerpts."""
+        if self.each_excerpt:
+            return measure_excerpts(path, self.config)
+        return (measure(path, self.config),)
 
 
 def extract_tracks(
@@ -208,10 +242,8 @@ def extract_tracks(
     workers : Workers or DaskWorkers, optional
         Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
-    cache : Path, optional
-        File that keeps features from run to run; see ``cache_file``.
-    each_excerpt : bool
-        Give those of each excerpt of a track, where the configuration takes several.
+    cache, each_excerpt
+        See ``Recipe``.
 
     Yields
     ------
@@ -221,52 +253,41 @@ def extract_tracks(
     Warns
     -----
     UserWarning
-        In the end, once for each warning that was met in workers, with the number of files.
+        At the end, once for each warning that was raised in workers, with the number of files.
     """
     if cache is not None and not prepare_cache(cache):
         cache = None
-    each_excerpt &= config.takes_several
+    recipe = Recipe(config, cache, each_excerpt and config.takes_several)
     if workers is None:
-        return _outcomes_here(tracks, config, cache, each_excerpt)
-    outcome_of = partial(
-        _outcome_in_worker,
-        config=config,
-        cache=cache,
-        each_excerpt=each_excerpt,
-        host=platform.node(),
-    )
+        return _outcomes_here(tracks, recipe)
+    outcome_of = partial(_outcome_in_worker, recipe=recipe, host=platform.node())
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
 
-def _outcomes_here(
-    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None, each_excerpt: bool
-) -> Generator[Outcome]:
-    with nullcontext() if cache is None else Cache(cache, config, each_excerpt) as opened:
-        yield from (_outcome(track, config, opened, each_excerpt) for track in tracks)
+def _outcomes_here(tracks: Iterable[Track], recipe: Recipe) -> Generator[Outcome]:
+    with _open_cache(recipe) or nullcontext() as cache:
+        yield from (_outcome(track, recipe, cache) for track in tracks)
 
 
 def _outcomes_there(
     results: Iterable[tuple[Track, tuple[Outcome, list[str]] | WorkerError]],
 ) -> Generator[Outcome]:
-    told: Counter[str] = Counter()
+    warned: Counter[str] = Counter()
     for track, result in results:
         if isinstance(result, WorkerError):
             yield Failure(track, "worker", f"{track.path}: {result.reason}")
         else:
             outcome, texts = result
-            told.update(texts)
+            warned.update(texts)
             yield outcome
-    for text, n in told.items():
+    for text, n in warned.items():
         warnings.warn(f"{text} ({n} files)" if n > 1 else text, stacklevel=2)
 
 
-def _outcome_in_worker(
-    track: Track, config: ExtractionConfig, cache: Path | None, each_excerpt: bool, host: str
-) -> tuple[Outcome, list[str]]:
-    """Return the outcome and what was warned of, which nobody would see, or see too often."""
+def _outcome_in_worker(track: Track, recipe: Recipe, host: str) -> tuple[Outcome, list[str]]:
+    """Return the outcome and the warnings, which nobody would see, or see too often."""
     with warnings.catch_warnings(record=True) as caught:
-        opened = None if cache is None else _opened(cache, config, each_excerpt)
-        outcome = _outcome(track, config, opened, each_excerpt)
+        outcome = _outcome(track, recipe, _cache_of_process(recipe))
     here = platform.node()
     if isinstance(outcome, Failure) and here != host and not track.path.exists():
         where = f"on {here}, whose worker looked for it; it has to be there at the same path"
@@ -275,32 +296,34 @@ def _outcome_in_worker(
 
 
 @lru_cache(maxsize=1)
-def _opened(cache: Path, config: ExtractionConfig, each_excerpt: bool) -> Cache:
+def _cache_of_process(recipe: Recipe) -> Cache | None:
     # Once a worker process, and closed when that ends.
-    return Cache(cache, config, each_excerpt)
+    return _open_cache(recipe)
 
 
-def _outcome(
-    track: Track, config: ExtractionConfig, cache: Cache | None, each_excerpt: bool
-) -> Outcome:
-    compute = partial(extract_each if each_excerpt else extract_vector, config=config)
+def _open_cache(recipe: Recipe) -> Cache | None:
+    if recipe.cache is None:
+        return None
+    return Cache(recipe.cache, recipe.config, b", each excerpt" if recipe.each_excerpt else b"")
+
+
+def _outcome(track: Track, recipe: Recipe, cache: Cache | None) -> Outcome:
     started = time.perf_counter()
     try:
         if cache is None:
-            (values, notes), cached = compute(track.path), False
+            measured, cached = recipe.measure(track.path), False
         else:
-            (values, notes), cached = cache.through(track.path, compute)
+            measured, cached = cache.through(track.path, recipe.measure)
     except Exception as error:  # a bug of ours, too, must not cost the other files
         return failure(track, error)
-    if not np.isfinite(values).all():
-        name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, -1])]
-        return Failure(track, "features", f"{track.path}: feature {name} is not finite")
-    seconds = time.perf_counter() - started
-    return Row(track, values, cached=cached, seconds=seconds, notes=notes)
+    for part in measured:
+        if name := part.not_finite(recipe.config):
+            return Failure(track, "features", f"{track.path}: feature {name} is not finite")
+    return Row(track, measured, cached=cached, seconds=time.perf_counter() - started)
 
 
 def failure(track: Track, error: Exception) -> Failure:
-    """Tell in one line why a track has no features."""
+    """Say in one line why a track has no features."""
     if isinstance(error, AudioError):
         return Failure(track, "audio", str(error))
     reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -309,24 +332,24 @@ def failure(track: Track, error: Exception) -> Failure:
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
     """Put rows together, sorted by path, so that their order does not depend on the input's."""
-    from genreclf.tables.table import FeatureTable  # pandas, which no worker process needs
+    from genreclf.tables.frames import Frames  # pandas, which no worker process needs
+    from genreclf.tables.table import FeatureTable
 
     rows = sorted(rows, key=lambda row: row.track.path.parts)
-    layout = Layout.of(config)
-    tracks = [row.track for row in rows]
+    tracks, measured = [row.track for row in rows], [row.measured[0] for row in rows]
+    names = feature_names(config)
     assigned = [dict(track.assignments) for track in tracks]
-    vectors = np.array([row.values for row in rows], dtype=np.float32).reshape(-1, sum(layout))
     return FeatureTable(
         paths=np.array([str(track.path) for track in tracks], dtype=object),
         labels=np.array([track.label or "" for track in tracks], dtype=object),
         groups=np.array([track.group or "" for track in tracks], dtype=object),
-        names=feature_names(config),
-        values=np.ascontiguousarray(vectors[:, : layout.n_statistics]),
+        names=names,
+        values=np.array([m.statistics for m in measured], np.float32).reshape(-1, len(names)),
         config=config.extraction,
-        frames=vectors[:, layout.n_statistics :].astype(np.float16) if layout.n_kept else None,
+        frames=Frames.of_tracks([m.frames for m in measured], config),
         assignments={
-            name: np.array([said.get(name, "") for said in assigned], dtype=object)
-            for name in dict.fromkeys(name for said in assigned for name in said)
+            name: np.array([values.get(name, "") for values in assigned], dtype=object)
+            for name in dict.fromkeys(name for values in assigned for name in values)
         },
     )
 

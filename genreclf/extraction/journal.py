@@ -6,12 +6,12 @@ import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import TableError
 from genreclf.extraction.chain import Outcome, Row, extract_tracks
-from genreclf.features.kept import Layout
+from genreclf.features.measured import Measured, pack, unpack
 from genreclf.files import beside, locked
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
@@ -68,24 +68,23 @@ def extract_resumably(
     Row or Failure
         First the rows of an earlier run, then the others; failures are tried anew.
     """
-    fingerprint, layout = config.fingerprint, Layout.of(config)
-    kept = _read(journal_path(output))
+    fingerprint = config.fingerprint
+    known = _read(journal_path(output), config)
     finished = {
-        track: (values, found.notes)
+        track: found
         for track in tracks
-        if (found := kept.get(identity(track, fingerprint))) is not None
-        and (values := layout.unpack(found.packed)) is not None
+        if (found := known.get(identity(track, fingerprint))) is not None
     }
-    for track, (values, notes) in finished.items():
-        yield Row(track, values, kept=True, notes=notes)
+    for track, measured in finished.items():
+        yield Row(track, measured, resumed=True)
     missing = [track for track in tracks if track not in finished]
     if not missing:
         return
     with journal_path(output).open("a", encoding="ascii") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                row = _Kept(layout.pack(outcome.values), outcome.notes)
-                _append(journal, identity(outcome.track, fingerprint), row)
+                content = pack(outcome.measured, config)
+                _append(journal, identity(outcome.track, fingerprint), content)
             yield outcome
 
 
@@ -98,30 +97,25 @@ def identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-class _Kept(NamedTuple):
-    """The packed features of a track, and its notes."""
-
-    packed: bytes
-    notes: tuple[str, ...]
-
-
-def _append(journal: TextIO, known: str, row: _Kept) -> None:
-    encoded = base64.b64encode(row.packed).decode("ascii")
+def _append(journal: TextIO, known: str, content: bytes) -> None:
+    encoded = base64.b64encode(content).decode("ascii")
     # The line feed comes first, so that a line cut off earlier spoils no other.
-    journal.write("\n" + json.dumps([known, encoded, row.notes]))
+    journal.write("\n" + json.dumps([known, encoded]))
     journal.flush()
     os.fsync(journal.fileno())
 
 
-def _read(path: Path) -> Mapping[str, _Kept]:
+def _read(path: Path, config: ExtractionConfig) -> Mapping[str, tuple[Measured, ...]]:
     if not path.exists():
         return {}
-    rows = {}
+    found = {}
     with path.open(encoding="ascii", errors="replace") as journal:
         for line in journal:
             try:
-                known, encoded, notes = json.loads(line)
-                rows[str(known)] = _Kept(base64.b64decode(encoded), tuple(map(str, notes)))
+                known, encoded = json.loads(line)
+                measured = unpack(base64.b64decode(encoded), config)
             except (ValueError, TypeError):
                 continue  # cut off, or the empty first line
-    return rows
+            if measured is not None:
+                found[str(known)] = measured
+    return found

@@ -7,17 +7,14 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-
 from genreclf.config.schema import Config
 from genreclf.errors import TableError
 from genreclf.extraction.chain import Outcome, Row, build_table
 from genreclf.extraction.journal import finish, identity
+from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 from genreclf.tables.formats import Parts, read_parts, write_parts
 from genreclf.tables.table import load_table
-
-_ON_DISK = np.empty(0, dtype=np.float32)
 
 
 def extract_in_parts(
@@ -61,23 +58,23 @@ def extract_in_parts(
     while chunk := list(islice(rest, rows_per_file)):
         part = output / f"part-{len(digests):05}.parquet"
         digest = _digest(chunk, config)
-        kept = _rows(part, chunk) if earlier.get(part.name) == digest else []
-        rows = list(kept)
-        for row in kept:
-            yield replace(row, values=_ON_DISK)
-        finished = {row.track for row in kept}
-        for outcome in compute([track for track in chunk if track not in finished]):
+        finished = _rows(part, chunk) if earlier.get(part.name) == digest else []
+        rows = list(finished)
+        for row in finished:
+            yield replace(row, measured=())
+        there = {row.track for row in finished}
+        for outcome in compute([track for track in chunk if track not in there]):
             if isinstance(outcome, Row):
                 rows.append(outcome)
-                outcome = replace(outcome, values=_ON_DISK)
+                outcome = replace(outcome, measured=())
             yield outcome
         if not rows:
             part.unlink(missing_ok=True)
-        elif len(rows) > len(kept):
+        elif len(rows) > len(finished):
             build_table(rows, config).save(part)
         digests[part.name] = digest
         write_parts(output, Parts(False, earlier | digests))
-        if len(rows) > len(kept):  # else the journal's rows are of a later part
+        if len(rows) > len(finished):  # else the journal's rows are of a later part
             finish(output)
     for path in output.glob("*.parquet"):
         if path.name not in digests:  # of an earlier run over more tracks
@@ -109,7 +106,7 @@ def _rows(part: Path, chunk: Sequence[Track]) -> list[Row]:
     table = load_table(part)
     values = dict(zip(table.paths, table.values, strict=True))
     return [
-        Row(track, values[str(track.path)], kept=True)
+        Row(track, (Measured(values[str(track.path)]),), resumed=True)
         for track in chunk
         if str(track.path) in values
     ]

@@ -14,9 +14,8 @@ from genreclf.config.load import config_from_dict
 from genreclf.config.schema import Config
 from genreclf.config.views import Excerpt
 from genreclf.errors import AudioError, SilenceError
-from genreclf.extraction.chain import Failure, extract_vector, failure
-from genreclf.features.pooling import feature_names
-from genreclf.features.spectra import Array
+from genreclf.extraction.chain import Failure, failure, measure
+from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 
 MOST_WINDOWS = 10_000
@@ -39,20 +38,29 @@ class Windows:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Windows of a track, which of them are more than silence, and the features of those.
+class MeasuredWindows:
+    """The windows of a track.
 
-    With ``notes`` on how the track was heard, without its name.
+    Attributes
+    ----------
+    spans : list of (float, float)
+        Where each begins and ends, in seconds.
+    measured : list of Measured or None
+        What was computed of each; None of silence.
     """
 
     spans: list[tuple[float, float]]
-    sounds: list[bool]
-    values: Array
-    notes: tuple[str, ...] = ()
+    measured: list[Measured | None]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the track was decoded, without its name."""
+        sounding = [window for window in self.measured if window is not None]
+        return tuple(dict.fromkeys(note for window in sounding for note in window.notes))
 
 
-def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
-    """Compute the features of all windows of a track, or tell why there are none.
+def measure_windows(track: Track, config: Config, step: float | None) -> MeasuredWindows | Failure:
+    """Compute the features of all windows of a track, or say why there are none.
 
     Parameters
     ----------
@@ -64,32 +72,30 @@ def listen(track: Track, config: Config, step: float | None) -> Heard | Failure:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a window what is told of a file elsewhere
-            return _heard(track.path, config, step)
+            warnings.simplefilter("ignore")  # the same would be said of each window
+            return _measured(track.path, config, step)
     except Exception as error:  # a bug of ours, too, must not cost the other files
         return failure(track, error)
 
 
-def _heard(path: Path, config: Config, step: float | None) -> Heard:
-    """Listen to one window after the other, so that an hour takes no more memory than a song."""
+def _measured(path: Path, config: Config, step: float | None) -> MeasuredWindows:
+    """Measure one window after the other, so that an hour takes no more memory than a song."""
     info = describe(path)
-    spans, sounds, measured = [], [], []
+    spans: list[tuple[float, float]] = []
+    measured: list[Measured | None] = []
     for start, stop in _places(path, info, config, step):
         spans.append((start / info.sample_rate_hz, stop / info.sample_rate_hz))
         try:
-            measured.append(extract_vector(path, config, partial(_spans, middle=(start, stop))))
+            window = measure(path, config, partial(_spans, middle=(start, stop)))
         except SilenceError:
-            sounds.append(False)
+            measured.append(None)
             continue
-        sounds.append(True)
-    if not measured:
+        if name := window.not_finite(config):
+            raise AudioError(f"{path}: feature {name} is not finite")
+        measured.append(window)
+    if not any(measured):
         raise SilenceError(f"{path}: {ONLY_SILENCE}")
-    values = np.array([window.values for window in measured])
-    if not np.isfinite(values).all():
-        name = feature_names(config)[int(np.argwhere(~np.isfinite(values))[0, 1])]
-        raise AudioError(f"{path}: feature {name} is not finite")
-    notes = dict.fromkeys(note for window in measured for note in window.notes)
-    return Heard(spans, sounds, values, tuple(notes))
+    return MeasuredWindows(spans, measured)
 
 
 def _places(path: Path, info: AudioInfo, config: Config, step: float | None) -> list[Span]:

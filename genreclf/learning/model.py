@@ -12,10 +12,9 @@ from sklearn.pipeline import Pipeline
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError, shortened
 from genreclf.extraction.chain import Failure, Outcome, extract_tracks
-from genreclf.features.kept import Layout
+from genreclf.features.measured import Measured, frame_shapes
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
-from genreclf.learning.codebook import inputs
 from genreclf.learning.modelfile import read_model, write_model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.prediction import (
@@ -27,6 +26,7 @@ from genreclf.learning.prediction import (
 )
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
+from genreclf.tables.inputs import Inputs, inputs, inputs_of
 from genreclf.tables.table import FeatureTable, Texts
 
 if TYPE_CHECKING:
@@ -165,8 +165,7 @@ class Model(Card):
             raise ModelError(
                 f"the model's configuration makes no {shortened(unknown[0])}, which its card names"
             )
-        columns = [place[name] for name in self.feature_names]
-        return [*columns, *range(len(place), len(place) + self.n_kept)]
+        return [place[name] for name in self.feature_names]
 
     def columns_of(self, table: FeatureTable) -> FeatureTable:
         """Return the table with only the columns that the pipeline takes, in its order.
@@ -247,7 +246,10 @@ class Model(Card):
 
     def _check(self, path: Path) -> None:
         """Refuse estimators that do not fit the card, or cannot predict."""
-        zeros = np.zeros((1, len(self.feature_names) + self.n_kept), dtype=np.float32)
+        n_columns, shapes = len(self.feature_names), frame_shapes(self.config)
+        frames = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
+        blank = Measured(np.zeros(n_columns, np.float32), frames)
+        zeros = inputs_of([blank], range(n_columns), self.config)
         try:
             _, [probabilities] = novelty_and_probabilities(self, zeros)
             fits = list(self.pipeline.classes_) == self.genres
@@ -258,13 +260,8 @@ class Model(Card):
         if not fits:
             raise ModelError(f"{path}: its estimators do not fit its card")
 
-    @property
-    def n_kept(self) -> int:
-        """How many numbers of frames the pipeline takes behind the statistics."""
-        return Layout.of(self.config).n_kept if self.config.codebook.n_words else 0
-
-    def _inputs(self, table: FeatureTable) -> NDArray[np.float32]:
-        return inputs(self._values(table), table.frames, self.config)
+    def _inputs(self, table: FeatureTable) -> Inputs:
+        return inputs(self.columns_of(table), self.config)
 
     def _values(self, table: FeatureTable) -> NDArray[np.float32]:
         if self.from_audio and table.config is not None:

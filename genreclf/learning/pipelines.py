@@ -9,9 +9,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from genreclf.config.schema import Config
-from genreclf.features.kept import kept_shapes
 from genreclf.learning.calibration import TemperatureScaled
-from genreclf.learning.codebook import make_codebooks
+from genreclf.learning.codebook import make_codebook
 from genreclf.learning.scaling import LogScaler, measures_spread
 from genreclf.tables.table import FeatureTable
 
@@ -43,9 +42,8 @@ class Task:
     @property
     def n_columns(self) -> int:
         """Number of statistics and words that the classifier learns from."""
-        n_words = self.config.codebook.n_words
-        shapes = kept_shapes(self.table.config) if n_words and self.table.config else {}
-        return len(self.table.names) + n_words * len(shapes)
+        n_with_words = 0 if self.table.frames is None else len(self.table.frames)
+        return len(self.table.names) + self.config.codebook.n_words * n_with_words
 
 
 def standard_pipeline(
@@ -60,13 +58,13 @@ def standard_pipeline(
     pca : float or "off"
         What ``pca = "auto"`` stands for: the share of the variance that is kept.
     """
-    codebooks = make_codebooks(task.table, task.config)
+    codebook = make_codebook(task.config)
     n_components = pca if task.config.pca == "auto" else task.config.pca
     off = n_components == "off"
     n_folds = INNER_FOLDS if task.calibrated else 0
     return Pipeline(
         [
-            *([("codebook", codebooks)] if codebooks is not None else []),
+            *([("codebook", codebook)] if codebook is not None else []),
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
             ("standardise", _scaler(task)),
             (

@@ -3,14 +3,16 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.errors import ModelError, shortened
 from genreclf.extraction.chain import Failure, Outcome, Row
+from genreclf.features.measured import Measured
 from genreclf.learning.explanation import explain
+from genreclf.tables.inputs import Inputs, inputs_of, statistics_of
 
 if TYPE_CHECKING:
     from genreclf.learning.model import Model
@@ -69,7 +71,7 @@ class Asked:
 
 
 def predict_inputs(
-    model: "Model", inputs: Any, tracks: Sequence[Asked], *, explained: bool = False
+    model: "Model", inputs: Inputs, tracks: Sequence[Asked], *, explained: bool = False
 ) -> Iterator[Prediction]:
     """Yield a prediction for each track.
 
@@ -79,8 +81,8 @@ def predict_inputs(
     Parameters
     ----------
     model : Model
-    inputs : (n_inputs, ...)
-        As ``inputs`` returns them, track after track.
+    inputs : Inputs
+        Track after track.
     tracks : sequence of Asked
     explained : bool
 
@@ -106,25 +108,25 @@ def predict_inputs(
 
 
 def novelty_and_probabilities(
-    model: "Model", inputs: Any
+    model: "Model", inputs: Inputs
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Return which inputs are novel, (n,), and the probabilities of genres, (n, n_genres)."""
     try:
         with np.errstate(all="ignore"):
-            novel = model.novelty.is_novel(inputs[:, : len(model.feature_names)])
+            novel = model.novelty.is_novel(statistics_of(inputs))
             return novel, model.pipeline.predict_proba(inputs)
     except Exception as error:  # whatever a stranger's estimators lead to
         raise _damaged(error) from None
 
 
-def _explanation(model: "Model", inputs: Any, genre: int) -> dict[str, float]:
-    pipeline, names = model.pipeline, model.feature_names
+def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:
+    pipeline, names, values = model.pipeline, model.feature_names, statistics_of(inputs)
     try:
         with np.errstate(all="ignore"):
-            if model.n_kept:  # a codebook's words are explained, not its frames
-                inputs, pipeline = pipeline[:1].transform(inputs), pipeline[1:]
-                names = [*names, *["codebook."] * (inputs.shape[1] - len(names))]
-            return explain(pipeline, names, inputs, genre)
+            if model.config.codebook.n_words:  # words are explained, not frames
+                values, pipeline = pipeline[:1].transform(inputs), pipeline[1:]
+                names = [*names, *["codebook."] * (values.shape[1] - len(names))]
+            return explain(pipeline, names, values, genre)
     except Exception as error:  # as above
         raise _damaged(error) from None
 
@@ -152,24 +154,22 @@ def _predict_rows(
 ) -> Iterator[Prediction]:
     if not rows:
         return
-    vectors = [np.atleast_2d(row.values)[:, columns] for row in rows]
-    tracks = [
-        Asked(str(row.track.path), len(several), row.notes)
-        for row, several in zip(rows, vectors, strict=True)
-    ]
-    yield from predict_inputs(model, np.concatenate(vectors), tracks, explained=explained)
+    tracks = [Asked(str(row.track.path), len(row.measured), row.notes) for row in rows]
+    several = [measured for row in rows for measured in row.measured]
+    inputs = inputs_of(several, columns, model.config)
+    yield from predict_inputs(model, inputs, tracks, explained=explained)
 
 
-def predict_windows(model: "Model", path: str, values: NDArray[np.float32]) -> list[Prediction]:
+def predict_windows(model: "Model", path: str, windows: Sequence[Measured]) -> list[Prediction]:
     """Return a prediction for each window of one track.
 
     Parameters
     ----------
     model : Model
     path : str
-    values : (n_windows, n_features) array
+    windows : sequence of Measured
     """
-    if not len(values):
+    if not windows:
         return []
-    tracks = [Asked(path)] * len(values)
-    return list(predict_inputs(model, values[:, model.columns()], tracks))
+    inputs = inputs_of(windows, model.columns(), model.config)
+    return list(predict_inputs(model, inputs, [Asked(path)] * len(windows)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.extraction.chain import Failure
-from genreclf.extraction.windows import Heard, Windows, listen, with_length
+from genreclf.extraction.windows import MeasuredWindows, Windows, measure_windows, with_length
 from genreclf.learning.model import Model
 from genreclf.learning.prediction import Prediction, predict_windows
 from genreclf.library.sources import Track
@@ -107,20 +107,22 @@ def predict_timelines(
     """
     model.require_audio()
     config = with_length(model.config, windows.seconds)
-    for track, heard in workers.map(partial(listen, config=config, step=windows.step), tracks):
-        if isinstance(heard, WorkerError):
-            yield Failure(track, "worker", f"{track.path}: {heard.reason}")
-        elif isinstance(heard, Failure):
-            yield heard
+    measure = partial(measure_windows, config=config, step=windows.step)
+    for track, found in workers.map(measure, tracks):
+        if isinstance(found, WorkerError):
+            yield Failure(track, "worker", f"{track.path}: {found.reason}")
+        elif isinstance(found, Failure):
+            yield found
         else:
-            yield _timeline(model, track, heard)
+            yield _timeline(model, track, found)
 
 
-def _timeline(model: Model, track: Track, heard: Heard) -> Timeline:
+def _timeline(model: Model, track: Track, found: MeasuredWindows) -> Timeline:
     path = str(track.path)
-    said = iter(predict_windows(model, path, heard.values))
+    sounding = [window for window in found.measured if window is not None]
+    predictions = iter(predict_windows(model, path, sounding))
     windows = [
-        Window(*span, next(said) if sounds else None)
-        for span, sounds in zip(heard.spans, heard.sounds, strict=True)
+        Window(*span, None if measured is None else next(predictions))
+        for span, measured in zip(found.spans, found.measured, strict=True)
     ]
-    return Timeline(path, windows, heard.notes)
+    return Timeline(path, windows, found.notes)

@@ -16,20 +16,21 @@ from sklearn.pipeline import Pipeline
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
-from genreclf.learning.codebook import inputs, settle
+from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import keep_copies_together
 from genreclf.learning.model import Model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
 from genreclf.learning.scaling import measures_spread
 from genreclf.learning.splits import Fold, cross_validation, known_genres_only
+from genreclf.tables.inputs import inputs
 from genreclf.tables.table import FeatureTable
 from genreclf.versions import versions
 
 
 def fit_model(table: FeatureTable, config: Config, *, search: bool = False) -> Model:
     """Train a model; see ``Model.fit``."""
-    config = settle(config, table)
+    config = resolve(config, table)
     table = table.labelled()
     # The order of rows decides what a random state draws: the same tracks give the same model.
     table = keep_copies_together(table.take(table.canonical_order()))
@@ -87,8 +88,7 @@ def fit_pipeline(table: FeatureTable, config: Config, *, calibrated: bool = True
     pipeline = config.classifier.pipeline(task)
     groups = table.groups if table.has_groups else None
     with _explained_errors(task):
-        columns = inputs(table.values, table.frames, config)
-        pipeline.fit(columns, table.labels, classify__groups=groups)
+        pipeline.fit(inputs(table, config), table.labels, classify__groups=groups)
     return pipeline
 
 
@@ -135,10 +135,10 @@ def tune(table: FeatureTable, config: Config) -> Config:
         for values in ParameterGrid(config.classifier.search_space(n_tracks, task.n_columns))
     ]
     with _explained_errors(task):
-        columns = inputs(table.values, table.frames, config)
+        given = inputs(table, config)
         accuracies = [
             cross_val_score(
-                candidate.pipeline(task), columns, table.labels,
+                candidate.pipeline(task), given, table.labels,
                 cv=folds, scoring="accuracy", error_score="raise",
             ).mean()
             for candidate in candidates

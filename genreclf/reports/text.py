@@ -387,7 +387,7 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         ("groups", len(set(table.groups) - {""}) or "none"),
         ("features", f"{len(table.names)}, {table.names[0]} to {table.names[-1]}"),
         ("missing values", int((table.values != table.values).sum())),
-        ("frames", _kept(table.config) if table.frames is not None else "none kept"),
+        ("frames", _kept_frames(table.config) if table.frames is not None else "none kept"),
         ("configuration", table.config.fingerprint if table.config else "none: from elsewhere"),
     ]
     if table.assignments:
@@ -398,10 +398,10 @@ def table_report(table: "FeatureTable", console: Console) -> None:
     _print_notes(table.notes, console)
 
 
-def _kept(config: "ExtractionConfig | None") -> str:
-    from genreclf.features.kept import kept_shapes
+def _kept_frames(config: "ExtractionConfig | None") -> str:
+    from genreclf.features.measured import frame_shapes
 
-    shapes = kept_shapes(config) if config is not None else {}
+    shapes = frame_shapes(config) if config is not None else {}
     return ", ".join(f"{name} ({d} by {n})" for name, (d, n) in shapes.items()) or "none"
 
 
@@ -414,7 +414,7 @@ def model_report(model: "Card", console: Console) -> None:
         ("genres", ", ".join(f"{printable(g)} {n}" for g, n in model.counts.items())),
         ("features", f"{len(model.feature_names)}, {model.feature_names[0]} to "
                      f"{model.feature_names[-1]}"),
-        ("codebook", f"{model.config.codebook.n_words} words each of {_kept(model.config)}"
+        ("codebook", f"{model.config.codebook.n_words} words each of {_kept_frames(model.config)}"
                      if model.config.codebook.n_words else "none"),
         ("predicts from", "audio and tables" if model.from_audio else "tables only"),
         ("answers 'unknown'", f"below {model.threshold:.1%}" if model.threshold else "never"),

@@ -31,12 +31,11 @@ from genreclf.csvtext import (
     short_rows,
 )
 from genreclf.errors import TableError, shortened
-from genreclf.features.kept import Layout
 from genreclf.features.pooling import feature_names
 from genreclf.files import written_whole
 from genreclf.library.sources import found_in_paths, is_assignment
 from genreclf.tables.formats import import_pyarrow, table_format, table_parts
-from genreclf.tables.framestore import read_frames, write_frames
+from genreclf.tables.frames import Frames, read_frames, write_frames
 from genreclf.version import __version__
 
 _HEADER = "genreclf-table"
@@ -130,9 +129,9 @@ class FeatureTable:
     assignments : dict of str to (n_tracks,) array of str
         Columns of folds and splits that go with the table and are no features, by name, whether
         they are in use (``folds``, ``split``) or not.
-    frames : (n_tracks, n_kept) float16, or None
-        Frames that were kept, a track a row, as ``keep`` lays them out. Of a table from a file
-        they are on the disk, and only those that ``take`` chooses are read.
+    frames : Frames or None
+        The frames that were kept. Those of a table from a file are on the disk, and are read when
+        they are asked for.
     """
 
     paths: Texts
@@ -144,7 +143,7 @@ class FeatureTable:
     folds: Texts | None = None
     split: Texts | None = None
     notes: list[str] = field(default_factory=list)
-    frames: NDArray[np.float16] | None = None
+    frames: Frames | None = None
     assignments: dict[str, Texts] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -170,7 +169,7 @@ class FeatureTable:
             values=self.values[rows],
             folds=None if self.folds is None else self.folds[rows],
             split=None if self.split is None else self.split[rows],
-            frames=None if self.frames is None else self.frames[rows],
+            frames=None if self.frames is None else self.frames.take(rows),
             assignments={name: column[rows] for name, column in self.assignments.items()},
         )
 
@@ -239,7 +238,7 @@ class FeatureTable:
     def save(self, path: str | Path) -> None:
         """Write the table as CSV, Parquet or NPZ, by the name's suffix; whole or not at all.
 
-        Kept frames go into a file beside it, which has to stay there.
+        Kept frames go into a folder beside it, which has to stay there.
 
         Raises
         ------
@@ -301,9 +300,7 @@ def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> 
         if frame.empty:
             raise TableError(f"{path}: the table has no rows")
         table = _from_frame(frame, header, columns, path)
-        frames = None
-        if table.config is not None and (n_kept := Layout.of(table.config).n_kept):
-            frames = read_frames(path, n_kept, table.config, table.paths)
+        frames = read_frames(path, table.config, table.paths) if table.config else None
         tables.append(replace(table, notes=[*notes, *table.notes], frames=frames))
     return tables
 
@@ -375,6 +372,7 @@ def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
         labels=labels,
         groups=all_of("groups"),
         values=all_of("values"),
+        frames=Frames.joined([part.frames for part in parts]),
         folds=None if first.folds is None else all_of("folds"),
         split=None if first.split is None else all_of("split"),
         assignments={

@@ -103,8 +103,9 @@ def check_audio(given: str, harmless: str) -> None:
             raise BrokenError(outcome.error)
         raise GenreclfError(outcome.error)
     expected = len(feature_names(AUDIO_CONFIG))
-    if outcome.values.shape != (expected,) or not np.isfinite(outcome.values).all():
-        raise BrokenError(f"{np.isfinite(outcome.values).sum()} finite features of {expected}")
+    values = outcome.measured[0].statistics
+    if values.shape != (expected,) or not np.isfinite(values).all():
+        raise BrokenError(f"{np.isfinite(values).sum()} finite features of {expected}")
 
 
 @_property
@@ -134,7 +135,7 @@ def check_config(given: str, harmless: str) -> None:
         return
     [outcome] = extract_tracks([Track(Path(harmless))], config)
     if isinstance(outcome, Row):
-        if outcome.values.shape != (len(feature_names(config)),):
+        if outcome.measured[0].statistics.shape != (len(feature_names(config)),):
             raise BrokenError("features of another number")
     elif outcome.stage != "audio":
         raise BrokenError(outcome.error)

@@ -1,0 +1,144 @@
+"""Measured: what extraction computes of a track, and its compact form in journals and caches."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from genreclf.config.schema import ExtractionConfig
+from genreclf.config.views import View
+from genreclf.features.catalogue import FEATURES
+from genreclf.features.pooling import feature_names
+from genreclf.features.spectra import Array
+
+Halves = NDArray[np.float16]
+
+_LARGEST_HALF = float(np.finfo(np.float16).max)
+_LENGTH_BYTES = 4  # of the notes, which come first
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What was computed of a track, or of one of its excerpts.
+
+    Attributes
+    ----------
+    statistics : (n_features,) float32
+        Named by ``feature_names``.
+    frames : mapping of str to (d, t) float16
+        The frames that are kept, by feature; see ``keep_frames``.
+    notes : tuple of str
+        What the user should know of how the track was decoded, without its name.
+    """
+
+    statistics: Array
+    frames: Mapping[str, Halves] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def not_finite(self, config: ExtractionConfig) -> str | None:
+        """Return the name of the first column or feature that is not finite, if there is one."""
+        if not (finite := np.isfinite(self.statistics)).all():
+            return feature_names(config)[int(finite.argmin())]
+        return next(
+            (name for name, rows in self.frames.items() if not np.isfinite(rows).all()), None
+        )
+
+
+def keep_frames(frames: Mapping[str, Array], config: ExtractionConfig) -> dict[str, Halves]:
+    """Choose the frames that are kept of a track.
+
+    Parameters
+    ----------
+    frames : mapping of str to (d, t) float32
+        As for ``pool``.
+
+    Returns
+    -------
+    dict of str to (d, t) float16
+        Of the shapes that ``frame_shapes`` gives. A number of frames are evenly spaced over the
+        excerpt; a shorter excerpt has each of them several times. Of all frames, a shorter excerpt
+        begins again where it ends. Either way a histogram over frames stays nearly the same. Half
+        precision has three decimal digits and ends at 65,504, to which larger values are clipped.
+    """
+    return {
+        name: np.clip(
+            frames[name][:, _chosen(frames[name].shape[1], n, _keeps_all(config, name))],
+            -_LARGEST_HALF,
+            _LARGEST_HALF,
+        ).astype(np.float16)
+        for name, (_, n) in frame_shapes(config).items()
+    }
+
+
+def _chosen(n_frames: int, n_wanted: int, every: bool) -> NDArray[np.intp]:
+    if every:
+        return np.arange(n_wanted) % n_frames
+    return (2 * np.arange(n_wanted) + 1) * n_frames // (2 * n_wanted)
+
+
+def _keeps_all(config: ExtractionConfig, name: str) -> bool:
+    return any(
+        view.pooling.frames_per_track == "all"
+        for view in config.each_view
+        if name in view.pooling.keep_frames
+    )
+
+
+def frame_shapes(config: ExtractionConfig) -> dict[str, tuple[int, int]]:
+    """Return (d, t) of each feature of ``pooling.keep_frames``, the same for every track."""
+    return {
+        name: (len(FEATURES[name].row_names(view)), _n_frames(view, name))
+        for view in config.each_view
+        for name in view.pooling.keep_frames
+    }
+
+
+def _n_frames(view: View, name: str) -> int:
+    wanted = view.pooling.frames_per_track
+    if wanted != "all":
+        return wanted
+    n_samples = round(view.excerpt.seconds * view.audio.sample_rate_hz)
+    return n_samples if FEATURES[name].per == "sample" else 1 + n_samples // view.spectra.hop_length
+
+
+@lru_cache
+def _record(config: ExtractionConfig) -> np.dtype[Any]:
+    """Describe a track's numbers in bytes: statistics in single, frames in half precision."""
+    shapes = frame_shapes(config).items()
+    return np.dtype(
+        [
+            ("statistics", "<f4", (len(feature_names(config)),)),
+            *((name, "<f2", shape) for name, shape in shapes),
+        ]
+    )
+
+
+def pack(several: Sequence[Measured], config: ExtractionConfig) -> bytes:
+    """Return the bytes of one track: of its notes, then of what was measured of each excerpt."""
+    notes = json.dumps(several[0].notes).encode()
+    records = np.empty(len(several), dtype=_record(config))
+    for record, measured in zip(records, several, strict=True):
+        record["statistics"] = measured.statistics
+        for name, rows in measured.frames.items():
+            record[name] = rows
+    return len(notes).to_bytes(_LENGTH_BYTES) + notes + records.tobytes()
+
+
+def unpack(content: bytes, config: ExtractionConfig) -> tuple[Measured, ...] | None:
+    """Return what ``pack`` was given, the same bits; None for other bytes."""
+    stop = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES])
+    try:
+        notes = tuple(map(str, json.loads(content[_LENGTH_BYTES:stop])))
+        records = np.frombuffer(content[stop:], dtype=_record(config))
+    except (ValueError, TypeError):
+        return None
+    names = frame_shapes(config)
+    several = tuple(
+        Measured(record["statistics"], {name: record[name] for name in names}, notes)
+        for record in records
+    )
+    return several or None
