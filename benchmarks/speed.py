@@ -63,13 +63,35 @@ Times = dict[str, list[float]]  # seconds a track of each round
 def librosa(config: "ExtractionConfig") -> Run:
     """Compute the same features by librosa's functions."""
     from genreclf.features.pooling import pool
-    from genreclf.features.reference import librosa_features
 
     def run(path: Path) -> object:
-        frames = librosa_features(path, config)
+        frames = features_by_librosa(path, config)
         return pool(frames, selecting(frames, config))
 
     return run
+
+
+def features_by_librosa(path: Path, config: "ExtractionConfig") -> "dict[str, Array]":
+    """Load the centre of a file with librosa, and compute the features that librosa has."""
+    import librosa
+
+    from genreclf.audio.decode import PREROLL_SECONDS, describe
+    from genreclf.audio.excerpt import centre_span, with_level
+    from genreclf.features.librosa_engine import librosa_features
+
+    info = describe(path)
+    start, stop = centre_span(info.n_frames, info.sample_rate_hz, config.excerpt)
+    early = min(start, round(PREROLL_SECONDS * info.sample_rate_hz))
+    # librosa cuts to whole samples: half a sample more keeps it from losing one.
+    offset = (start - early + 0.5) / info.sample_rate_hz
+    duration = (stop - start + early + 0.5) / info.sample_rate_hz
+    y, native = librosa.load(path, sr=None, offset=offset, duration=duration)
+    y = with_level(y[early:], config.audio)
+    y = librosa.resample(y, orig_sr=native, target_sr=config.audio.sample_rate_hz)
+    # Rounding in librosa's length can add a sample.
+    return librosa_features(
+        y[: round(config.excerpt.seconds * config.audio.sample_rate_hz)], config
+    )
 
 
 def genreclf(config: "ExtractionConfig") -> Run:
@@ -206,7 +228,7 @@ def serve(contender: Contender, pipe: Any) -> None:
                 run(wav if contender.on_wav else path)
                 pipe.send((time.perf_counter() - start, peak_mib()))
             except ImportError as error:
-                wanted = contender.install or "'genreclf[librosa]'"
+                wanted = contender.install or "'genreclf'"
                 pipe.send(f"not installed: pip install {wanted} ({error})")
             except Exception as error:  # whatever a peer raises
                 pipe.send(f"failed on {path.name}: {type(error).__name__}: {error}")
@@ -261,13 +283,17 @@ def write_excerpt(path: Path, wav: Path, config: "ExtractionConfig") -> None:
 
 def differences(path: Path, config: "ExtractionConfig") -> dict[str, tuple[float, float]]:
     """Return each feature's largest difference from librosa's: frame by frame, and pooled."""
-    from genreclf.extraction.chain import extract_frames
-    from genreclf.features.reference import compare_with_librosa, librosa_features
+    import numpy as np
 
-    ours, theirs = extract_frames(path, config)[1], librosa_features(path, config)
+    from genreclf.extraction.chain import extract_frames
+
+    ours, theirs = extract_frames(path, config)[1], features_by_librosa(path, config)
     return {
-        name: (frames, pooled_difference(name, ours[name], theirs[name], config))
-        for name, frames in compare_with_librosa(ours, path, config).items()
+        name: (
+            float(np.abs(ours[name] - rows).max() / max(np.abs(rows).max(), 1e-30)),
+            pooled_difference(name, ours[name], rows, config),
+        )
+        for name, rows in theirs.items()
     }
 
 

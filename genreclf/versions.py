@@ -15,7 +15,7 @@ _DECODING = 2
 def versions() -> dict[str, str]:
     """Return the versions of genreclf, Python and the packages that decide the numbers."""
     found = {"genreclf": __version__, "python": platform.python_version()}
-    return found | {package: _version_of(package) for package in _PACKAGES}
+    return found | {package: version_of(package) for package in _PACKAGES}
 
 
 @cache
@@ -23,15 +23,16 @@ def numbers_depend_on() -> dict[str, str]:
     """Return what decides the last digits of features, beside the file and the configuration."""
     import soundfile
 
-    decoders = f"libsndfile {soundfile.__libsndfile_version__}, av {_version_of('av')}"
+    decoders = f"libsndfile {soundfile.__libsndfile_version__}, av {version_of('av')}"
     return {
         "machine": platform.machine(),
         "decoders": f"{decoders}, decoding {_DECODING}",
-        **{package: _version_of(package) for package in ("numpy", "scipy", "soxr")},
+        **{package: version_of(package) for package in ("numpy", "scipy", "soxr")},
     }
 
 
-def _version_of(package: str) -> str:
+def version_of(package: str) -> str:
+    """Return the version of an installed package, or "not installed"."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -246,9 +246,3 @@ def test_predict_answers_as_for_the_same_music_and_tells(
 
 def test_inspect_tells_how_channels_were_mixed(opposite: Path) -> None:
     assert f"note: {CANCELS}\n" in run("inspect", opposite).stderr
-
-
-def test_what_was_not_heard_as_usual_is_not_compared_with_librosa(opposite: Path) -> None:
-    done = run("inspect", opposite, "--compare-librosa")
-    assert done.exit_code == 1
-    assert f"{opposite}: {CANCELS}; that cannot be compared with librosa" in done.stderr

@@ -167,7 +167,8 @@ def test_names_fit_the_vector_of_real_features(name: str) -> None:
     info = AudioInfo(len(samples), rate, 1, "WAV", "PCM_16")
     excerpt = Excerpt(samples, slice(0, len(samples)), rate, 0.0, info)
     parts = separate(mix_spectrum(excerpt, config), config)
-    vector = pool(compute_features(parts, excerpt, config), config)
+    names = list(config.features.select)
+    vector = pool(compute_features(names, parts, excerpt, config), config)
     values = dict(zip(feature_names(config), vector, strict=True))
     assert np.isfinite(vector).all()
     assert values["harmonic.chroma.G#.max"] <= 1

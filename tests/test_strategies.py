@@ -400,10 +400,3 @@ def test_inspect_draws_audio_only(genre_folder: Path, tmp_path: Path) -> None:
         done = CliRunner().invoke(cli, arguments)
         assert done.exit_code == 2
         assert "--plot draws audio files" in done.output
-
-
-def test_librosa_is_compared_on_the_centre_only(song: Path) -> None:
-    arguments = ["inspect", str(song), "--compare-librosa", "--set", "excerpt.strategy=energy"]
-    done = CliRunner().invoke(cli, arguments)
-    assert done.exit_code != 0
-    assert "excerpt.strategy=centre" in str(done.exception) + done.output

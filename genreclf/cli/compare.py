@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genreclf.cli.engine import prepare_engine
 from genreclf.cli.extract import collect, labelled, summary, warn_of_groups
 from genreclf.cli.options import (
     ANY_PATH,
@@ -271,6 +272,7 @@ def _extract(
     with Workers(worker_count(how.jobs, len(tracks)), how.timeout) as workers:
         tracks = labelled(tracks, labelling, workers)
         for variant in variants:
+            prepare_engine(variant.config)
             outcomes = extract_tracks(tracks, variant.config, workers, cache_in_use(how.no_cache))
             done, failures = collect(tracks, outcomes)
             note(f"{variant.name}: {summary(done, failures, None)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genreclf.cli.engine import prepare_engine
 from genreclf.cli.options import (
     ANY_PATH,
     NOTHING_DONE,
@@ -148,6 +149,7 @@ def extract(asked: ExtractOptions) -> None:
     # Not on a cluster: a SQLite file cannot be shared over a network.
     cache = None if asked.scheduler else cache_in_use(asked.no_cache)
     job = Job(asked.config.settings(), asked.output, asked.rows_per_file, cache)
+    prepare_engine(job.config)
     tracks = list(dict.fromkeys(audio_sources(asked.paths, labelling.of_paths).tracks))
     with job.only_run():
         with _workers(asked, len(tracks)) as workers:

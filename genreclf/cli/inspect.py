@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from genreclf.cli.engine import load_librosa, prepare_engine
 from genreclf.cli.options import (
     TABLE,
     ConfigOptions,
@@ -34,7 +35,7 @@ class InspectOptions:
 @config_options
 @click.option(
     "--compare-librosa", is_flag=True,
-    help="Compare each feature of an audio file with librosa's (needs librosa).",
+    help="Compare each feature of an audio file with librosa's.",
 )  # fmt: skip
 @click.option("--all", "show_all", is_flag=True, help="List all features of an audio file.")
 @plot_option
@@ -86,6 +87,7 @@ def _inspect_audio(asked: InspectOptions) -> None:
     from genreclf.reports.text import audio_report
 
     config = asked.config.settings()
+    prepare_engine(config)
     excerpts, frames = in_worker(extract_frames, asked.file, config, asked.timeout)
     for text in excerpts[0].notes:
         note(f"note: {text}")
@@ -129,13 +131,11 @@ def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]
 
 
 def _compare_with_librosa(asked: InspectOptions) -> None:
-    from genreclf.extraction.chain import extract_frames
     from genreclf.extraction.isolated import in_worker
-    from genreclf.features.reference import compare_with_librosa
+    from genreclf.features.compute import compare_with_librosa
     from genreclf.reports.text import comparison_report
 
     config = asked.config.settings()
-    excerpts, frames = in_worker(extract_frames, asked.file, config, asked.timeout)
-    if notes := "; ".join(excerpts[0].notes):
-        raise AudioError(f"{asked.file}: {notes}; this cannot be compared with librosa")
-    comparison_report(compare_with_librosa(frames, asked.file, config), stdout_console())
+    load_librosa()
+    differences = in_worker(compare_with_librosa, asked.file, config, asked.timeout)
+    comparison_report(differences, stdout_console())

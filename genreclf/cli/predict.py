@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from genreclf.cli.engine import prepare_engine
 from genreclf.cli.options import (
     ANY_PATH,
     FILE,
@@ -258,6 +259,7 @@ def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Worke
     choice, cache = asked.choice(), cache_in_use(asked.no_cache)
     card = read_card(choice.path)
     card.require_audio()
+    prepare_engine(card.config)
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
     model = _load(choice)
@@ -275,6 +277,7 @@ def _predict_timelines(asked: PredictOptions, tracks: "list[Track]", workers: "W
     from genreclf.learning.timeline import predict_timelines
 
     model = _load(asked.choice())
+    prepare_engine(model.config)
     windows = Windows(asked.window, asked.step)
     with progress(len(tracks), "predict", "tracks") as meter:
         timelines = counted(predict_timelines(model, tracks, windows, workers), meter)

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from genreclf.config.sections import Count, Positive, Section
 from genreclf.config.views import (
+    OWN_ENGINE,
     BinsPerOctave,
     Delta,
     OnsetAggregate,
@@ -109,9 +110,11 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that two configurations share only if the features agree."""
-        canonical = msgspec.json.encode(
-            [FEATURES_VERSION, self.extraction.to_dict()], order="sorted"
-        )
+        plain = self.extraction.to_dict()
+        for view in plain.get("views", [plain]):
+            if view["features"]["engine"] == OWN_ENGINE:
+                del view["features"]["engine"]  # as before there was a choice
+        canonical = msgspec.json.encode([FEATURES_VERSION, plain], order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 
 

@@ -1,14 +1,18 @@
 """A view of a file: every number that decides its features, section by section."""
 
+import re
 from itertools import pairwise
 from typing import Annotated, Literal
 
 from msgspec import Meta
+from msgspec.structs import force_setattr
 
 from genreclf.config.bands import Emphasis
 from genreclf.config.checks import check_view
-from genreclf.config.sections import Section, check_names
+from genreclf.config.sections import Section, UnknownNameError, check_names
 from genreclf.features.catalogue import FEATURES, frame_features
+
+OWN_ENGINE = "genreclf"
 
 # Of one track: spectra of ten minutes take some hundreds of megabytes.
 LONGEST_SECONDS = 600
@@ -120,7 +124,11 @@ class Hpss(Section, frozen=True):
 
 
 class Features(Section, frozen=True):
-    """Which features are computed, and the numbers in their definitions."""
+    """Which features are computed, by which code, and the numbers in their definitions.
+
+    The engine "librosa" becomes "librosa 0.11.0", or what is installed: tables and models carry the
+    version that made their numbers.
+    """
 
     select: Annotated[tuple[str, ...], Meta(min_length=1)] = (
         "harmonic.chroma",
@@ -141,6 +149,7 @@ class Features(Section, frozen=True):
         "mix.rms",
         "mix.zero_crossing_rate",
     )
+    engine: str = OWN_ENGINE
     n_mfcc: Annotated[int, Meta(ge=1, le=128)] = 20
     delta: Delta = "regression"
     delta_frames: Annotated[int, Meta(ge=3, le=99)] = 9
@@ -156,10 +165,21 @@ class Features(Section, frozen=True):
 
     def __post_init__(self) -> None:
         check_names("select", self.select, FEATURES)
+        if self.engine == "librosa":
+            from genreclf.versions import version_of  # takes milliseconds
+
+            force_setattr(self, "engine", f"librosa {version_of('librosa')}")
+        elif not re.fullmatch(rf"{OWN_ENGINE}|librosa \d[\w.+-]{{0,40}}", self.engine):
+            raise UnknownNameError(("engine",), self.engine, (OWN_ENGINE, "librosa"))
         if self.delta_frames % 2 == 0:
             raise ValueError("delta_frames is an even number; the window needs a middle frame")
         if self.tempogram_min_bpm >= self.tempo_max_bpm:
             raise ValueError("tempogram_min_bpm is not below tempo_max_bpm")
+
+    @property
+    def uses_librosa(self) -> bool:
+        """Whether librosa computes the features that it has."""
+        return self.engine != OWN_ENGINE
 
 
 class Pooling(Section, frozen=True):

@@ -19,7 +19,7 @@ from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.extraction.cache import Cache, prepare_cache
 from genreclf.features.catalogue import FEATURES
-from genreclf.features.compute import features_of
+from genreclf.features.compute import features_of, prepare_engine
 from genreclf.features.measured import Measured, keep_frames
 from genreclf.features.pooling import feature_names, pool
 from genreclf.features.spectra import Array
@@ -260,6 +260,7 @@ def extract_tracks(
     recipe = Recipe(config, cache, each_excerpt and config.takes_several)
     if workers is None:
         return _outcomes_here(tracks, recipe)
+    prepare_engine(config)
     outcome_of = partial(_outcome_in_worker, recipe=recipe, host=platform.node())
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
