@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,7 @@ from genreclf.config.load import (
 )
 from genreclf.config.schema import CLASSIFIERS, Config, ExtractionConfig
 from genreclf.errors import ConfigError
+from genreclf.features.catalogue import FEATURES
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -39,6 +41,7 @@ ANOTHER = {
     "spectra.max_hz": 5000.0,
     "spectra.cqt_bins_per_octave": 24,
     "features.select": ["mix.tempo"],
+    "features.engine": "librosa",
     "features.delta": "difference",
     "features.rms": "waveform",
     "features.onset_aggregate": "median",
@@ -70,10 +73,11 @@ def another(key: str, value: Any) -> Any:
 EXTRACTION_LEAVES = leaves(ExtractionConfig().to_dict())
 
 
-def test_the_default_preset_is_the_default_and_names_every_key() -> None:
-    tree = tomllib.loads((presets_folder() / "default.toml").read_text(encoding="utf-8"))
-    assert leaves(tree) == leaves(Config().to_dict())
+def test_the_default_preset_is_the_default_and_names_every_key_and_feature() -> None:
+    text = (presets_folder() / "default.toml").read_text(encoding="utf-8")
+    assert leaves(tomllib.loads(text)) == leaves(Config().to_dict())
     assert load_config() == load_config("default") == Config()
+    assert set(re.findall(r'"((?:harmonic|percussive|mix)\.\w+)"', text)) == set(FEATURES)
 
 
 @pytest.mark.parametrize("name", preset_names())
