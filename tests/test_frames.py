@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -204,6 +205,7 @@ def test_names_that_are_no_text(table: FeatureTable, tmp_path: Path) -> None:
     assert_same(load_table(tmp_path / "features.csv"), strange)
 
 
+@pytest.mark.processes
 def test_resumed_cached_and_parallel_runs_keep_the_same_frames(
     tracks: list[Track], table: FeatureTable, tmp_path: Path
 ) -> None:
@@ -220,6 +222,28 @@ def test_resumed_cached_and_parallel_runs_keep_the_same_frames(
         assert_same(build_table(rows, KEEPING), table)
     assert all(isinstance(row, Row) and row.cached for row in cached)
     assert [isinstance(row, Row) and row.resumed for row in resumed] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_frames_of_rows_in_the_journal_take_no_memory(
+    tracks: list[Track], tmp_path: Path, resumed: bool
+) -> None:
+    output = tmp_path / "features.csv"
+    config = load_config(overrides=[*OVERRIDES[:-1], 'pooling.frames_per_track="all"',
+                                    "spectra.hop_length=32"])  # fmt: skip
+    if resumed:
+        list(extract_resumably(tracks, config, output))
+    tracemalloc.start()
+    try:
+        rows = list(extract_resumably(tracks, config, output))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(isinstance(row, Row) and row.resumed == resumed for row in rows)
+    table = build_table([row for row in rows if isinstance(row, Row)], config)
+    table.save(output)
+    assert_same(load_table(output), extract(list(table.paths), config))
+    assert held < 2 * 751 * 21  # of one track
 
 
 def test_views_keep_frames_each(songs: Path, tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
-"""Extraction that survives interruption: finished rows are kept beside the output."""
+"""Extraction that survives interruption: a journal beside the table holds the finished rows."""
 
 import base64
 import json
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import TableError
 from genreclf.extraction.chain import Outcome, Row, extract_tracks
-from genreclf.features.measured import Measured, pack, unpack
+from genreclf.features.measured import Halves, Measured, frame_shapes, pack, unpack
 from genreclf.files import beside, locked
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def journal_path(output: Path) -> Path:
-    """Return the file that keeps the finished rows of a table under way."""
+    """Return the journal of a table: the file that holds its rows until it is written."""
     return beside(output, ".partial")
 
 
 @contextmanager
 def only_run(output: Path) -> Iterator[None]:
-    """Hold the journal of a table, which two runs at a time would mix up.
+    """Hold the journal of a table, which two runs at the same time would mix up.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def only_run(output: Path) -> Iterator[None]:
 
 
 def finish(output: Path) -> None:
-    """Forget the rows of a table that is written; the empty journal goes with the lock."""
+    """Empty the journal of a table that is written; the empty file is removed with the lock."""
     os.truncate(journal_path(output), 0)
 
 
@@ -56,35 +57,37 @@ def extract_resumably(
     workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
 ) -> Generator[Outcome]:
-    """As ``extract_tracks``, but keep each row on the disk, and compute only what is missing.
+    """Compute what ``extract_tracks`` does, but write each row to the journal, and only once.
 
-    The journal holds one JSON object a line, each on the disk before its row is given out. A
-    line cut off by a crash is ignored. A row counts only for the same configuration and for a
-    file of unchanged size and modification time. Call ``finish`` once the table is written, and
-    do all of it within ``only_run``.
+    The journal has one JSON array per line, which is on the disk before its row is yielded; a line
+    that a crash cut off is ignored. A row counts only for the same configuration and a file of
+    unchanged size and modification time. Frames stay in the journal and are read when asked for.
+    Call ``finish`` when the table is written, all within ``only_run``.
 
     Yields
     ------
     Row or Failure
-        First the rows of an earlier run, then the others; failures are tried anew.
+        First the rows of an earlier run, then the others; what failed is tried again.
     """
-    fingerprint = config.fingerprint
-    known = _read(journal_path(output), config)
+    fingerprint, path = config.fingerprint, journal_path(output)
+    known = _read(path, config)
     finished = {
-        track: found
+        track: measured
         for track in tracks
-        if (found := known.get(identity(track, fingerprint))) is not None
+        if (measured := known.get(identity(track, fingerprint))) is not None
     }
     for track, measured in finished.items():
-        yield Row(track, measured, resumed=True)
+        yield Row(track, (measured,), resumed=True)
     missing = [track for track in tracks if track not in finished]
     if not missing:
         return
-    with journal_path(output).open("a", encoding="ascii") as journal:
+    with path.open("ab") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                content = pack(outcome.measured, config)
-                _append(journal, identity(outcome.track, fingerprint), content)
+                [measured] = outcome.measured
+                start = _append(journal, identity(outcome.track, fingerprint), measured, config)
+                measured = _without_frames(measured, path, start, config)
+                outcome = replace(outcome, measured=(measured,))
             yield outcome
 
 
@@ -97,25 +100,68 @@ def identity(track: Track, fingerprint: str) -> str:
     return json.dumps([fingerprint, str(track.path), status.st_size, status.st_mtime_ns])
 
 
-def _append(journal: TextIO, known: str, content: bytes) -> None:
-    encoded = base64.b64encode(content).decode("ascii")
-    # The line feed comes first, so that a line cut off earlier spoils no other.
-    journal.write("\n" + json.dumps([known, encoded]))
+def _append(journal: BinaryIO, known: str, measured: Measured, config: ExtractionConfig) -> int:
+    """Write a line, and return where it starts."""
+    encoded = base64.b64encode(pack([measured], config)).decode("ascii")
+    journal.write(b"\n")  # first, so that a line that was cut off earlier spoils no other
+    start = journal.tell()
+    journal.write(json.dumps([known, encoded]).encode("ascii"))
     journal.flush()
     os.fsync(journal.fileno())
+    return start
 
 
-def _read(path: Path, config: ExtractionConfig) -> Mapping[str, tuple[Measured, ...]]:
+def _read(path: Path, config: ExtractionConfig) -> dict[str, Measured]:
     if not path.exists():
         return {}
-    found = {}
-    with path.open(encoding="ascii", errors="replace") as journal:
+    found, stop = {}, 0
+    with path.open("rb") as journal:
         for line in journal:
-            try:
-                known, encoded = json.loads(line)
-                measured = unpack(base64.b64decode(encoded), config)
-            except (ValueError, TypeError):
-                continue  # cut off, or the empty first line
-            if measured is not None:
-                found[str(known)] = measured
+            start, stop = stop, stop + len(line)
+            if row := _row(line, config):
+                found[row[0]] = _without_frames(row[1], path, start, config)
     return found
+
+
+def _row(line: bytes, config: ExtractionConfig) -> tuple[str, Measured] | None:
+    """Return the identity of a track and what was measured; None for other bytes."""
+    try:
+        known, encoded = json.loads(line)
+        measured = unpack(base64.b64decode(encoded), config)
+    except (ValueError, TypeError):
+        return None  # cut off, or the empty first line
+    return None if measured is None else (str(known), measured[0])
+
+
+@dataclass(frozen=True)
+class _FramesInJournal(Mapping[str, Halves]):
+    """The frames of a track, read from its line of the journal when they are asked for."""
+
+    path: Path
+    start: int
+    config: ExtractionConfig
+
+    def __getitem__(self, name: str) -> Halves:
+        with self.path.open("rb") as journal:
+            journal.seek(self.start)
+            row = _row(journal.readline(), self.config)
+        if row is None:
+            raise TableError(f"{self.path}: was changed while the table was written; extract again")
+        return row[1].frames[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(frame_shapes(self.config))
+
+    def __len__(self) -> int:
+        return len(frame_shapes(self.config))
+
+
+def _without_frames(
+    measured: Measured, path: Path, start: int, config: ExtractionConfig
+) -> Measured:
+    """Keep the frames out of memory, which those of many tracks would fill."""
+    if not measured.frames:
+        return measured
+    # A copy, since the statistics are a view of the bytes that hold the frames.
+    statistics = measured.statistics.copy()
+    return replace(measured, statistics=statistics, frames=_FramesInJournal(path, start, config))
