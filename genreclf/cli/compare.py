@@ -1,7 +1,7 @@
 """``genreclf compare``: which features and which classifier are better, by more than noise."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +19,15 @@ from genreclf.cli.options import (
     cache_in_use,
     cache_option,
     check_extraction,
+    collected,
     file_and_fold_jobs_option,
+    folds_option,
     json_option,
     label_map_option,
     label_regex_option,
     labels_option,
     plot_option,
+    split_option,
     table_options,
     timeout_option,
     worker_count,
@@ -49,12 +52,20 @@ if TYPE_CHECKING:
     from genreclf.library.labels import Labelling
     from genreclf.tables.table import FeatureTable
 
+    Failed = list[tuple[str, Failure]]  # with the name of the variant
+
 
 def _listed(
     context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> list[str]:
-    """Take lists with commas, repeated options, and both."""
+    """Accept lists with commas, repeated options, and both."""
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def _listed_configs(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> list[str]:
+    return _listed(context, parameter, values) or ["default"]
 
 
 def _listed_classifiers(
@@ -66,10 +77,88 @@ def _listed_classifiers(
     ]
 
 
+@dataclass(frozen=True)
+class CompareOptions:
+    """What ``compare`` was asked for."""
+
+    paths: tuple[Path, ...]
+    configs: list[str]
+    classifiers: list[str]
+    extra: tuple[str, ...]
+    overrides: tuple[str, ...]
+    search: bool
+    reference: str | None
+    all_pairs: bool
+    repeats: int
+    table_options: TableOptions
+    folds: str | None
+    split: str | None
+    labels: str
+    label_regex: str | None
+    label_map: Path | None
+    jobs: int | None
+    timeout: float
+    no_cache: bool
+    json_file: Path | None
+    plot_file: Path | None
+
+    @property
+    def choices(self) -> "Choices":
+        """What varies between variants."""
+        from genreclf.evaluation.planning import Choices
+
+        return Choices(self.configs, self.classifiers, self.extra, self.overrides)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the paths."""
+        from genreclf.evaluation.planning import short_names
+
+        return short_names(self.paths)
+
+    @property
+    def of_tables(self) -> bool:
+        """Whether the paths are tables; tables and audio cannot be mixed."""
+        from genreclf.tables.formats import FORMATS
+
+        tables = [path.suffix.lower() in FORMATS for path in self.paths]
+        if any(tables) and not all(tables):
+            raise click.UsageError(
+                f"{self.paths[tables.index(True)]} is a table, {self.paths[tables.index(False)]} "
+                "is not: compare either tables, or audio files and folders"
+            )
+        return all(tables)
+
+    def check(self) -> None:
+        """Refuse options that exclude each other."""
+        if self.folds and self.split:
+            raise click.UsageError("--folds and --split exclude each other")
+        if self.of_tables and (self.labels != "folder" or self.label_map or self.label_regex):
+            raise click.UsageError(
+                "--labels, --label-regex and --label-map are for audio; a table has a column "
+                "(--label-column)"
+            )
+        options = self.table_options
+        plain = TableOptions("label", options.group, options.group_regex, (), (), ())
+        if not self.of_tables and (options != plain or self.folds or self.split):
+            raise click.UsageError(
+                "--label-column, --features, --ignore, --join, --folds and --split are for tables; "
+                "for audio, see --labels, and --group artist or --group-regex"
+            )
+
+    def labelling(self) -> "Labelling":
+        """Where labels and groups of audio files come from."""
+        group, regex = self.table_options.group, self.table_options.group_regex
+        group_tag = None if group == "group" else group
+        options = LabelOptions(self.labels, self.label_map, group_tag, regex, self.label_regex)
+        return options.chosen()
+
+
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=ANY_PATH, metavar="PATH...")
 @click.option(
-    "--configs", "--config", "configs", metavar="NAME|FILE,...", multiple=True, callback=_listed,
+    "--configs", "--config", "configs", metavar="NAME|FILE,...", multiple=True,
+    callback=_listed_configs,
     help="Presets or TOML files, one variant each; with tables, only learning settings count.",
 )  # fmt: skip
 @click.option(
@@ -96,10 +185,8 @@ def _listed_classifiers(
     help="Cross-validate R times, each time with other folds. Published folds are run once.",
 )  # fmt: skip
 @table_options
-@click.option("--folds", metavar="COLUMN", help="Column with published folds, run as they are.")
-@click.option(
-    "--split", metavar="COLUMN", help="Column with a published split into train, valid and test."
-)
+@folds_option
+@split_option
 @labels_option
 @label_regex_option
 @label_map_option
@@ -109,28 +196,8 @@ def _listed_classifiers(
 @json_option
 @plot_option
 @verbosity_options
-def compare(
-    paths: tuple[Path, ...],
-    configs: list[str],
-    classifiers: list[str],
-    extra: tuple[str, ...],
-    overrides: tuple[str, ...],
-    search: bool,
-    reference: str | None,
-    all_pairs: bool,
-    repeats: int,
-    table_options: TableOptions,
-    folds: str | None,
-    split: str | None,
-    labels: str,
-    label_regex: str | None,
-    label_map: Path | None,
-    jobs: int | None,
-    timeout: float,
-    no_cache: bool,
-    json_file: Path | None,
-    plot_file: Path | None,
-) -> None:  # fmt: skip
+@collected(CompareOptions)
+def compare(asked: CompareOptions) -> None:
     """Compare the accuracy of variants, and test whether the differences are more than noise.
 
     PATHs are feature tables of the same tracks, or audio files and folders, whose features are
@@ -148,29 +215,17 @@ def compare(
       genreclf compare music/ --variant 'short: excerpt.seconds=10'
       genreclf compare a.csv b.csv --group artist --folds sturm_fold --ignore length
     """
-    from genreclf.evaluation.planning import Choices, PlanError, plan_comparison, reference_number
+    from genreclf.evaluation.planning import PlanError, plan_comparison, reference_number
 
-    of_tables = _are_tables(paths)
-    choices = Choices(configs or ["default"], classifiers, extra, overrides)
-    of_audio = labels != "folder" or bool(label_map or label_regex)
     try:
-        plan = plan_comparison(choices, _names(paths) if of_tables else None)
-        number = reference_number(plan, reference, all_pairs=all_pairs)
+        plan = plan_comparison(asked.choices, asked.names if asked.of_tables else None)
+        reference = reference_number(plan, asked.reference, all_pairs=asked.all_pairs)
     except PlanError as error:
         raise click.UsageError(str(error)) from None
-    _check_options(of_tables, table_options, folds, split, of_audio)
-    failed: list[tuple[str, Failure]] = []
-    if of_tables:
-        tables = _read_tables(paths, table_options, folds, split)
-        _check_features(choices, tables.values())
-    else:
-        group = None if table_options.group == "group" else table_options.group
-        labelling = LabelOptions(
-            labels, label_map, group, table_options.group_regex, label_regex
-        ).chosen()
-        tables, failed = _extract(plan, paths, labelling, _Extraction(jobs, timeout, no_cache))
+    asked.check()
+    tables, failed = _read_tables(asked) if asked.of_tables else _extract(plan, asked)
     try:
-        result = _compare(plan, tables, _Way(repeats, number, search, jobs))
+        result = _compare(asked, plan, tables, reference)
     except TableError as error:
         if not failed:
             raise
@@ -179,101 +234,42 @@ def compare(
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed
     ]
-    _show(result, json_file, plot_file)
+    _show(result, asked.json_file, asked.plot_file)
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-@dataclass(frozen=True)
-class _Extraction:
-    """How features are extracted: see the options of these names."""
-
-    jobs: int | None
-    timeout: float
-    no_cache: bool
-
-
-@dataclass(frozen=True)
-class _Way:
-    """How variants are compared: see the options of these names."""
-
-    repeats: int
-    reference: int | None
-    search: bool
-    jobs: int | None
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    from genreclf.evaluation.planning import short_names
-
-    return short_names(paths)
-
-
-def _are_tables(paths: Sequence[Path]) -> bool:
-    from genreclf.tables.formats import FORMATS
-
-    tables = [path.suffix.lower() in FORMATS for path in paths]
-    if any(tables) and not all(tables):
-        raise click.UsageError(
-            f"{paths[tables.index(True)]} is a table, {paths[tables.index(False)]} is not: compare "
-            "either tables, or audio files and folders"
-        )
-    return all(tables)
-
-
-def _check_options(
-    of_tables: bool, options: TableOptions, folds: str | None, split: str | None, labels: bool
-) -> None:
-    if folds and split:
-        raise click.UsageError("--folds and --split exclude each other")
-    if of_tables and labels:
-        raise click.UsageError(
-            "--labels, --label-regex and --label-map are for audio; a table has a column "
-            "(--label-column)"
-        )
-    plain = TableOptions("label", options.group, options.group_regex, (), (), ())
-    if not of_tables and (options != plain or folds or split):
-        raise click.UsageError(
-            "--label-column, --features, --ignore, --join, --folds and --split are for tables; for "
-            "audio, see --labels, and --group artist or --group-regex"
-        )
-
-
-def _read_tables(
-    paths: Sequence[Path], options: TableOptions, folds: str | None, split: str | None
-) -> "dict[str, FeatureTable]":
+def _read_tables(asked: CompareOptions) -> tuple["dict[str, FeatureTable]", "Failed"]:
+    """Read the tables, and refuse changes of the features, which they already hold."""
+    from genreclf.evaluation.planning import parse_variant
     from genreclf.tables.table import load_tables
 
-    tables = load_tables(paths, options.columns(folds=folds, split=split))
-    return dict(zip(_names(paths), tables, strict=True))
-
-
-def _check_features(choices: "Choices", tables: "Iterable[FeatureTable]") -> None:
-    """Refuse changes of the features, which the tables already hold."""
-    from genreclf.evaluation.planning import parse_variant
-
-    changes = [change for text in choices.variants for change in parse_variant(text)[1]]
+    columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
+    tables = load_tables(asked.paths, columns)
+    changes = [change for text in asked.extra for change in parse_variant(text)[1]]
     for table in tables:
-        check_extraction(choices.configs, [*choices.overrides, *changes], table.config)
+        check_extraction(asked.configs, [*asked.overrides, *changes], table.config)
+    return dict(zip(asked.names, tables, strict=True)), []
 
 
 def _extract(
-    plan: "Sequence[Planned]", paths: Sequence[Path], labelling: "Labelling", how: _Extraction
-) -> "tuple[dict[str, FeatureTable], list[tuple[str, Failure]]]":
+    plan: "Sequence[Planned]", asked: CompareOptions
+) -> tuple["dict[str, FeatureTable]", "Failed"]:
     """Make a table with each extraction, of the tracks that fail with none."""
     from genreclf.evaluation.planning import extraction_variants
     from genreclf.extraction.chain import build_table, extract_tracks
     from genreclf.parallel.workers import Workers
 
-    tracks = list(dict.fromkeys(audio_sources(paths, labelling.of_paths).tracks))
-    variants = extraction_variants(plan)
+    labelling = asked.labelling()
+    tracks = list(dict.fromkeys(audio_sources(asked.paths, labelling.of_paths).tracks))
+    variants, cache = extraction_variants(plan), cache_in_use(asked.no_cache)
     rows: dict[str, list[Row]] = {}
-    failed: list[tuple[str, Failure]] = []
-    with Workers(worker_count(how.jobs, len(tracks)), how.timeout) as workers:
+    failed: Failed = []
+    with Workers(worker_count(asked.jobs, len(tracks)), asked.timeout) as workers:
         tracks = labelled(tracks, labelling, workers)
         for variant in variants:
             prepare_engine(variant.config)
-            outcomes = extract_tracks(tracks, variant.config, workers, cache_in_use(how.no_cache))
+            outcomes = extract_tracks(tracks, variant.config, workers, cache)
             done, failures = collect(tracks, outcomes)
             note(f"{variant.name}: {summary(done, failures, None)}")
             failed += [(variant.name, failure) for failure in failures]
@@ -294,28 +290,29 @@ def _extract(
     return tables, failed
 
 
-def _summary_of(failed: "Sequence[tuple[str, Failure]]") -> str:
+def _summary_of(failed: "Failed") -> str:
     name, last = failed[-1]
     return f"{plural(len(failed), 'file')} gave no features, the last one with {name}: {last.error}"
 
 
 def _compare(
-    plan: "Sequence[Planned]", tables: "Mapping[str, FeatureTable]", way: _Way
-) -> dict[str, Any]:
+    asked: CompareOptions, plan: "Sequence[Planned]", tables: "dict[str, FeatureTable]",
+    reference: int | None,
+) -> dict[str, Any]:  # fmt: skip
     from genreclf.evaluation.comparison import compare
     from genreclf.evaluation.planning import estimate, with_tables
     from genreclf.evaluation.trainings import fold_workers
 
     variants, notes = with_tables(plan, tables)
-    work = estimate(variants, way.repeats, search=way.search)
-    at_a_time = worker_count(way.jobs, work.n_folds)
+    work = estimate(variants, asked.repeats, search=asked.search)
+    at_a_time = worker_count(asked.jobs, work.n_folds)
     _announce(variants, work, at_a_time)
     with (
         progress(work.n_trainings, "cross-validation") as advance,
         fold_workers(at_a_time, work.seconds) as workers,
     ):
         comparison = compare(
-            variants, repeats=way.repeats, reference=way.reference, search=way.search,
+            variants, repeats=asked.repeats, reference=reference, search=asked.search,
             workers=workers, on_fold=advance,
         )  # fmt: skip
     result = comparison.to_dict()
