@@ -26,7 +26,7 @@ from genreclf.evaluation.result import Evaluation
 from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model, write_model
-from genreclf.reports.text import calibration_clause
+from genreclf.reports.evaluation import calibration_clause
 from genreclf.tables.table import Columns, FeatureTable, load_table
 
 # Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.

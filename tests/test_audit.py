@@ -132,7 +132,7 @@ def test_without_cleanlab_copies_are_found_and_the_remedy_is_told(
     with_faults()[0].save(path)
     done = run("audit", path)
     assert done.exit_code == 0
-    assert "4 recordings are there more than once" in done.stdout
+    assert "4 recordings have copies" in done.stdout
     assert "pip install 'genreclf[audit]'" in " ".join(done.stdout.split())
 
 

@@ -312,7 +312,7 @@ def test_a_precision_out_of_reach_costs_nothing_else(trained: Path, tmp_path: Pa
     assert done.exit_code == 3
     last = done.stderr.splitlines()[-1]
     assert last.startswith("genreclf: no threshold reaches a precision of 99%: of the ")
-    assert "too few to show 99%: at least 99 are needed; the model has no threshold" in last
+    assert "too few to show 99%: it takes at least 99; the model has no threshold" in last
     assert done.stdout.splitlines()[1].startswith("accuracy ")
     assert Model.load(tmp_path / "m.joblib").threshold == 0
     done = run("evaluate", trained / "features.csv", "--target-precision", 0.99, "--json", "-")
@@ -412,8 +412,8 @@ def test_a_narrow_terminal_still_names_what_calibration_was_measured_on(
 
 def test_evaluate_tells_chance_and_reliability(trained: Path) -> None:
     done = run("evaluate", trained / "features.csv", "--permutations", 200)
-    assert "so high an accuracy by chance: p = 0.0" in done.stdout
-    assert "guessing in proportion: 50.0%" in done.stdout
+    assert "probability of such an accuracy by chance: p = 0.0" in done.stdout
+    assert "50.0% for random guesses" in done.stdout
     assert "calibration: confidence is off by " in done.stdout
     plain = run("evaluate", trained / "features.csv", "--permutations", 200, "--json", "-").stdout
     assert 0 < json.loads(plain)["permutation_p_value"] < 0.05
@@ -476,7 +476,7 @@ def test_groups_from_a_manifest_are_kept_together(genre_folder: Path, tmp_path: 
     assert result["splits"]["kind"] == "grouped"
     assert "ungrouped_accuracy" in result
     text = run("evaluate", tmp_path / "t.parquet").stdout
-    assert "ignoring groups" in text
+    assert "if groups were ignored, it would be" in text
 
 
 def test_foreign_table_trains_and_predicts_from_tables_only(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline
 from genreclf.parallel.workers import Workers
-from genreclf.reports.text import calibration_clause
+from genreclf.reports.evaluation import calibration_clause
 from genreclf.tables.table import FeatureTable
 from genreclf.versions import versions
 
@@ -458,7 +458,7 @@ def test_confidence_is_off_only_beyond_chance(n: int, power: int) -> None:
     assert 0 < low < chance < high < (0.35 if n == 42 else 0.06)
     assert plain["excess_calibration_error"] == pytest.approx(max(0, error - chance))
     clause = calibration_clause(plain)
-    assert f"{100 * low:.1f} to {100 * high:.1f} by chance" in clause
+    assert f"{100 * low:.1f} to {100 * high:.1f} with this many tracks" in clause
     if power == 1:
         assert low <= error <= high
         assert "no more than chance" in clause

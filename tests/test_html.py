@@ -356,8 +356,8 @@ def test_evaluate_writes_a_report_beside_text_and_json(table_file: Path, tmp_pat
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     Document(text)
     assert "have to be withheld" in text
-    assert "So high an accuracy by chance: p = 0.0" in text
-    assert "What the accuracy rests on" in text
+    assert "so high an accuracy would have a probability of p = 0.0" in text
+    assert "Which features the accuracy depends on" in text
     assert "<span>--target-precision</span> <span>0.8</span>" in text
     done = run("evaluate", table_file, *options, "--html", tmp_path / "s.html", "--json", "-")
     assert done.stdout.startswith("{")
@@ -366,8 +366,13 @@ def test_evaluate_writes_a_report_beside_text_and_json(table_file: Path, tmp_pat
     done = run(*low, "--html", tmp_path / "t.html")
     accuracy = re.search(r"^accuracy (\S+)", done.stdout)
     assert accuracy is not None
-    assert f"no answer has to be withheld: {accuracy[1]} are right (50% asked for)" in done.stdout
-    assert "no answer has to be withheld" in (tmp_path / "t.html").read_text(encoding="utf-8")
+    assert (
+        f"a precision of 50% needs no threshold: {accuracy[1]} of all predictions are correct"
+        in done.stdout
+    )
+    assert "A precision of 50% needs no threshold" in (tmp_path / "t.html").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_train_reports_its_cross_validation_and_evaluate_a_saved_model(
@@ -383,7 +388,7 @@ def test_train_reports_its_cross_validation_and_evaluate_a_saved_model(
     text = (tmp_path / "e.html").read_text(encoding="utf-8")
     Document(text)
     assert "accuracy of the saved model on the" in text
-    assert "What the accuracy rests on" in text
+    assert "Which features the accuracy depends on" in text
     assert "held out" not in text
     assert "copies of one another" not in text
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import music
 
 from genreclf import FeatureTable, load_table
-from genreclf.reports.text import FilePath
+from genreclf.reports.console import FilePath
 
 CYRILLIC, LATIN, BROKEN = "Песня", "café", os.fsdecode(b"caf\xe9\n\\n")
 GENRES = ["рок", "ジャズ"]

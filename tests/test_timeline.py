@@ -19,7 +19,7 @@ from genreclf.learning.prediction import Prediction
 from genreclf.learning.timeline import Timeline, Window, predict_timelines
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
-from genreclf.reports.text import timeline_report
+from genreclf.reports.predictions import timeline_report
 
 RATE = 22050
 

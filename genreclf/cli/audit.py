@@ -66,7 +66,7 @@ def audit(asked: AuditOptions) -> None:
     """
     from genreclf.evaluation.audit import audit as find_doubtful
     from genreclf.evaluation.crossvalidation import count_trainings
-    from genreclf.reports.text import audit_report
+    from genreclf.reports.audit import audit_report
     from genreclf.tables.table import load_table
 
     table = load_table(asked.table, asked.table_options.columns())

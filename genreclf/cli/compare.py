@@ -334,8 +334,8 @@ def _announce(variants: "Sequence[Variant]", work: "Estimate", at_a_time: int) -
 
 
 def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None) -> None:
+    from genreclf.reports.comparison import comparison_report
     from genreclf.reports.plots import draw_comparison
-    from genreclf.reports.text import variants_report
 
     if plot_file is not None:
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])
@@ -343,4 +343,4 @@ def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
     else:
-        variants_report(result, stdout_console())
+        comparison_report(result, stdout_console())

@@ -197,7 +197,7 @@ def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
 
 
 def _write(asked: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -> None:
-    from genreclf.reports.text import evaluation_report
+    from genreclf.reports.evaluation import evaluation_report
 
     evaluation, table, meter = measured.evaluation, measured.table, measured.meter
     if asked.html_file is not None and table is not None and meter is not None:

@@ -62,7 +62,7 @@ def inspect(asked: InspectOptions) -> None:
       genreclf inspect song.mp3 --compare-librosa
     """
     from genreclf.learning.modelfile import SUFFIXES, read_card
-    from genreclf.reports.text import model_report, table_report
+    from genreclf.reports.inspection import model_report, table_report
     from genreclf.tables.formats import FORMATS
     from genreclf.tables.table import load_table
 
@@ -84,7 +84,7 @@ def _inspect_audio(asked: InspectOptions) -> None:
     from genreclf.extraction.chain import extract_frames
     from genreclf.extraction.isolated import in_worker
     from genreclf.features.pooling import feature_names, pool
-    from genreclf.reports.text import audio_report
+    from genreclf.reports.inspection import audio_report
 
     config = asked.config.settings()
     prepare_engine(config)
@@ -133,9 +133,9 @@ def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]
 def _compare_with_librosa(asked: InspectOptions) -> None:
     from genreclf.extraction.isolated import in_worker
     from genreclf.features.compute import compare_with_librosa
-    from genreclf.reports.text import comparison_report
+    from genreclf.reports.inspection import librosa_report
 
     config = asked.config.settings()
     load_librosa()
     differences = in_worker(compare_with_librosa, asked.file, config, asked.timeout)
-    comparison_report(differences, stdout_console())
+    librosa_report(differences, stdout_console())

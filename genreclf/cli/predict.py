@@ -298,7 +298,7 @@ def _exit(n_failed: int, n_predicted: int, left_out: bool = False) -> None:
 
 def _load(choice: "ModelChoice") -> "Model":
     """Load a model, and print the threshold that its evaluation suggests, if that was asked for."""
-    from genreclf.reports.text import threshold_line
+    from genreclf.reports.evaluation import threshold_line
 
     model, found = choice.load()
     if found is not None:
@@ -403,7 +403,7 @@ def _write_tables(results: "Iterable[Result]", top: int) -> None:
     """Print a table of predictions in pieces, or one for each timeline; failures as errors."""
     from genreclf.extraction.chain import Failure
     from genreclf.learning.timeline import Timeline
-    from genreclf.reports.text import predictions_table, timeline_report
+    from genreclf.reports.predictions import predictions_table, timeline_report
 
     predictions: list[Prediction] = []
     for result in results:

@@ -119,7 +119,7 @@ def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.trainings import Trainings
     from genreclf.learning.model import Model
-    from genreclf.reports.text import genre_counts
+    from genreclf.reports.console import genre_counts
 
     table = load_labelled(asked.table, asked.table_options.columns(), asked.learning)
     n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
@@ -148,7 +148,7 @@ def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
 
 
 def _report(model: "Model", output: Path) -> None:
-    from genreclf.reports.text import evaluation_report
+    from genreclf.reports.evaluation import evaluation_report
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, stdout_console())

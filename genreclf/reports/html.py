@@ -21,7 +21,8 @@ from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.intervals import wilson_interval
 from genreclf.evaluation.result import Evaluation
 from genreclf.learning.scaling import LogScaler
-from genreclf.reports.text import calibration_clause, config_lines, how_measured, without_groups
+from genreclf.reports.console import config_lines
+from genreclf.reports.evaluation import calibration_clause, how_measured, is_ungrouped
 from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
@@ -75,7 +76,7 @@ def html_report(
         css=css,
         css_hash=base64.b64encode(digest).decode("ascii"),
         how=how_measured(result["splits"]),
-        ungrouped=without_groups(result["splits"]),
+        ungrouped=is_ungrouped(result["splits"]),
         accuracies=_accuracies(result),
         genres=_most_frequent(evaluation)[:MOST_GENRES],
         confusion=_confusion(evaluation),
@@ -125,9 +126,9 @@ def _accuracies(result: dict[str, Any]) -> list[dict[str, Any]]:
     low, high = result["accuracy_ci95"]
     rows = [{"name": "this classifier", "share": result["accuracy"], "low": low, "high": high}]
     others = {
-        "this classifier, ignoring groups": result.get("ungrouped_accuracy"),
+        "this classifier, if groups are ignored": result.get("ungrouped_accuracy"),
         "always the most frequent genre": result["baseline_accuracy"],
-        "guessing in proportion": result["chance_accuracy"],
+        "random guesses in proportion": result["chance_accuracy"],
     }
     return [*rows, *({"name": name, "share": s} for name, s in others.items() if s is not None)]
 

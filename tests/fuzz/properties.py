@@ -25,7 +25,7 @@ from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
 from genreclf.library.sources import Track
-from genreclf.reports.text import model_report, table_report
+from genreclf.reports.inspection import model_report, table_report
 from genreclf.tables.table import FeatureTable, load_table
 
 # All features, of two seconds in the middle of six: they have to be sought for.
