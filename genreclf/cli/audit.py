@@ -6,19 +6,12 @@ from pathlib import Path
 
 import click
 
-from genreclf.cli.options import (
-    OUTPUT_FILE,
-    TABLE,
-    Learning,
-    TableOptions,
-    collected,
-    json_option,
-    learning_options,
-    table_options,
-)
+from genreclf.cli import options
+from genreclf.cli.options import collected
 from genreclf.cli.output import stdout_console, verbosity_options, write_text
 from genreclf.cli.progress import progress
 from genreclf.cli.streams import write_records
+from genreclf.cli.training import load_checked
 
 
 @dataclass(frozen=True)
@@ -26,26 +19,26 @@ class AuditOptions:
     """What ``audit`` was asked for."""
 
     table: Path
-    learning: Learning
-    table_options: TableOptions
+    learning: options.Learning
+    table_options: options.TableOptions
     top: int
     csv_file: Path | None
     json_file: Path | None
 
 
 @click.command()
-@click.argument("table", type=TABLE)
-@learning_options
-@table_options
+@click.argument("table", type=options.TABLE)
+@options.learning
+@options.table
 @click.option(
     "--top", type=click.IntRange(min=1), default=20, show_default=True, metavar="N",
     help="Show up to N labels and N recordings.",
 )  # fmt: skip
 @click.option(
-    "--csv", "csv_file", type=OUTPUT_FILE, metavar="FILE",
+    "--csv", "csv_file", type=options.OUTPUT_FILE, metavar="FILE",
     help="Write one row for each finding to this file (- for standard output) instead.",
 )  # fmt: skip
-@json_option
+@options.json_file
 @verbosity_options
 @collected(AuditOptions)
 def audit(asked: AuditOptions) -> None:
@@ -67,10 +60,8 @@ def audit(asked: AuditOptions) -> None:
     from genreclf.evaluation.audit import audit as find_doubtful
     from genreclf.evaluation.crossvalidation import count_trainings
     from genreclf.reports.audit import audit_report
-    from genreclf.tables.table import load_table
 
-    table = load_table(asked.table, asked.table_options.columns())
-    asked.learning.check_extraction(table.config)
+    table = load_checked(asked.table, asked.table_options.columns(), asked.learning)
     config = asked.learning.settings()
     with progress(count_trainings(table, config), "cross-validation") as advance:
         result = find_doubtful(table, config, search=asked.learning.search, on_fold=advance)

@@ -8,31 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genreclf.cli import options
 from genreclf.cli.engine import prepare_engine
-from genreclf.cli.extract import collect, labelled, summary, warn_of_groups
-from genreclf.cli.options import (
-    ANY_PATH,
-    SOME_FAILED,
-    LabelOptions,
-    TableOptions,
-    audio_sources,
-    cache_in_use,
-    cache_option,
-    check_extraction,
-    collected,
-    file_and_fold_jobs_option,
-    folds_option,
-    json_option,
-    label_map_option,
-    label_regex_option,
-    labels_option,
-    plot_option,
-    split_option,
-    table_options,
-    timeout_option,
-    worker_count,
-)
+from genreclf.cli.options import collected
 from genreclf.cli.output import (
+    SOME_FAILED,
     note,
     plural,
     stdout_console,
@@ -41,7 +21,16 @@ from genreclf.cli.output import (
     write_text,
 )
 from genreclf.cli.progress import duration, progress
-from genreclf.cli.training import LONG_SECONDS
+from genreclf.cli.tracks import (
+    audio_sources,
+    cache_in_use,
+    collect,
+    labelled,
+    summary,
+    warn_of_groups,
+    worker_count,
+)
+from genreclf.cli.training import LONG_SECONDS, check_extraction
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, TableError
 
@@ -90,7 +79,7 @@ class CompareOptions:
     reference: str | None
     all_pairs: bool
     repeats: int
-    table_options: TableOptions
+    table_options: options.TableOptions
     folds: str | None
     split: str | None
     labels: str
@@ -138,9 +127,9 @@ class CompareOptions:
                 "--labels, --label-regex and --label-map are for audio; a table has a column "
                 "(--label-column)"
             )
-        options = self.table_options
-        plain = TableOptions("label", options.group, options.group_regex, (), (), ())
-        if not self.of_tables and (options != plain or self.folds or self.split):
+        columns = self.table_options
+        plain = options.TableOptions(group=columns.group, group_regex=columns.group_regex)
+        if not self.of_tables and (columns != plain or self.folds or self.split):
             raise click.UsageError(
                 "--label-column, --features, --ignore, --join, --folds and --split are for tables; "
                 "for audio, see --labels, and --group artist or --group-regex"
@@ -150,12 +139,14 @@ class CompareOptions:
         """Where labels and groups of audio files come from."""
         group, regex = self.table_options.group, self.table_options.group_regex
         group_tag = None if group == "group" else group
-        options = LabelOptions(self.labels, self.label_map, group_tag, regex, self.label_regex)
-        return options.chosen()
+        chosen = options.LabelOptions(
+            self.labels, self.label_map, group_tag, regex, self.label_regex
+        )
+        return chosen.chosen()
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=ANY_PATH, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=options.ANY_PATH, metavar="PATH...")
 @click.option(
     "--configs", "--config", "configs", metavar="NAME|FILE,...", multiple=True,
     callback=_listed_configs,
@@ -184,17 +175,17 @@ class CompareOptions:
     "--repeats", type=click.IntRange(min=1, max=100), default=5, show_default=True, metavar="R",
     help="Cross-validate R times, each time with other folds. Published folds are run once.",
 )  # fmt: skip
-@table_options
-@folds_option
-@split_option
-@labels_option
-@label_regex_option
-@label_map_option
-@file_and_fold_jobs_option
-@timeout_option
-@cache_option
-@json_option
-@plot_option
+@options.table
+@options.folds
+@options.split
+@options.labels
+@options.label_regex
+@options.label_map
+@options.file_and_fold_jobs
+@options.timeout
+@options.no_cache
+@options.json_file
+@options.plot_file
 @verbosity_options
 @collected(CompareOptions)
 def compare(asked: CompareOptions) -> None:

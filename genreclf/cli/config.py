@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from genreclf.cli.options import FILE, NOTHING_DONE, OUTPUT_FILE, complete_config, overrides_option
-from genreclf.cli.output import complain, say, verbosity_options, write_text
+from genreclf.cli import options
+from genreclf.cli.output import NOTHING_DONE, complain, say, verbosity_options, write_text
 from genreclf.cli.streams import write_document
 from genreclf.errors import ConfigError, one_line
 
@@ -30,10 +30,10 @@ def config() -> None:
 
 
 @config.command()
-@click.argument("file", type=OUTPUT_FILE, default=Path("genreclf.toml"), metavar="[FILE]")
+@click.argument("file", type=options.OUTPUT_FILE, default=Path("genreclf.toml"), metavar="[FILE]")
 @click.option(
     "--preset", metavar="NAME", default="default", show_default=True,
-    shell_complete=complete_config, help="Preset to start from (see genreclf config list).",
+    shell_complete=options.complete_config, help="Preset to start from (see genreclf config list).",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @verbosity_options
@@ -56,8 +56,13 @@ def init(file: Path, preset: str, force: bool) -> None:
 
 
 @config.command()
-@click.argument("source", metavar="[NAME|FILE]", default="default", shell_complete=complete_config)
-@overrides_option
+@click.argument(
+    "source",
+    metavar="[NAME|FILE]",
+    default="default",
+    shell_complete=options.complete_config,
+)
+@options.overrides
 def show(source: str, overrides: tuple[str, ...]) -> None:
     """Print all values of a preset or a file, as TOML.
 
@@ -90,7 +95,7 @@ def list_presets() -> None:
 
 
 @config.command()
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=options.FILE, metavar="FILE...")
 def validate(files: tuple[Path, ...]) -> None:
     """Check that FILEs are valid configurations.
 

@@ -7,29 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import (
-    FILE,
-    OUTPUT_FILE,
-    SOME_FAILED,
-    TABLE,
-    Learning,
-    TableOptions,
-    collected,
-    fold_jobs_option,
-    folds_option,
-    html_option,
-    json_option,
-    learning_options,
-    out_of_core_option,
-    split_option,
-    table_options,
-    target_precision_option,
-    trust_option,
-    worker_count,
-)
-from genreclf.cli.output import complain, stdout_console, verbosity_options, write_text
+from genreclf.cli import options
+from genreclf.cli.options import collected
+from genreclf.cli.output import SOME_FAILED, complain, stdout_console, verbosity_options, write_text
 from genreclf.cli.progress import progress
-from genreclf.cli.training import announce, load_labelled, summarised, warn_of_leaks, write_html
+from genreclf.cli.tracks import worker_count
+from genreclf.cli.training import (
+    announce,
+    check_learning,
+    load_checked,
+    summarised,
+    warn_of_leaks,
+    write_html,
+)
 
 if TYPE_CHECKING:
     from genreclf.evaluation.importance import ImportanceMeter
@@ -44,9 +34,9 @@ class EvaluateOptions:
     table: Path
     model: Path | None
     trust: bool
-    learning: Learning
+    learning: options.Learning
     target_precision: float | None
-    table_options: TableOptions
+    table_options: options.TableOptions
     out_of_core: bool
     folds: str | None
     split: str | None
@@ -82,31 +72,31 @@ class EvaluateOptions:
 
 
 @click.command()
-@click.argument("table", type=TABLE)
+@click.argument("table", type=options.TABLE)
 @click.option(
-    "--model", type=FILE, metavar="FILE",
+    "--model", type=options.FILE, metavar="FILE",
     help="Evaluate this saved model on the table, instead of cross-validating.",
 )  # fmt: skip
-@trust_option
-@learning_options
-@target_precision_option
-@table_options
-@out_of_core_option
-@folds_option
-@split_option
+@options.trust
+@options.learning
+@options.target_precision
+@options.table
+@options.out_of_core
+@options.folds
+@options.split
 @click.option(
     "--permutations", type=click.IntRange(min=1), metavar="N",
     help="Estimate the probability of such an accuracy by chance, from N permutations of the "
     "genres.",
 )  # fmt: skip
 @click.option(
-    "--predictions", type=OUTPUT_FILE, metavar="FILE.csv",
+    "--predictions", type=options.OUTPUT_FILE, metavar="FILE.csv",
     help="Also write the prediction for each track: path,fold,label,genre,confidence (- for "
     "standard output, instead of the report).",
 )  # fmt: skip
-@fold_jobs_option
-@json_option
-@html_option
+@options.fold_jobs
+@options.json_file
+@options.html_file
 @verbosity_options
 @collected(EvaluateOptions)
 def evaluate(asked: EvaluateOptions) -> None:
@@ -156,7 +146,7 @@ def _in_parts(asked: EvaluateOptions) -> _Measured:
     from genreclf.learning.outofcore import TableParts
 
     config = asked.learning.settings()
-    asked.learning.check_extraction(None)
+    check_learning(asked.learning, None)
     parts = TableParts(asked.table, asked.table_options.columns(), config)
     return _Measured(evaluate_in_parts(parts))
 
@@ -167,7 +157,7 @@ def _cross_validate(asked: EvaluateOptions) -> _Measured:
 
     config = asked.learning.settings()
     columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
-    table = load_labelled(asked.table, columns, asked.learning)
+    table = load_checked(asked.table, columns, asked.learning).labelled()
     warn_of_leaks(table)
     trainings = Trainings(table, config, asked.learning.search)
     jobs = worker_count(asked.jobs, trainings.n_folds)

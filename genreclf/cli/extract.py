@@ -1,7 +1,6 @@
 """``genreclf extract``: from music to a feature table."""
 
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,42 +9,31 @@ from typing import TYPE_CHECKING
 
 import click
 
+from genreclf.cli import options
 from genreclf.cli.engine import prepare_engine
-from genreclf.cli.options import (
-    ANY_PATH,
-    NOTHING_DONE,
-    OUTPUT_FILE,
-    OUTPUT_TABLE,
-    SOME_FAILED,
-    ConfigOptions,
-    LabelOptions,
-    audio_sources,
-    cache_in_use,
-    cache_option,
-    collected,
-    config_options,
-    jobs_option,
-    label_options,
-    timeout_option,
-    worker_count,
-)
+from genreclf.cli.options import collected
 from genreclf.cli.output import (
+    NOTHING_DONE,
+    SOME_FAILED,
     complain,
-    detail,
     is_replaced,
     note,
     tell_written,
     verbosity_options,
     written_to,
 )
-from genreclf.cli.progress import counted, progress, tally
 from genreclf.cli.streams import document
-from genreclf.errors import GenreclfError, TableError
+from genreclf.cli.tracks import (
+    audio_sources,
+    cache_in_use,
+    collect,
+    labelled,
+    summary,
+    warn_of_groups,
+    worker_count,
+)
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Failure, Outcome, Row
-    from genreclf.library.labels import Labelling
-    from genreclf.library.sources import Track
     from genreclf.parallel.cluster import DaskWorkers
     from genreclf.parallel.workers import Workers
 
@@ -57,8 +45,8 @@ class ExtractOptions:
     paths: tuple[Path, ...]
     output: Path | None
     rows_per_file: int | None
-    config: ConfigOptions
-    label_options: LabelOptions
+    config: options.ConfigOptions
+    label_options: options.LabelOptions
     jobs: int | None
     backend: str
     scheduler: str | None
@@ -88,9 +76,9 @@ class ExtractOptions:
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=ANY_PATH, metavar="PATH...")
+@click.argument("paths", nargs=-1, required=True, type=options.ANY_PATH, metavar="PATH...")
 @click.option(
-    "-o", "--output", type=OUTPUT_TABLE, metavar="FILE",
+    "-o", "--output", type=options.OUTPUT_TABLE, metavar="FILE",
     help="Table to write: .csv, .parquet or .npz. Default: CSV on standard output.",
 )  # fmt: skip
 @click.option(
@@ -98,9 +86,9 @@ class ExtractOptions:
     help="Write FILE.parquet as a folder of files with N tracks each, for tables larger than "
     "memory.",
 )  # fmt: skip
-@config_options
-@label_options
-@jobs_option
+@options.config
+@options.labelling
+@options.jobs
 @click.option(
     "--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True,
     help="Compute in processes on this machine, or on a Dask cluster that has the files at the "
@@ -110,11 +98,11 @@ class ExtractOptions:
     "--scheduler", metavar="ADDRESS", help="Address of the Dask cluster, as in tcp://10.0.0.1:8786."
 )
 @click.option(
-    "--errors", type=OUTPUT_FILE, metavar="FILE.csv",
+    "--errors", type=options.OUTPUT_FILE, metavar="FILE.csv",
     help="Also write the files that failed, with the reasons: path,stage,error.",
 )  # fmt: skip
-@timeout_option
-@cache_option
+@options.timeout
+@options.no_cache
 @verbosity_options
 @collected(ExtractOptions)
 def extract(asked: ExtractOptions) -> None:
@@ -186,78 +174,3 @@ def _workers(asked: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
     return DaskWorkers(asked.scheduler, asked.timeout)
-
-
-def labelled(
-    tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
-) -> "list[Track]":
-    """Add labels and groups to tracks, and print what was found."""
-    from genreclf.library.labels import describe_labels, label_tracks
-
-    shown = (
-        progress(len(tracks), "tags", "tracks")
-        if labelling.needs_tags
-        else nullcontext(lambda: None)
-    )
-    with shown as advance:
-        found = label_tracks(tracks, labelling, workers, advance)
-    for text in found.details:
-        detail(text)
-    for text in found.notes:
-        note(f"note: {text}")
-    for text in describe_labels(found.tracks):
-        note(text)
-    return found.tracks
-
-
-def collect(
-    tracks: "Sequence[Track]", outcomes: "Iterable[Outcome]", output: Path | None = None
-) -> "tuple[list[Row], list[Failure]]":
-    """Wait for the outcomes of tracks, with a progress bar and a line for each failure."""
-    from genreclf.extraction.chain import Row
-
-    rows: list[Row] = []
-    failures: list[Failure] = []
-    with progress(len(tracks), "extract", "tracks") as meter:
-        try:
-            for outcome in counted(outcomes, meter):
-                if isinstance(outcome, Row):
-                    rows.append(outcome)
-                else:
-                    failures.append(outcome)
-                    complain(outcome.error)
-        except (KeyboardInterrupt, OSError, GenreclfError) as error:
-            if output is not None:
-                _tell_kept(error, f"{len(rows)} of {len(tracks)} files", output)
-            raise
-    return rows, failures
-
-
-def _tell_kept(error: BaseException, files: str, output: Path) -> None:
-    from genreclf.extraction.journal import journal_path
-
-    kept = f"{files} are kept; the same command goes on from there"
-    if isinstance(error, OSError):  # of the journal, since no audio file raises one
-        reason = (error.strerror or str(error)).lower()
-        raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
-    complain(kept)
-
-
-def warn_of_groups(tracks: "Iterable[Track]") -> None:
-    """Print that an accuracy without groups is too high, while groups are easy to add."""
-    labelled = [track for track in tracks if track.label]
-    if n := sum(not track.group for track in labelled):
-        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
-        note(
-            f"note: {which}: where an artist has several tracks, the accuracy will be too high; "
-            "--group artist takes artists from the tags, --group-regex from the paths"
-        )
-
-
-def summary(rows: "Iterable[Row]", failures: "Sequence[Failure]", seconds: float | None) -> str:
-    """Count what was extracted, and what came from earlier runs."""
-    rows = list(rows)
-    kept, cached = sum(row.resumed for row in rows), sum(row.cached for row in rows)
-    earlier = [f"{kept} finished by an earlier run"] if kept else []
-    earlier += [f"{cached} from the cache"] if cached else []
-    return tally(len(rows), earlier, len(failures), seconds)

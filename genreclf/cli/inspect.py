@@ -5,15 +5,9 @@ from pathlib import Path
 
 import click
 
+from genreclf.cli import options
 from genreclf.cli.engine import load_librosa, prepare_engine
-from genreclf.cli.options import (
-    TABLE,
-    ConfigOptions,
-    collected,
-    config_options,
-    plot_option,
-    timeout_option,
-)
+from genreclf.cli.options import collected
 from genreclf.cli.output import note, stdout_console, tell_written
 from genreclf.errors import AudioError
 
@@ -23,7 +17,7 @@ class InspectOptions:
     """What ``inspect`` was asked for."""
 
     file: Path
-    config: ConfigOptions
+    config: options.ConfigOptions
     compare_librosa: bool
     show_all: bool
     plot_file: Path | None
@@ -31,15 +25,15 @@ class InspectOptions:
 
 
 @click.command()
-@click.argument("file", type=TABLE)
-@config_options
+@click.argument("file", type=options.TABLE)
+@options.config
 @click.option(
     "--compare-librosa", is_flag=True,
     help="Compare each feature of an audio file with librosa's.",
 )  # fmt: skip
 @click.option("--all", "show_all", is_flag=True, help="List all features of an audio file.")
-@plot_option
-@timeout_option
+@options.plot_file
+@options.timeout
 @collected(InspectOptions)
 def inspect(asked: InspectOptions) -> None:
     """Show what a feature table, a model or an audio FILE holds.

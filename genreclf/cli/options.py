@@ -1,8 +1,7 @@
 """Options that several commands share, and the frozen values that they are collected into."""
 
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from genreclf.cli.output import note, plural, remember_replaced
+from genreclf.cli.output import remember_replaced
 from genreclf.config.schema import CLASSIFIERS
-from genreclf.errors import AudioError, GenreclfError, TableError
+from genreclf.errors import GenreclfError, TableError
 from genreclf.library.tags import GROUPS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from genreclf.config.schema import Config, ExtractionConfig
+    from genreclf.config.schema import Config
     from genreclf.library.labels import Labelling
-    from genreclf.library.sources import Sources
     from genreclf.tables.table import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -29,7 +27,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
 ANY_PATH = click.Path(readable=False, path_type=Path)
 TABLE = ANY_PATH  # a file, or a folder of Parquet files
-NOTHING_DONE, SOME_FAILED = 1, 3
 
 
 class OutputFile(click.Path):
@@ -138,77 +135,76 @@ def _complete_labels(
     return _words_or_file(["folder", "tags", "none"], incomplete)
 
 
-# Options without a value of their own type: one declaration a name, the same text everywhere.
 # fmt: off
-overrides_option = click.option(
+overrides = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
     help="Change one value of the configuration, as in excerpt.seconds=10; repeatable.",
 )
-config_option = click.option(
+_config_file = click.option(
     "--config", metavar="NAME|FILE", default="default", show_default=True,
     shell_complete=complete_config, help="Name of a preset, or a TOML file.",
 )
-group_regex_option = click.option(
+group_regex = click.option(
     "--group-regex", metavar="REGEX",
     help="Take groups from the paths: the first parenthesis of this regular expression, as in "
     "'music/[^/]+/([^/]+)/' for music/GENRE/ARTIST/song.mp3.",
 )
-label_regex_option = click.option(
+label_regex = click.option(
     "--label-regex", metavar="REGEX",
     help="Take genres from the paths: the first parenthesis of this regular expression, as in "
     "'music/[^/]+/([^/]+)/' for music/ARTIST/GENRE/song.mp3.",
 )
-labels_option = click.option(
+labels = click.option(
     "--labels", default="folder", show_default=True, shell_complete=_complete_labels,
     metavar="folder|tags|none|FILE.csv",
     help="Where genres come from: folder is the first folder below PATH, or PATH itself; tags are "
     "the tags in the files; FILE.csv is a manifest with the columns path,label[,group] and paths "
     "relative to it.",
 )
-label_map_option = click.option(
+label_map = click.option(
     "--label-map", type=FILE, metavar="FILE",
     help="Rename genres: a CSV file with the columns from,to, or a TOML file. Case, spaces and "
     "punctuation are ignored; an empty 'to' removes the label.",
 )
-folds_option = click.option(
+folds = click.option(
     "--folds", metavar="COLUMN", help="Column with published folds, used as they are.",
 )
-split_option = click.option(
+split = click.option(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test.",
 )
-timeout_option = click.option(
+timeout = click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=300, show_default=True,
     metavar="SECONDS", help="Longest time for one file.",
 )
-target_precision_option = click.option(
+target_precision = click.option(
     "--target-precision", metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Answer 'unknown' below the confidence from which this share of the answers is correct, "
     "such as 0.9. If no confidence reaches it, there is no threshold and the exit status is 3.",
 )
-out_of_core_option = click.option(
+out_of_core = click.option(
     "--out-of-core", is_flag=True,
     help="Read the folder TABLE one part at a time, for tables larger than memory. Needs "
     "--classifier lda; accuracy is measured on a tenth of the groups.",
 )
-cache_option = click.option(
+no_cache = click.option(
     "--no-cache", is_flag=True,
     help="Neither read nor write the feature cache (see genreclf cache).",
 )
-json_option = click.option(
+json_file = click.option(
     "--json", "json_file", type=OUTPUT_FILE, metavar="FILE",
     help="Write the result as JSON to this file (- for standard output) instead.",
 )
-html_option = click.option(
+html_file = click.option(
     "--html", "html_file", type=HtmlFile(), metavar="FILE",
     help="Also write an HTML report with charts to this file. It shows which features the accuracy "
     "depends on, from up to 20,000 more predictions.",
 )
-plot_option = click.option(
+plot_file = click.option(
     "--plot", "plot_file", type=PICTURE_FILE, metavar="FILE",
     help="Draw a picture into this .png, .svg or .pdf file (needs genreclf[plot]).",
 )
-trust_option = click.option(
+trust = click.option(
     "--trust", is_flag=True,
     help="Load a model that someone else wrote, now and from now on. A .joblib file can run any "
     "code when it is loaded.",
@@ -216,21 +212,21 @@ trust_option = click.option(
 # fmt: on
 
 
-def _jobs_option(what: str) -> Callable[[Command], Command]:
+def _jobs(what: str) -> Callable[[Command], Command]:
     return click.option(
         "--jobs", "-j", type=click.IntRange(min=1), metavar="N",
         help=f"Number of {what} at a time; by default one for each available core.",
     )  # fmt: skip
 
 
-jobs_option = _jobs_option("files")
-fold_jobs_option = _jobs_option("folds")
-file_and_fold_jobs_option = _jobs_option("files, and then of folds,")
+jobs = _jobs("files")
+fold_jobs = _jobs("folds")
+file_and_fold_jobs = _jobs("files, and then of folds,")
 
 
 @dataclass(frozen=True)
 class ConfigOptions:
-    """A configuration: the values of ``config_options``."""
+    """A configuration: the values of ``config``."""
 
     config: str
     overrides: tuple[str, ...]
@@ -244,7 +240,7 @@ class ConfigOptions:
 
 @dataclass(frozen=True)
 class Learning:
-    """How to learn: the values of ``learning_options``."""
+    """How to learn: the values of ``learning``."""
 
     config: str = "default"
     overrides: tuple[str, ...] = ()
@@ -263,46 +259,10 @@ class Learning:
         chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
         return load_config(self.config, [*chosen, *self.overrides])
 
-    def check_extraction(self, made_with: "ExtractionConfig | None") -> None:
-        """Refuse --set, and warn of --config, that would change the features of a table."""
-        check_extraction([self.config], self.overrides, made_with)
-
-
-def check_extraction(
-    configs: Iterable[str], overrides: Iterable[str], made_with: "ExtractionConfig | None"
-) -> None:
-    """Refuse values, and warn of configurations, that would change the features of a table.
-
-    Parameters
-    ----------
-    configs, overrides : iterable of str
-        Values of --config, whose other sections count, and of --set.
-    made_with : ExtractionConfig or None
-        What the features were made with; None if genreclf did not make them.
-    """
-    from genreclf.config.load import extraction_changes, load_config
-    from genreclf.config.schema import ExtractionConfig
-
-    for text in extraction_changes(made_with, overrides):
-        key = text.partition("=")[0].strip()
-        raise click.UsageError(
-            f"{text}: {key} is fixed in the table, which already holds its features; to change "
-            f"it, extract them again: genreclf extract PATH... --set {text}"
-        )
-    for config in configs:
-        theirs, ours = load_config(config).extraction, made_with or ExtractionConfig()
-        names = ExtractionConfig.__struct_fields__
-        differing = [name for name in names if getattr(theirs, name) != getattr(ours, name)]
-        if differing and config != "default":
-            note(
-                f"note: --config {config}: its {', '.join(differing)} have no effect, because the "
-                "table already holds its features; only the settings for learning count"
-            )
-
 
 @dataclass(frozen=True)
 class TableOptions:
-    """Columns of a table: the values of ``table_options``."""
+    """Columns of a table: the values of ``table``."""
 
     label_column: str = "label"
     group: str = "group"
@@ -328,7 +288,7 @@ class TableOptions:
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """Sources of labels and groups: the values of ``label_options``."""
+    """Sources of labels and groups: the values of ``labelling``."""
 
     labels: str
     label_map: Path | None
@@ -349,31 +309,31 @@ class LabelOptions:
 
 
 # fmt: off
-config_options = collected(ConfigOptions, config_option, overrides_option, argument="config")
-learning_options = collected(
+config = collected(ConfigOptions, _config_file, overrides, argument="config")
+learning = collected(
     Learning,
     click.option("--classifier", type=click.Choice(CLASSIFIERS),
                  help="Classifier, with its default hyperparameters."),
     click.option("--search", is_flag=True,
                  help="Tune the hyperparameters by cross-validation (slower). The accuracy is "
                  "measured on tracks that took no part in tuning."),
-    config_option, overrides_option, argument="learning",
+    _config_file, overrides, argument="learning",
 )
-label_options = collected(
-    LabelOptions, labels_option, label_regex_option, label_map_option,
+labelling = collected(
+    LabelOptions, labels, label_regex, label_map,
     click.option("--group", type=click.Choice(list(GROUPS)),
                  help="Take groups from this tag, unless a manifest gives them. Tracks of one "
                  "group are never in both training and test."),
-    group_regex_option, argument="label_options",
+    group_regex, argument="label_options",
 )
-table_options = collected(
+table = collected(
     TableOptions,
     click.option("--label-column", metavar="COLUMN", default="label", show_default=True,
                  help="Column with the genre."),
     click.option("--group", metavar="COLUMN", default="group", show_default=True,
                  help="Column with the group, such as the artist or album. Tracks of one group "
                  "are never in both training and test."),
-    group_regex_option,
+    group_regex,
     click.option("--features", metavar="PATTERN", multiple=True,
                  help="Use only the columns with this name or pattern ('mfcc.*'); repeatable."),
     click.option("--ignore", metavar="PATTERN", multiple=True,
@@ -383,59 +343,3 @@ table_options = collected(
     argument="table_options",
 )
 # fmt: on
-
-
-def cache_in_use(no_cache: bool) -> Path | None:
-    """Return the file of the feature cache, or None if it is not to be used."""
-    if no_cache:
-        return None
-    from genreclf.extraction.cache import cache_file
-
-    try:
-        return cache_file()
-    except GenreclfError as error:
-        note(str(error))
-        return None
-
-
-def worker_count(jobs: int | None, n_items: int) -> int:
-    """Return --jobs, or the cores that affinity and container limits leave to this process.
-
-    Never more than there are items.
-    """
-    if n_items == 1:
-        return 1
-    if jobs is None:
-        from joblib import cpu_count
-
-        jobs = int(cpu_count())
-    return min(jobs, n_items)
-
-
-def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
-    """Find the tracks behind the arguments, and print what else was found."""
-    from genreclf.library.sources import find_tracks
-
-    sources = find_tracks(expand_standard_input(paths), labels)
-    for text in sources.notes:
-        note(f"note: {text}")
-    if sources.passed_over:
-        note(f"skipped {plural(sources.passed_over, 'file')} without an audio suffix")
-    if not sources.tracks:
-        raise AudioError(
-            f"{', '.join(map(str, paths))}: no audio files found; looked for the suffixes of mp3, "
-            "wav, flac, ogg, opus, aiff, au, caf and others"
-        )
-    return sources
-
-
-def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
-    """Replace ``-`` by the paths on standard input, one a line."""
-    from genreclf.library.sources import read_path_list
-
-    for path in paths:
-        if str(path) == "-":
-            # As bytes, which file names are, whatever the locale's encoding.
-            yield from read_path_list(os.fsdecode(line) for line in sys.stdin.buffer)
-        else:
-            yield path

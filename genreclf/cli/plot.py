@@ -5,27 +5,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import (
-    FILE,
-    PICTURE_FILE,
-    TABLE,
-    ConfigOptions,
-    Learning,
-    TableOptions,
-    config_options,
-    folds_option,
-    learning_options,
-    table_options,
-    timeout_option,
-)
+from genreclf.cli import options
 from genreclf.cli.output import note, tell_written
 from genreclf.cli.progress import progress
+from genreclf.cli.training import load_checked
 
 if TYPE_CHECKING:
     from genreclf.reports.spectrograms import Kind
 
 output_option = click.option(
-    "-o", "--output", type=PICTURE_FILE, required=True, metavar="FILE",
+    "-o", "--output", type=options.PICTURE_FILE, required=True, metavar="FILE",
     help="Picture to write: .png, .svg or .pdf.",
 )  # fmt: skip
 
@@ -44,12 +33,12 @@ def plot() -> None:
 
 
 @plot.command()
-@click.argument("table", type=TABLE)
+@click.argument("table", type=options.TABLE)
 @click.argument("patterns", nargs=-1, metavar="[PATTERN]...")
 @output_option
-@table_options
+@options.table
 def features(
-    table: Path, patterns: tuple[str, ...], output: Path, table_options: TableOptions
+    table: Path, patterns: tuple[str, ...], output: Path, table_options: options.TableOptions
 ) -> None:
     """Draw the distribution of features of a TABLE within each genre.
 
@@ -76,16 +65,16 @@ def features(
 
 
 @plot.command()
-@click.argument("source", type=TABLE, metavar="TABLE|RESULT.json")
+@click.argument("source", type=options.TABLE, metavar="TABLE|RESULT.json")
 @output_option
-@learning_options
-@table_options
-@folds_option
+@options.learning
+@options.table
+@options.folds
 def confusion(
     source: Path,
     output: Path,
-    learning: Learning,
-    table_options: TableOptions,
+    learning: options.Learning,
+    table_options: options.TableOptions,
     folds: str | None,
 ) -> None:
     """Draw which genres are mistaken for which.
@@ -101,15 +90,13 @@ def confusion(
     from genreclf.evaluation.trainings import Trainings
     from genreclf.reports.plots import draw_confusion
     from genreclf.reports.results import read_confusion
-    from genreclf.tables.table import load_table
 
     if source.suffix.lower() == ".json":
         if folds or not learning.is_default or not table_options.is_default:
             raise click.UsageError("a result is drawn as it is: the other options need a TABLE")
         genres, matrix = read_confusion(source)
     else:
-        table = load_table(source, table_options.columns(folds=folds))
-        learning.check_extraction(table.config)
+        table = load_checked(source, table_options.columns(folds=folds), learning)
         trainings = Trainings(table, learning.settings(), learning.search)
         with progress(trainings.n_folds, "cross-validation") as advance:
             result = trainings.cross_validate(on_fold=advance)
@@ -119,16 +106,16 @@ def confusion(
 
 
 @plot.command()
-@click.argument("song", type=FILE)
+@click.argument("song", type=options.FILE)
 @output_option
 @click.option(
     "--kind", type=click.Choice(["stft", "mel", "cqt"]), default="stft", show_default=True,
     help="Linear frequency, mel bands, or semitones.",
 )  # fmt: skip
-@config_options
-@timeout_option
+@options.config
+@options.timeout
 def spectrogram(
-    song: Path, output: Path, kind: "Kind", config: ConfigOptions, timeout: float
+    song: Path, output: Path, kind: "Kind", config: options.ConfigOptions, timeout: float
 ) -> None:
     """Draw the spectrogram of the excerpt that is analysed of a SONG.
 
@@ -149,11 +136,11 @@ def spectrogram(
 
 
 @plot.command()
-@click.argument("song", type=FILE)
+@click.argument("song", type=options.FILE)
 @output_option
-@config_options
-@timeout_option
-def hpss(song: Path, output: Path, config: ConfigOptions, timeout: float) -> None:
+@options.config
+@options.timeout
+def hpss(song: Path, output: Path, config: options.ConfigOptions, timeout: float) -> None:
     """Draw the mix, the harmonic and the percussive part of a SONG.
 
     \b

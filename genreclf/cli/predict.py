@@ -8,25 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from genreclf.cli import options
 from genreclf.cli.engine import prepare_engine
-from genreclf.cli.options import (
-    ANY_PATH,
-    FILE,
-    NOTHING_DONE,
-    OUTPUT_FILE,
-    SOME_FAILED,
-    TABLE,
-    audio_sources,
-    cache_in_use,
-    cache_option,
-    collected,
-    jobs_option,
-    plot_option,
-    timeout_option,
-    trust_option,
-    worker_count,
-)
+from genreclf.cli.options import collected
 from genreclf.cli.output import (
+    NOTHING_DONE,
+    SOME_FAILED,
     complain,
     note,
     plural,
@@ -37,6 +24,7 @@ from genreclf.cli.output import (
 from genreclf.cli.progress import counted, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, tell_tags, write_tag
+from genreclf.cli.tracks import audio_sources, cache_in_use, worker_count
 
 if TYPE_CHECKING:
     from genreclf.extraction.chain import Failure
@@ -126,15 +114,15 @@ def _share_or_auto(
 
 
 @click.command()
-@click.argument("paths", nargs=-1, type=ANY_PATH, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, type=options.ANY_PATH, metavar="[PATH]...")
 @click.option(
-    "--model", type=FILE, metavar="FILE",
+    "--model", type=options.FILE, metavar="FILE",
     help="Model file. Default: model.joblib in this folder, else the file that GENRECLF_MODEL "
     "names, else the bundled model.",
 )  # fmt: skip
-@trust_option
+@options.trust
 @click.option(
-    "--table", type=TABLE, metavar="FILE",
+    "--table", type=options.TABLE, metavar="FILE",
     help="Predict the tracks of a feature table instead of audio files.",
 )  # fmt: skip
 @click.option(
@@ -167,7 +155,7 @@ def _share_or_auto(
     "--step", type=click.FloatRange(min=0.1), metavar="SECONDS",
     help="Time from one window to the next; by default half a window.",
 )  # fmt: skip
-@plot_option
+@options.plot_file
 @click.option(
     "--m3u", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
     help="Write one playlist for each genre into this folder (.m3u8, replacing older ones), and "
@@ -184,13 +172,13 @@ def _share_or_auto(
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only print what --write-tags would change.")
 @click.option(
-    "--backup", type=OUTPUT_FILE, metavar="FILE",
+    "--backup", type=options.OUTPUT_FILE, metavar="FILE",
     help="File in which --write-tags keeps the old tags; an existing backup is extended. Default: "
     "a new file in the user's data folder.",
 )  # fmt: skip
-@jobs_option
-@timeout_option
-@cache_option
+@options.jobs
+@options.timeout
+@options.no_cache
 @verbosity_options
 @collected(PredictOptions)
 def predict(asked: PredictOptions) -> None:

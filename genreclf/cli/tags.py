@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from genreclf.cli.options import FILE, NOTHING_DONE, SOME_FAILED
-from genreclf.cli.output import complain, detail, note, plural, say, verbosity_options
+from genreclf.cli import options
+from genreclf.cli.output import (
+    NOTHING_DONE,
+    SOME_FAILED,
+    complain,
+    detail,
+    note,
+    plural,
+    say,
+    verbosity_options,
+)
 from genreclf.errors import TagError
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ def tags() -> None:
 
 
 @tags.command()
-@click.argument("backup", type=FILE)
+@click.argument("backup", type=options.FILE)
 @click.option("--dry-run", is_flag=True, help="Only print what would change.")
 @click.option("--force", is_flag=True, help="Also restore tags that were changed since.")
 @verbosity_options

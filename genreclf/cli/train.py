@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import (
-    OUTPUT_FILE,
+from genreclf.cli import options
+from genreclf.cli.options import collected
+from genreclf.cli.output import (
     SOME_FAILED,
-    TABLE,
-    Learning,
-    TableOptions,
-    collected,
-    fold_jobs_option,
-    html_option,
-    learning_options,
-    out_of_core_option,
-    table_options,
-    target_precision_option,
-    worker_count,
+    complain,
+    plural,
+    stdout_console,
+    tell_written,
+    verbosity_options,
 )
-from genreclf.cli.output import complain, plural, stdout_console, tell_written, verbosity_options
 from genreclf.cli.progress import progress
-from genreclf.cli.training import announce, load_labelled, summarised, warn_of_leaks, write_html
+from genreclf.cli.tracks import worker_count
+from genreclf.cli.training import (
+    announce,
+    check_learning,
+    load_checked,
+    summarised,
+    warn_of_leaks,
+    write_html,
+)
 
 if TYPE_CHECKING:
     from genreclf.config.schema import Config
@@ -36,9 +38,9 @@ class TrainOptions:
 
     table: Path
     output: Path
-    learning: Learning
+    learning: options.Learning
     target_precision: float | None
-    table_options: TableOptions
+    table_options: options.TableOptions
     out_of_core: bool
     no_evaluate: bool
     jobs: int | None
@@ -55,18 +57,18 @@ class TrainOptions:
 
 
 @click.command()
-@click.argument("table", type=TABLE)
+@click.argument("table", type=options.TABLE)
 @click.option(
-    "-o", "--output", type=OUTPUT_FILE, default=Path("model.joblib"), show_default=True,
+    "-o", "--output", type=options.OUTPUT_FILE, default=Path("model.joblib"), show_default=True,
     metavar="FILE", help="Model file to write.",
 )  # fmt: skip
-@learning_options
-@target_precision_option
-@table_options
-@out_of_core_option
+@options.learning
+@options.target_precision
+@options.table
+@options.out_of_core
 @click.option("--no-evaluate", is_flag=True, help="Skip the cross-validation.")
-@fold_jobs_option
-@html_option
+@options.fold_jobs
+@options.html_file
 @verbosity_options
 @collected(TrainOptions)
 def train(asked: TrainOptions) -> None:
@@ -102,7 +104,7 @@ def _train_in_parts(asked: TrainOptions, config: "Config") -> str | None:
     from genreclf.evaluation.outofcore import evaluate_in_parts
     from genreclf.learning.outofcore import TableParts, train_in_parts
 
-    asked.learning.check_extraction(None)
+    check_learning(asked.learning, None)
     parts = TableParts(asked.table, asked.table_options.columns(), config)
     result, unreached = None, None
     if not asked.no_evaluate:
@@ -121,7 +123,7 @@ def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
     from genreclf.learning.model import Model
     from genreclf.reports.console import genre_counts
 
-    table = load_labelled(asked.table, asked.table_options.columns(), asked.learning)
+    table = load_checked(asked.table, asked.table_options.columns(), asked.learning).labelled()
     n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
     counts = f"{n_tracks}, {n_genres}: {genre_counts(table.labels)}"
     stdout_console().print(counts, markup=False, highlight=False)

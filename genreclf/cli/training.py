@@ -1,16 +1,18 @@
 """What the commands that train classifiers share."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from genreclf.cli.options import Learning
+from genreclf.cli import options
 from genreclf.cli.output import note, plural, write_text
 from genreclf.cli.progress import duration
 from genreclf.errors import TableError
 
 if TYPE_CHECKING:
+    from genreclf.config.schema import ExtractionConfig
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.result import Evaluation
     from genreclf.evaluation.trainings import Trainings
@@ -19,12 +21,49 @@ if TYPE_CHECKING:
 LONG_SECONDS = 600  # trainings that take longer are announced
 
 
-def load_labelled(table: Path, columns: "Columns", learning: Learning) -> "FeatureTable":
-    """Load the labelled tracks of a table, if the options for learning fit it."""
+def check_extraction(
+    configs: Iterable[str], overrides: Iterable[str], made_with: "ExtractionConfig | None"
+) -> None:
+    """Refuse values, and warn of configurations, that would change the features of a table.
+
+    Parameters
+    ----------
+    configs, overrides : iterable of str
+        Values of --config, whose other sections count, and of --set.
+    made_with : ExtractionConfig or None
+        What the features were made with; None if genreclf did not make them.
+    """
+    from genreclf.config.load import extraction_changes, load_config
+    from genreclf.config.schema import ExtractionConfig
+
+    for text in extraction_changes(made_with, overrides):
+        key = text.partition("=")[0].strip()
+        raise click.UsageError(
+            f"{text}: {key} is fixed in the table, which already holds its features; to change "
+            f"it, extract them again: genreclf extract PATH... --set {text}"
+        )
+    for config in configs:
+        theirs, ours = load_config(config).extraction, made_with or ExtractionConfig()
+        names = ExtractionConfig.__struct_fields__
+        differing = [name for name in names if getattr(theirs, name) != getattr(ours, name)]
+        if differing and config != "default":
+            note(
+                f"note: --config {config}: its {', '.join(differing)} have no effect, because the "
+                "table already holds its features; only the settings for learning count"
+            )
+
+
+def check_learning(learning: options.Learning, made_with: "ExtractionConfig | None") -> None:
+    """Refuse or warn of options for learning that would change the features of a table."""
+    check_extraction([learning.config], learning.overrides, made_with)
+
+
+def load_checked(table: Path, columns: "Columns", learning: options.Learning) -> "FeatureTable":
+    """Load a table that the options for learning fit."""
     from genreclf.tables.table import load_table
 
-    features = load_table(table, columns).labelled()
-    learning.check_extraction(features.config)
+    features = load_table(table, columns)
+    check_learning(learning, features.config)
     return features
 
 

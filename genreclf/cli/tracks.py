@@ -1,0 +1,150 @@
+"""What the commands that read audio files share."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genreclf.cli.output import complain, detail, note, plural
+from genreclf.cli.progress import counted, progress, tally
+from genreclf.errors import AudioError, GenreclfError, TableError
+
+if TYPE_CHECKING:
+    from genreclf.extraction.chain import Failure, Outcome, Row
+    from genreclf.library.labels import Labelling
+    from genreclf.library.sources import Sources, Track
+    from genreclf.parallel.cluster import DaskWorkers
+    from genreclf.parallel.workers import Workers
+
+
+def cache_in_use(no_cache: bool) -> Path | None:
+    """Return the file of the feature cache, or None if it is not to be used."""
+    if no_cache:
+        return None
+    from genreclf.extraction.cache import cache_file
+
+    try:
+        return cache_file()
+    except GenreclfError as error:
+        note(str(error))
+        return None
+
+
+def worker_count(jobs: int | None, n_items: int) -> int:
+    """Return --jobs, or the cores that affinity and container limits leave to this process.
+
+    Never more than there are items.
+    """
+    if n_items == 1:
+        return 1
+    if jobs is None:
+        from joblib import cpu_count
+
+        jobs = int(cpu_count())
+    return min(jobs, n_items)
+
+
+def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
+    """Find the tracks behind the arguments, and print what else was found."""
+    from genreclf.library.sources import find_tracks
+
+    sources = find_tracks(expand_standard_input(paths), labels)
+    for text in sources.notes:
+        note(f"note: {text}")
+    if sources.passed_over:
+        note(f"skipped {plural(sources.passed_over, 'file')} without an audio suffix")
+    if not sources.tracks:
+        raise AudioError(
+            f"{', '.join(map(str, paths))}: no audio files found; looked for the suffixes of mp3, "
+            "wav, flac, ogg, opus, aiff, au, caf and others"
+        )
+    return sources
+
+
+def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
+    """Replace ``-`` by the paths on standard input, one a line."""
+    from genreclf.library.sources import read_path_list
+
+    for path in paths:
+        if str(path) == "-":
+            # As bytes, which file names are, whatever the locale's encoding.
+            yield from read_path_list(os.fsdecode(line) for line in sys.stdin.buffer)
+        else:
+            yield path
+
+
+def labelled(
+    tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
+) -> "list[Track]":
+    """Add labels and groups to tracks, and print what was found."""
+    from genreclf.library.labels import describe_labels, label_tracks
+
+    shown = (
+        progress(len(tracks), "tags", "tracks")
+        if labelling.needs_tags
+        else nullcontext(lambda: None)
+    )
+    with shown as advance:
+        found = label_tracks(tracks, labelling, workers, advance)
+    for text in found.details:
+        detail(text)
+    for text in found.notes:
+        note(f"note: {text}")
+    for text in describe_labels(found.tracks):
+        note(text)
+    return found.tracks
+
+
+def collect(
+    tracks: "Sequence[Track]", outcomes: "Iterable[Outcome]", output: Path | None = None
+) -> "tuple[list[Row], list[Failure]]":
+    """Wait for the outcomes of tracks, with a progress bar and a line for each failure."""
+    from genreclf.extraction.chain import Row
+
+    rows: list[Row] = []
+    failures: list[Failure] = []
+    with progress(len(tracks), "extract", "tracks") as meter:
+        try:
+            for outcome in counted(outcomes, meter):
+                if isinstance(outcome, Row):
+                    rows.append(outcome)
+                else:
+                    failures.append(outcome)
+                    complain(outcome.error)
+        except (KeyboardInterrupt, OSError, GenreclfError) as error:
+            if output is not None:
+                _tell_kept(error, f"{len(rows)} of {len(tracks)} files", output)
+            raise
+    return rows, failures
+
+
+def _tell_kept(error: BaseException, files: str, output: Path) -> None:
+    from genreclf.extraction.journal import journal_path
+
+    kept = f"{files} are kept; the same command goes on from there"
+    if isinstance(error, OSError):  # of the journal, since no audio file raises one
+        reason = (error.strerror or str(error)).lower()
+        raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
+    complain(kept)
+
+
+def warn_of_groups(tracks: "Iterable[Track]") -> None:
+    """Print that an accuracy without groups is too high, while groups are easy to add."""
+    labelled = [track for track in tracks if track.label]
+    if n := sum(not track.group for track in labelled):
+        which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"
+        note(
+            f"note: {which}: where an artist has several tracks, the accuracy will be too high; "
+            "--group artist takes artists from the tags, --group-regex from the paths"
+        )
+
+
+def summary(rows: "Iterable[Row]", failures: "Sequence[Failure]", seconds: float | None) -> str:
+    """Count what was extracted, and what came from earlier runs."""
+    rows = list(rows)
+    kept, cached = sum(row.resumed for row in rows), sum(row.cached for row in rows)
+    earlier = [f"{kept} finished by an earlier run"] if kept else []
+    earlier += [f"{cached} from the cache"] if cached else []
+    return tally(len(rows), earlier, len(failures), seconds)
