@@ -81,8 +81,8 @@ def test_genres_come_from_tags_the_first_of_several(library: Path) -> None:
     assert found.notes == [
         "several genres, of which the first is taken: 2 of 7 tracks",
         "no genre tag, and so no label: 1 of 7 tracks",
-        "genres spelt in several ways, and kept apart: 'Hip Hop' and 'hip-hop', "
-        "'JAZZ' and 'Jazz'; a label map makes them one (--label-map)",
+        "genres with several spellings, which count as different: 'Hip Hop' and 'hip-hop', "
+        "'JAZZ' and 'Jazz'; a label map unites them (--label-map)",
     ]
     assert f"{library / '5.flac'}: no genre tag, and so no label" in found.details
 
@@ -92,8 +92,8 @@ def test_a_map_unites_spellings_and_takes_labels_away(library: Path, spellings: 
     assert [track.label for track in found.tracks] == [
         "hiphop", "hiphop", "hiphop", "Jazz", None, None, "JAZZ",
     ]  # fmt: skip
-    assert "label taken away by the map: 1 of 7 tracks" in found.notes
-    assert "labels that the map does not name stay as they are: Jazz 1, JAZZ 1" in found.notes
+    assert "label removed by the map: 1 of 7 tracks" in found.notes
+    assert "labels that are not in the map stay as they are: Jazz 1, JAZZ 1" in found.notes
 
 
 @pytest.mark.processes
@@ -179,7 +179,7 @@ def test_what_a_map_wants_counts_as_named(tmp_path: Path) -> None:
         ("m.csv", b"a,b\nx,y\n", "no column from and no column to"),
         ("m.csv", b"", "no column from"),
         ("m.csv", b"from,to\n\xff,y\n", "cannot be read as a label map"),
-        ("m.csv", b"from,to\nHip Hop,a\nhip-hop,b\n", "hip-hop is to be both 'a' and 'b'"),
+        ("m.csv", b"from,to\nHip Hop,a\nhip-hop,b\n", "hip-hop is mapped to both 'a' and 'b'"),
         ("m.toml", b"rock = 3", "rock is neither a label nor a list"),
         ("m.toml", b"[rock", "cannot be read as a label map"),
         ("m.toml", b"a = " + b"[" * 5000, "cannot be read as a label map"),
@@ -202,7 +202,7 @@ def test_broken_tags_cost_the_label_not_the_track(tmp_path: Path) -> None:
     found = label_tracks([track], Labelling("tags", group="artist"))
     assert found.tracks == [track]
     assert found.notes == ["tags that cannot be read: 1 of 1 tracks"]
-    assert found.details[0].startswith(f"{track.path}: tags that cannot be read")
+    assert found.details[0].startswith(f"{track.path}: its tags cannot be read")
 
 
 def test_tags_that_are_read_for_ever_cost_the_label_only(library: Path) -> None:
@@ -238,7 +238,7 @@ def test_manifests_groups_win_and_its_labels_are_mapped(library: Path, spellings
     [
         ({"group": "artist", "group_regex": "x"}, "not from both"),
         ({"group": "composer"}, "can be artist, album, albumartist"),
-        ({"labels": "none", "label_map": "m.csv"}, "no meaning without labels"),
+        ({"labels": "none", "label_map": "m.csv"}, "a label map needs labels"),
     ],
 )
 def test_contradictions(options: dict[str, str], message: str) -> None:
@@ -321,11 +321,11 @@ def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> Non
     ("options", "status", "message"),
     [
         (["--group", "artist", "--group-regex", "x"], 2, "not from both"),
-        (["--labels", "none", "--label-map", "m.csv"], 2, "no meaning without labels"),
+        (["--labels", "none", "--label-map", "m.csv"], 2, "a label map needs labels"),
         (["--group", "composer"], 2, "'composer'"),
         (["--label-map", "no.csv"], 1, "no.csv: no such file"),
-        (["--group-regex", "("], 1, "no regular expression"),
-        (["--label-regex", "("], 1, "--label-regex (: no regular expression"),
+        (["--group-regex", "("], 1, "not a regular expression"),
+        (["--label-regex", "("], 1, "--label-regex (: not a regular expression"),
         (["--label-regex", "nowhere"], 1, "finds no label in any path"),
         (["--labels", "tags", "--label-regex", "x"], 2, "not from both"),
         (["--group-regex", "nowhere"], 1, "finds no group in any path"),

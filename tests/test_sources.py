@@ -131,7 +131,7 @@ def test_a_file_of_two_given_folders_with_two_labels_is_refused(tmp_path: Path) 
     touch(tmp_path, "music/rock/live/1.mp3", "music/rock/2.mp3")
     music, rock = tmp_path / "music", tmp_path / "music/rock"
     with pytest.raises(
-        TableError, match=r"1\.mp3: its label is rock by one .*, and live by another"
+        TableError, match=r"1\.mp3: its label is rock below one .* and live below another"
     ):
         find_tracks([music, rock])
     assert len(find_tracks([music, rock], "none").tracks) == 4

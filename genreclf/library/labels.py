@@ -1,4 +1,4 @@
-"""Labels and groups from what people have: tags in the files, names of folders, spellings."""
+"""Labels and groups of tracks from tags, regular expressions and a map of spellings."""
 
 import csv
 import re
@@ -19,10 +19,10 @@ from genreclf.parallel.workers import WorkerError, Workers
 if TYPE_CHECKING:
     from genreclf.parallel.cluster import DaskWorkers
 
-LEAST_TOLD_TRACKS = 5  # fewer may well have a genre each
+FEWEST_TO_WARN = 5  # fewer tracks may well have a genre each
 _GUESTS = re.compile(r"\s[(\[]?(feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
 _ACCENTS = re.compile("[\u0300-\u036f]")
-_SILENT = re.compile("[.'\u2019`!?]")  # R.E.M. is REM, Guns N' Roses have two kinds of apostrophe
+_IGNORED = re.compile("[.'\u2019`!?]")  # R.E.M. is REM, Guns N' Roses have two kinds of apostrophe
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ class Labelling:
                 "from both"
             )
         if self.labels == "none" and self.label_map is not None:
-            raise TableError("a label map has no meaning without labels")
+            raise TableError("a label map needs labels, but there are none")
 
     @property
     def of_paths(self) -> "str | Path":
-        """What ``find_tracks`` is to take labels from."""
+        """Where ``find_tracks`` takes labels from."""
         return self.labels if self.label_regex is None else "none"
 
     @property
@@ -71,15 +71,16 @@ def label_tracks(
     workers: "Workers | DaskWorkers | None" = None,
     on_tags: Callable[[], object] = lambda: None,
 ) -> Sources:
-    """Add what tags, a regular expression and a label map say to tracks from ``find_tracks``.
+    """Add labels and groups from tags, regular expressions and a label map to tracks.
 
     Parameters
     ----------
     tracks : sequence of Track
-        Groups that they have (of a manifest) are kept.
+        From ``find_tracks``. Groups that they already have, from a manifest, stay.
     labelling : Labelling
     workers : Workers, optional
-        Processes that read the tags, whom a hostile file may crash; None reads in this process.
+        Processes that read the tags, since a malicious file may crash one; None reads in this
+        process.
     on_tags : callable
         Called after each file whose tags were read.
 
@@ -91,38 +92,32 @@ def label_tracks(
     Raises
     ------
     TableError
-        If the map cannot be read, or the regular expression is none or finds nothing.
+        If the map cannot be read, or the regular expression is invalid or matches nothing.
     """
-    seen = _Seen(len(tracks))
+    report = _Report(len(tracks))
     spellings = None if labelling.label_map is None else read_label_map(Path(labelling.label_map))
     if labelling.needs_tags:
         tags = _read_each([track.path for track in tracks], workers, on_tags)
-        tracks = [
-            _with_tags(track, held, labelling, seen)
-            for track, held in zip(tracks, tags, strict=True)
-        ]
+        tracks = [_with_tags(*pair, labelling, report) for pair in zip(tracks, tags, strict=True)]
     paths = [str(track.path) for track in tracks]
     if labelling.label_regex is not None and tracks:
         found = found_in_paths(paths, labelling.label_regex, "label")
-        tracks = [_with_label(*pair, seen) for pair in zip(tracks, found, strict=True)]
+        tracks = [_with_label(*pair, report) for pair in zip(tracks, found, strict=True)]
     if labelling.group_regex is not None and tracks:
         found = found_in_paths(paths, labelling.group_regex, "group")
-        tracks = [_with_group(*pair, seen) for pair in zip(tracks, found, strict=True)]
+        tracks = [_with_group(*pair, report) for pair in zip(tracks, found, strict=True)]
     if spellings is not None:
-        tracks = [_with_spelling(track, spellings, labelling, seen) for track in tracks]
+        tracks = [_with_spelling(track, spellings, report) for track in tracks]
     else:
-        seen.tell_spellings(tracks)
-    return Sources(list(tracks), notes=seen.notes(), details=seen.details)
+        report.compare_spellings(tracks)
+    return Sources(list(tracks), notes=report.notes(), details=report.details)
 
 
 def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
-    """Say which labels tracks have, and whether they look like genres.
+    """Return lines on the labels of tracks.
 
-    Returns
-    -------
-    list of str
-        Lines: the most frequent labels with their numbers of tracks, and a warning where there are
-        nearly as many labels as tracks. Nothing of a single track, or where none has a label.
+    The most frequent labels with their numbers of tracks, and a warning if there are nearly as many
+    labels as tracks. Nothing for a single track, or without labels.
     """
     counts = Counter(track.label for track in tracks if track.label)
     if not counts or len(tracks) < 2:
@@ -133,16 +128,16 @@ def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
     without = [f"{len(tracks) - n_labelled} without"] if len(tracks) > n_labelled else []
     found = "1 genre" if len(counts) == 1 else f"{len(counts)} genres"
     lines = [f"{found}: {_listed([*listed, *more, *without], most + 2)}"]
-    if n_labelled >= LEAST_TOLD_TRACKS and len(counts) > n_labelled / 2:
+    if n_labelled >= FEWEST_TO_WARN and len(counts) > n_labelled / 2:
         lines.append(
             f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
-            "artists or titles? --labels and --label-regex take them from somewhere else"
+            "artists or titles? --labels and --label-regex take them from elsewhere"
         )
     return lines
 
 
-class _Seen:
-    """What was met on the way, by kind: how many tracks, and which."""
+class _Report:
+    """How many tracks lack something, by kind, and which."""
 
     def __init__(self, n_tracks: int) -> None:
         self.details: list[str] = []
@@ -151,24 +146,23 @@ class _Seen:
         self._kinds: Counter[str] = Counter()
         self._more: list[str] = []
 
-    def tell(self, kind: str, path: Path, reason: str | None = None) -> None:
+    def add(self, kind: str, path: Path, reason: str | None = None) -> None:
         """Count a track, and name it in the details."""
         self._kinds[kind] += 1
         self.details.append(reason or f"{path}: {kind}")
 
-    def tell_spellings(self, tracks: Iterable[Track]) -> None:
-        """Name labels that are probably one."""
+    def compare_spellings(self, tracks: Iterable[Track]) -> None:
+        """Note labels that are probably the same genre."""
         alike: dict[str, set[str]] = {}
-        for track in tracks:
-            if track.label:
-                alike.setdefault(spelling(track.label), set()).add(track.label)
+        for label in filter(None, (track.label for track in tracks)):
+            alike.setdefault(spelling(label), set()).add(label)
         several = sorted(
             " and ".join(map(repr, sorted(same))) for same in alike.values() if len(same) > 1
         )
         if several:
             self._more.append(
-                f"genres spelt in several ways, and kept apart: {_listed(several)}; a "
-                "label map makes them one (--label-map)"
+                f"genres with several spellings, which count as different: {_listed(several)}; a "
+                "label map unites them (--label-map)"
             )
 
     def notes(self) -> list[str]:
@@ -176,14 +170,14 @@ class _Seen:
         notes = [f"{kind}: {n} of {self._n_tracks} tracks" for kind, n in self._kinds.items()]
         if self.unmapped:
             counts = [f"{label} {n}" for label, n in self.unmapped.most_common()]
-            notes.append(f"labels that the map does not name stay as they are: {_listed(counts)}")
+            notes.append(f"labels that are not in the map stay as they are: {_listed(counts)}")
         return notes + self._more
 
 
 def _read_each(
     paths: Sequence[Path], workers: "Workers | DaskWorkers | None", on_tags: Callable[[], object]
 ) -> Iterator[Tags | str]:
-    """Yield the tags of each file, or why they cannot be had."""
+    """Yield the tags of each file, or why they cannot be read."""
     if workers is None:
         pairs: Iterable[tuple[Path, Tags | str | WorkerError]]
         pairs = ((path, _tags_or_reason(path)) for path in paths)
@@ -201,39 +195,39 @@ def _tags_or_reason(path: Path) -> Tags | str:
         return str(error)
 
 
-def _with_tags(track: Track, tags: Tags | str, labelling: Labelling, seen: _Seen) -> Track:
+def _with_tags(track: Track, tags: Tags | str, labelling: Labelling, report: _Report) -> Track:
     if isinstance(tags, str):
-        seen.tell("tags that cannot be read", track.path, tags)
+        report.add("tags that cannot be read", track.path, tags)
         return track
     if labelling.labels == "tags":
         genres = _genres(tags)
         if not genres:
-            seen.tell("no genre tag, and so no label", track.path)
+            report.add("no genre tag, and so no label", track.path)
         elif len(genres) > 1:
-            seen.tell("several genres, of which the first is taken", track.path)
+            report.add("several genres, of which the first is taken", track.path)
         track = replace(track, label=genres[0] if genres else None)
     if labelling.group is not None and track.group is None:
         group = _group(tags, labelling.group)
         if group is None:
-            seen.tell(f"no {labelling.group} tag, and so no group", track.path)
+            report.add(f"no {labelling.group} tag, and so no group", track.path)
         track = replace(track, group=group)
     return track
 
 
-def _with_label(track: Track, found: str, seen: _Seen) -> Track:
+def _with_label(track: Track, found: str, report: _Report) -> Track:
     if not found:
-        seen.tell("no label found in the path", track.path)
+        report.add("no label found in the path", track.path)
     return replace(track, label=found or None)
 
 
-def _with_group(track: Track, found: str, seen: _Seen) -> Track:
+def _with_group(track: Track, found: str, report: _Report) -> Track:
     if not (track.group or found):
-        seen.tell("no group found in the path", track.path)
+        report.add("no group found in the path", track.path)
     return replace(track, group=track.group or found or None)
 
 
 def _genres(tags: Tags) -> list[str]:
-    """Return the genres, each once however it is spelt; some programs join them by ``;``."""
+    """Return the genres, each once in any spelling; some programs join them by ``;``."""
     parts = [part.strip() for value in tags.get("genre", ()) for part in value.split(";")]
     return list({spelling(part): part for part in reversed(parts) if part}.values())[::-1]
 
@@ -241,27 +235,25 @@ def _genres(tags: Tags) -> list[str]:
 def _group(tags: Tags, kind: str) -> str | None:
     for name in GROUPS[kind]:
         for value in tags.get(name, ()):
-            # Whoever is the guest, it is the same artist: "Someone feat. Someone Else".
+            # The artist is the same with any guest: "Someone feat. Someone Else".
             return _words(value if name == "album" else _GUESTS.sub("", value) or value)
     return None
 
 
-def _with_spelling(
-    track: Track, spellings: Mapping[str, str], labelling: Labelling, seen: _Seen
-) -> Track:
+def _with_spelling(track: Track, spellings: Mapping[str, str], report: _Report) -> Track:
     if not track.label:
         return track
     label = spellings.get(spelling(track.label))
     if label is None:
         label = clean(track.label)
-        seen.unmapped[label] += 1
+        report.unmapped[label] += 1
     elif not label:
-        seen.tell("label taken away by the map", track.path)
+        report.add("label removed by the map", track.path)
     return replace(track, label=label or None)
 
 
 def spelling(text: str) -> str:
-    """Return what different spellings share: ``Hip Hop``, ``hip-hop`` and ``HIPHOP`` do.
+    """Return what spellings such as ``Hip Hop``, ``hip-hop`` and ``HIPHOP`` have in common.
 
     Case, spaces, punctuation and accents do not count, unless there is nothing else.
     """
@@ -271,27 +263,27 @@ def spelling(text: str) -> str:
 def _words(text: str) -> str:
     plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
     plain = unicodedata.normalize("NFC", plain)
-    spoken = (
-        char if unicodedata.category(char)[0] in "LMN" else " " for char in _SILENT.sub("", plain)
+    letters = (
+        char if unicodedata.category(char)[0] in "LMN" else " " for char in _IGNORED.sub("", plain)
     )
-    return " ".join("".join(spoken).split()) or " ".join(plain.split())
+    return " ".join("".join(letters).split()) or " ".join(plain.split())
 
 
 def read_label_map(path: Path) -> Mapping[str, str]:
-    """Read how labels are to be spelt.
+    """Read a map of labels to their spellings.
 
-    A CSV file has the columns ``from,to``. A TOML file holds ``"Hip Hop" = "hiphop"`` or, the
-    other way about, ``hiphop = ["Hip Hop", "Rap"]``. An empty ``to`` takes the label away.
+    A CSV file has the columns ``from,to``. A TOML file holds ``"Hip Hop" = "hiphop"`` or, in
+    reverse, ``hiphop = ["Hip Hop", "Rap"]``. An empty ``to`` removes the label.
 
     Returns
     -------
     mapping of str to str
-        ``spelling`` of a label to the label wanted; those wanted are among them.
+        ``spelling`` of a label to the new label. The new labels map to themselves.
 
     Raises
     ------
     TableError
-        If it cannot be read, or asks for two labels in place of one.
+        If it cannot be read, or maps one label to two.
     """
     try:
         pairs = _toml_pairs(path) if path.suffix.lower() == ".toml" else _csv_pairs(path)
@@ -305,7 +297,7 @@ def read_label_map(path: Path) -> Mapping[str, str]:
         label = clean(wanted)
         if spellings.setdefault(spelling(given), label) != label:
             raise TableError(
-                f"{path}: {shortened(given)} is to be both {spellings[spelling(given)]!r} and "
+                f"{path}: {shortened(given)} is mapped to both {spellings[spelling(given)]!r} and "
                 f"{label!r}; case, spaces and punctuation do not count"
             )
     return {spelling(label): label for label in spellings.values() if label} | spellings

@@ -1,4 +1,4 @@
-"""From paths on the command line to tracks with labels and groups."""
+"""Find the tracks in files and folders, with labels from folders or a manifest."""
 
 import csv
 import os
@@ -11,8 +11,7 @@ from genreclf.csvtext import read_rows
 from genreclf.errors import TableError, shortened
 from genreclf.files import on_disk
 
-# What libsndfile decodes, by the suffixes in use. Kept as a list of our own, because asking
-# soundfile would cost its import in every command that looks for files.
+# Suffixes of what libsndfile decodes. Not asked of soundfile, whose import takes time.
 AUDIO_SUFFIXES = frozenset(
     (
         *(".aif", ".aifc", ".aiff", ".au", ".avr", ".caf", ".flac", ".htk", ".ircam", ".mat4"),
@@ -21,7 +20,7 @@ AUDIO_SUFFIXES = frozenset(
         *(".wav", ".wave", ".wavex", ".wve", ".xi"),
     )
 )
-# What takes the extra ``codecs``. Films are not searched for, but decoded if named.
+# Suffixes of what needs the extra ``codecs``. Films are not searched for, but decoded if named.
 CODEC_SUFFIXES = frozenset(
     (
         *(".aac", ".ac3", ".amr", ".ape", ".dff", ".dsf", ".dts", ".eac3", ".m4a", ".m4b", ".m4r"),
@@ -33,11 +32,10 @@ CODEC_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One piece of music: where it is, what it is called, and what it belongs with.
+    """One piece of music.
 
-    ``group`` holds together what must not straddle folds: an artist, an album, a recording.
-    ``assignments`` are the columns of folds and splits that a manifest has, with what they say of
-    this track, the empty string for nothing.
+    Tracks of one ``group`` (an artist, an album, a recording) are never in two folds.
+    ``assignments`` are the columns of folds and splits in a manifest, with this track's cells.
     """
 
     path: Path
@@ -48,7 +46,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The tracks found, with what was seen on the way: in short, and track by track."""
+    """The tracks found, the number of other files, and notes: in short, and track by track."""
 
     tracks: list[Track]
     passed_over: int = 0
@@ -63,16 +61,15 @@ def find_tracks(paths: Iterable[str | Path], labels: str | Path = "folder") -> S
     ----------
     paths : iterable of str or Path
         Audio files and folders. Folders are searched recursively, in sorted order, without
-        following links to folders; hidden files and files without an audio suffix are passed
-        over and counted. A file named outright becomes a track whatever its name, also when it
-        does not exist: decoding will say so.
+        following links to folders; hidden files and files without an audio suffix are skipped and
+        counted. A file given by name becomes a track, whatever its name, even if it does not
+        exist: decoding reports that.
     labels : "folder", "tags", "none", or path of a manifest
-        ``"folder"`` takes the name of the first folder below the given one, ``blues`` of
-        ``music/blues/artist/a.mp3`` where ``music`` was given; of a file directly in the given
-        folder, that folder's own name; of a file given by name, its parent folder's. Tags are for
-        ``label_tracks`` to read. A manifest is a CSV file with columns ``path,label[,group]``, its
-        paths relative to the manifest; columns of folds and splits (``is_assignment``) go with
-        its tracks.
+        ``"folder"`` takes the name of the first folder below the given one: ``blues`` for
+        ``music/blues/artist/a.mp3`` if ``music`` was given. A file directly in the given folder
+        gets that folder's name, a file given by name its parent folder's. Tags are read by
+        ``label_tracks``. A manifest is a CSV file with columns ``path,label[,group]`` and paths
+        relative to it; its columns of folds and splits (``is_assignment``) are kept.
 
     Returns
     -------
@@ -108,39 +105,29 @@ def read_path_list(lines: Iterable[str]) -> Iterator[Path]:
 
 
 def is_assignment(column: str) -> bool:
-    """Tell by its name whether a column holds folds or a split: ``fold``, ``artist_split``."""
+    """Return True for names of columns of folds and splits: ``fold``, ``artist_split``."""
     return column.lower().endswith(("fold", "folds", "split"))
 
 
 def found_in_paths(paths: Iterable[str], pattern: str, what: str) -> list[str]:
-    """Return what the first parenthesis of a regular expression (or all of it) finds in paths.
+    """Return what a regular expression, or its first parenthesis, matches in each path.
 
-    Parameters
-    ----------
-    paths : iterable of str
-    pattern : str
-    what : "label" or "group"
-        What is looked for.
-
-    Returns
-    -------
-    list of str
-        The empty string for a path without a match.
+    ``what`` is "label" or "group". The empty string stands for a path without a match.
 
     Raises
     ------
     TableError
-        If it is no regular expression, or matches no path.
+        If it is not a regular expression, or matches no path.
     """
     paths = list(paths)
     option = f"--{what}-regex {pattern}"
     try:
         found = [re.search(pattern, path) for path in paths]
     except re.error as error:
-        raise TableError(f"{option}: no regular expression: {error}") from None
+        raise TableError(f"{option}: not a regular expression: {error}") from None
     texts = ["" if match is None else match[match.re.groups and 1] or "" for match in found]
     if not any(texts):
-        raise TableError(f"{option}: finds no {what} in any path, the first being {paths[0]}")
+        raise TableError(f"{option}: finds no {what} in any path, such as {paths[0]}")
     return texts
 
 
@@ -156,17 +143,17 @@ def _search(folder: Path) -> tuple[list[Path], int]:
                 files.append(path)
             else:
                 passed_over += 1
-    # As if they were files, so that they are told of and counted like files that fail.
+    # As if they were files, so that they are reported and counted like files that fail.
     files += [Path(error.filename) for error in unreadable]
     return files, passed_over
 
 
 def _folder_label(file: Path, given: Path) -> str | None:
-    """Name the first folder below the given path, or the one that the file is in."""
+    """Return the first folder below the given path, or the one that the file is in."""
     below = file.relative_to(given).parts
     if len(below) > 1:
         return below[0]
-    # ``a.mp3`` and ``../a.mp3`` have a parent folder too, if not in their spelling. Links are not
+    # Absolute, since the spellings ``a.mp3`` and ``../a.mp3`` do not name the folder. Links are not
     # followed: a link in blues/ is blues.
     folder = given if below else file.parent
     return Path(os.path.abspath(folder)).name or None  # noqa: PTH100
@@ -178,15 +165,14 @@ def _check_labels(tracks: Iterable[Track]) -> None:
     for track in tracks:
         if labels.setdefault(track.path, track.label) != track.label:
             raise TableError(
-                f"{track.path}: its label is {labels[track.path]} by one of the given paths, and "
-                f"{track.label} by another: labels are the first folder below each; give one of "
-                "them only, or find labels by --label-regex"
+                f"{track.path}: its label is {labels[track.path]} below one of the given paths and "
+                f"{track.label} below another; give only one of them, or use --label-regex"
             )
 
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """What a manifest says of a file, by column, and in which line it says so first."""
+    """A file in a manifest: its cells by column, and its first line."""
 
     path: str
     line: int
@@ -219,12 +205,12 @@ def _with_manifest(tracks: list[Track], passed_over: int, manifest: Path) -> Sou
 
 
 def _key(path: Path) -> str:
-    """Return what all spellings of a path share, and links to it."""
+    """Return the same for all spellings of a path, and for links to it."""
     return os.path.normcase(os.path.realpath(path))
 
 
 def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
-    """Return the columns of folds and splits, and what is said of each file."""
+    """Return the columns of folds and splits, and each file."""
     try:
         names, rows = read_rows(manifest)
         if missing := {"path", "label"} - set(names):
@@ -234,11 +220,12 @@ def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
                 "path,label[,group]"
             )
         assignments = list(dict.fromkeys(filter(is_assignment, names)))
+        columns = ["label", "group", *assignments]
         listed: dict[str, _Listed] = {}
         for line, row in rows:
             if row.get("path"):
-                said = {name: row.get(name, "") for name in ("label", "group", *assignments)}
-                new = _Listed(row["path"], line, {n: cell for n, cell in said.items() if cell})
+                cells = {name: row[name] for name in columns if row.get(name)}
+                new = _Listed(row["path"], line, cells)
                 key = _key(manifest.parent / on_disk(row["path"]))
                 listed[key] = _united(listed[key], new, manifest) if key in listed else new
     except FileNotFoundError:
@@ -251,14 +238,14 @@ def _read_manifest(manifest: Path) -> tuple[list[str], dict[str, _Listed]]:
 
 
 def _united(first: _Listed, other: _Listed, manifest: Path) -> _Listed:
-    """Put together two rows of one file, which may say the same or something more."""
+    """Unite two rows of one file, which must not contradict each other."""
     for name, one in first.cells.items():
         two = other.cells.get(name, one)
         if one != two:
-            as_well = "" if first.path == other.path else f" (as {shortened(other.path)})"
+            alias = "" if first.path == other.path else f" (as {shortened(other.path)})"
             raise TableError(
                 f"{manifest}: the {name} of {shortened(first.path)} is {shortened(one)} in line "
-                f"{first.line}, and {shortened(two)} in line {other.line}{as_well}; a track has "
-                f"one {name}: keep one of the rows"
+                f"{first.line}, and {shortened(two)} in line {other.line}{alias}; a track has one "
+                f"{name}, so keep only one of these rows"
             )
     return replace(first, cells=first.cells | other.cells)

@@ -1,6 +1,9 @@
-"""Tags around a bare stream: ID3v2 in front; APEv2, Lyrics3 and ID3v1 behind, in any order."""
+"""Find tags around a bare stream: ID3v2 in front; APEv2, Lyrics3 and ID3v1 behind, in any order."""
 
 import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 _MOST_TAGS = 10  # of one kind on one side of a stream
@@ -21,6 +24,20 @@ def read_at(file: BinaryIO, start: int, size: int) -> bytes:
     """Read bytes at a place of a file."""
     file.seek(start)
     return file.read(size)
+
+
+def splice(path: Path, span: Span, new: bytes) -> None:
+    """Replace a part of a file by other bytes."""
+    with path.open("r+b") as file, tempfile.TemporaryFile(dir=path.parent) as rest:
+        if len(new) != span.stop - span.start:
+            file.seek(span.stop)
+            shutil.copyfileobj(file, rest)
+            rest.seek(0)
+        file.seek(span.start)
+        file.write(new)
+        if len(new) != span.stop - span.start:
+            shutil.copyfileobj(rest, file)
+            file.truncate()
 
 
 def id3_end(file: BinaryIO) -> int:
@@ -71,6 +88,13 @@ def tags_behind(file: BinaryIO) -> dict[str, Span]:
         else:
             break
     return found
+
+
+def read_behind(path: Path, name: str) -> bytes:
+    """Return the bytes of a tag behind a stream; nothing if there is none of this name."""
+    with path.open("rb") as file:
+        span = tags_behind(file).get(name, Span(0, 0))
+        return read_at(file, span.start, span.stop - span.start)
 
 
 def bare_stream(file: BinaryIO) -> Span:

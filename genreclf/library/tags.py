@@ -1,4 +1,4 @@
-"""Tags inside audio files: title, artist, genre.
+"""Read the tags inside audio files: title, artist, genre.
 
 A file may hold several kinds of tags: APEv2 beside ID3v2 in an mp3, RIFF INFO beside ID3 in WAV.
 Each value is taken from the first of them that has it.
@@ -15,13 +15,13 @@ from typing import Any
 
 from genreclf.errors import AudioError, shortened
 from genreclf.library.containers import chunks, kind_of
-from genreclf.library.streamtags import tags_behind
+from genreclf.library.streamtags import read_at, read_behind
 
 Tags = dict[str, tuple[str, ...]]
 _Values = Mapping[str, Iterable[str]]
 
 _NAMES = ("title", "artist", "album", "albumartist", "genre", "date")
-# What each kind of tags calls them. Vorbis comments and APEv2 know no upper case.
+# Their names in each kind of tags. Vorbis comments and APEv2 do not distinguish upper case.
 _ID3, _MP4, _ASF, _RIFF, _AIFF = (
     dict(zip(_NAMES, keys.split(), strict=True))
     for keys in (
@@ -32,13 +32,13 @@ _ID3, _MP4, _ASF, _RIFF, _AIFF = (
         "NAME AUTH - - - -",
     )
 )
-_OTHERS = {
+_SYNONYMS = {
     "albumartist": ("albumartist", "album artist", "album_artist"),
     "date": ("date", "year"),
 }
 FREEFORM = "----:com.apple.iTunes:"
 
-# Where tags are in each kind of file, those first that players of such files look at first.
+# Where tags are in each kind of file, in the order in which players of such files look for them.
 PLACES: Mapping[str, tuple[str, ...]] = {
     "mp3": ("id3", "ape", "id3v1"),
     "aac": ("id3", "ape", "id3v1"),
@@ -52,16 +52,15 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "dsf": ("id3",),
 }
 
-# What tracks can be grouped by, with the tags that tell it, the first one that is there. An album
-# is its title alone: to hold together too much spoils no accuracy figure, too little does.
+# What tracks can be grouped by: the first of these tags. An album is its title alone: to group too
+# much together makes no accuracy too high, to group too little does.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "artist": ("artist", "albumartist"),
     "album": ("album",),
     "albumartist": ("albumartist", "artist"),
 }
 
-# No title is as long; what is longer is damage, or not meant for people.
-_LONGEST = 1000
+_LONGEST = 1000  # characters; a longer title is damage, or not meant for people
 LONGEST_CHUNK = 2**20
 # Times the bytes of a compressed frame. Texts need ten; zlib reaches a thousand.
 _MOST_UNPACKED = 50
@@ -74,23 +73,22 @@ _BARE_CODE = re.compile("-?[0-9]+|RX|CR")
 def read_tags(path: Path) -> Tags:
     """Read the common tags of an audio file.
 
-    ID3v2 and ID3v1, Vorbis comments, MP4, ASF, APEv2, and the texts of WAV and AIFF. Where a file
-    has several of these, each value is from the first one that has it.
+    They may be ID3v2, ID3v1, Vorbis comments, MP4, ASF, APEv2, or the texts of WAV and AIFF.
 
     Returns
     -------
     dict of str to tuple of str
-        ``title``, ``artist``, ``album``, ``albumartist``, ``genre`` and ``date`` where there are
-        any, each value one clean line. The numbers that ID3 has for genres are given by name.
+        ``title``, ``artist``, ``album``, ``albumartist``, ``genre`` and ``date`` if the file has
+        them, each value one clean line. ID3's numbers for genres are replaced by their names.
 
     Raises
     ------
     AudioError
-        If the file is not there, or its tags are damaged.
+        If the file does not exist, or its tags are damaged.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe may take for ever
-            raise AudioError(f"{path}: not a file, and without tags")
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe may never return
+            raise AudioError(f"{path}: not a file, so it has no tags")
         tags = _from_all_places(path)
     except OSError as error:
         raise AudioError(f"{path}: {(error.strerror or str(error)).lower()}") from None
@@ -98,12 +96,12 @@ def read_tags(path: Path) -> Tags:
         raise
     except Exception as error:  # damage raises whatever its bytes lead a parser to
         reason = shortened(str(error) or type(error).__name__, 200)
-        raise AudioError(f"{path}: tags that cannot be read: {reason}") from None
+        raise AudioError(f"{path}: its tags cannot be read: {reason}") from None
     return {name: tags[name] for name in _NAMES if name in tags}
 
 
 def clean(text: str) -> str:
-    """Put a text into one line of printable characters; empty if that would be endless."""
+    """Return a text as one line of printable characters; empty if it is too long."""
     if len(text) > _LONGEST:
         return ""
     composed = unicodedata.normalize("NFC", text)
@@ -111,10 +109,10 @@ def clean(text: str) -> str:
 
 
 def genre_names(text: str) -> list[str]:
-    """Return the genres that a value names, without numbers that stand for none.
+    """Return the genres that a value names, without numbers that have no genre.
 
     ID3 has numbers for genres: "17" and "(17)" are Rock, "(4)Eurodisco" is Disco and, more exactly,
-    Eurodisco. Programs copy them into all other kinds of tags.
+    Eurodisco. Programs copy them into other kinds of tags.
     """
     from mutagen.id3 import TCON
 
@@ -125,7 +123,7 @@ def genre_names(text: str) -> list[str]:
     known = {"RX": "Remix", "CR": "Cover"} | {str(n): genre for n, genre in enumerate(TCON.GENRES)}
     names = [known.get(code.lstrip("0") or "0", "") for code in re.findall(_CODE, codes)]
     name = "" if re.fullmatch(r"\(-[0-9]+\)", name) else name
-    name = name[1:] if name.startswith("((") else name  # how ID3 has names that begin with one
+    name = name[1:] if name.startswith("((") else name  # how ID3 escapes a parenthesis
     return list(dict.fromkeys(filter(None, [*names, name])))
 
 
@@ -137,7 +135,7 @@ def _cleaned(found: _Values) -> Tags:
 
 
 def _from_all_places(path: Path) -> Tags:
-    """Take each value from the first place that has it; damage counts if all else says nothing."""
+    """Take each value from the first place that has it; damage counts if no place has any."""
     tags: Tags = {}
     damage: Exception | None = None
     with path.open("rb") as file:
@@ -153,16 +151,16 @@ def _from_all_places(path: Path) -> Tags:
 
 
 def is_bare(path: Path) -> bool:
-    """Tell whether tags are around the stream, not in a container."""
+    """Return True if tags are around the stream, not in a container."""
     with path.open("rb") as file:
         return "id3v1" in PLACES.get(kind_of(file, path.suffix), ())
 
 
 def open_id3(path: Path, *, load_v1: bool = False) -> Any:
-    """Return the ID3v2 tag in front of a stream or in a container, None if there is none.
+    """Return the ID3v2 tag in front of a stream or in a container; None if there is none.
 
-    It is not translated into ID3v2.4: so all else can be written as it was read, and numbers that
-    are no genre do not become "Unknown".
+    It is not translated into ID3v2.4, so that other frames can be written as they were read, and
+    numbers that have no genre do not become "Unknown".
     """
     from mutagen.id3 import ID3, ID3NoHeaderError
 
@@ -176,14 +174,14 @@ def open_id3(path: Path, *, load_v1: bool = False) -> Any:
 
 
 def _bound_unpacking() -> None:
-    """Let compressed frames of ID3 not fill the memory, which mutagen unpacks without a bound."""
+    """Keep compressed frames of ID3 from filling the memory: mutagen unpacks without a bound."""
     from mutagen.id3 import _frames
 
     vars(_frames)["zlib"] = _BoundedZlib
 
 
 class _BoundedZlib:
-    """What mutagen has of zlib; what is no text nor picture is an error."""
+    """The part of zlib that mutagen uses; what expands more than text and pictures is an error."""
 
     error = zlib.error
 
@@ -197,13 +195,7 @@ class _BoundedZlib:
 
 
 def open_tagged(path: Path, **options: Any) -> Any:
-    """Open a file with mutagen by what it is, whatever its name ends in.
-
-    Returns
-    -------
-    mutagen.FileType or None
-        None if it is none that mutagen knows.
-    """
+    """Open a file with mutagen by its content, not its name; None if mutagen does not know it."""
     import mutagen
     from mutagen.aiff import AIFF
     from mutagen.asf import ASF
@@ -233,24 +225,14 @@ def _read_own(path: Path) -> _Values:
 def _read_ape(path: Path) -> _Values:
     from mutagen.apev2 import APEv2
 
-    with path.open("rb") as file:
-        span = tags_behind(file).get("ape")
-        if span is None:
-            return {}
-        file.seek(span.start)
-        return _values(APEv2(BytesIO(file.read(span.stop - span.start))))
+    tag = read_behind(path, "ape")
+    return _values(APEv2(BytesIO(tag))) if tag else {}
 
 
 def _read_id3v1(path: Path) -> _Values:
     from mutagen.id3 import ParseID3v1
 
-    with path.open("rb") as file:
-        span = tags_behind(file).get("id3v1")
-        if span is None:
-            return {}
-        file.seek(span.start)
-        frames = ParseID3v1(file.read(span.stop - span.start)) or {}
-    return _id3_values(frames)
+    return _id3_values(ParseID3v1(read_behind(path, "id3v1")) or {})
 
 
 def _values(tags: Any) -> _Values:
@@ -266,7 +248,7 @@ def _values(tags: Any) -> _Values:
         keys = _MP4 if isinstance(tags, MP4Tags) else _ASF
         return {name: map(str, tags[key]) for name, key in keys.items() if key in tags}
     return {
-        name: [value for key in _OTHERS.get(name, (name,)) for value in _texts(tags, key)]
+        name: [value for key in _SYNONYMS.get(name, (name,)) for value in _texts(tags, key)]
         for name in _NAMES
     }
 
@@ -285,7 +267,7 @@ def _texts(tags: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _read_freeform(path: Path) -> _Values:
-    """Read what MP4 files have under names of their own, as from Mp3tag and foobar2000."""
+    """Read the freeform atoms of MP4 files, as Mp3tag and foobar2000 write them."""
     tags = open_tagged(path).tags or {}
     texts: dict[str, list[str]] = {}
     for key in tags:
@@ -296,13 +278,12 @@ def _read_freeform(path: Path) -> _Values:
 
 
 def _read_chunks(path: Path) -> _Values:
-    """Read the texts that WAV (LIST INFO) and AIFF files have of old."""
+    """Read the texts of WAV (LIST INFO) and AIFF files."""
     texts: dict[str, list[str]] = {}
     with path.open("rb") as file:
         for chunk in chunks(file):
             if chunk.name in (b"LIST", b"NAME", b"AUTH") and chunk.size <= LONGEST_CHUNK:
-                file.seek(chunk.body)
-                body = file.read(chunk.size)
+                body = read_at(file, chunk.body, chunk.size)
                 if body[:4] == b"INFO":
                     for key, value in info_items(body[4:]):
                         texts.setdefault(key.decode("latin-1"), []).append(decoded(value))
@@ -322,7 +303,7 @@ def info_items(body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def decoded(value: bytes) -> str:
-    """Decode a text whose coding nothing tells."""
+    """Decode a text of unknown encoding."""
     value = value.partition(b"\0")[0]
     try:
         return value.decode("utf-8")

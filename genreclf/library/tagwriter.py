@@ -1,11 +1,11 @@
-"""Genre tags inside audio files: written so that nothing is lost, and put back as they were.
+"""Genre tags inside audio files: written so that nothing is lost, and restored as they were.
 
 A genre is written into the tags that players of such files look at first, and into all others that
-hold a genre, so that no player goes on to show the old one. A file gets a new kind of tags only if
-it has no genre, or none but a number in ID3v1.
+hold a genre, so that no player shows the old one. A file gets a new kind of tags only if it has no
+genre, or none but a number in ID3v1.
 
-A file is never changed in place: a copy beside it is, which then takes its place. What the tags
-were is in a backup, on the disk, before that.
+A file is never changed in place: a changed copy replaces it. Before that, a backup on the disk
+holds what the tags were.
 """
 
 import json
@@ -21,9 +21,12 @@ import msgspec
 from genreclf.errors import TagError, shortened
 from genreclf.files import written_whole
 from genreclf.library.containers import kind_of
-from genreclf.library.tagplaces import FORMATS, GenreTag, as_written
+from genreclf.library.genretags import GenreTag, as_written
+from genreclf.library.itemtags import ITEM_KINDS
+from genreclf.library.mutagentags import MUTAGEN_KINDS
 from genreclf.library.tags import PLACES
 
+_KINDS = {**MUTAGEN_KINDS, **ITEM_KINDS}
 FORMAT = {"format": "genreclf-tags", "format_version": 1}
 
 
@@ -36,24 +39,24 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_genre(path: Path) -> GenreTag:
-    """Read the genre tag of an audio file, exactly as it is.
+    """Read the genre tag of an audio file as it is.
 
     Raises
     ------
     TagError
         If the file cannot be read, or is of a kind that has no tags.
     """
-    with _told(path):
+    with _errors_in_one_line(path):
         return _read(path)
 
 
 def _read(path: Path, content: Path | None = None) -> GenreTag:
     with (content or path).open("rb") as file:
         kind = kind_of(file, path.suffix)
-    places = [place for place in PLACES.get(kind, ()) if place in FORMATS]
+    places = [place for place in PLACES.get(kind, ()) if place in _KINDS]
     if not places:
         raise TagError(f"{path}: not a kind of file whose genre tag can be written")
-    own, *others = (FORMATS[place].read(content or path) for place in places)
+    own, *others = (_KINDS[place].read(content or path) for place in places)
     return msgspec.structs.replace(own, others=[tag for tag in others if tag.values is not None])
 
 
@@ -71,34 +74,34 @@ def write_genre(path: Path, change: Change, backup: "Backup") -> None:
     Raises
     ------
     TagError
-        If the file or the backup cannot be written; the file is as it was then.
+        If the file or the backup cannot be written; then the file is unchanged.
     """
     with _changed_copy(path) as copy:
         for tag in change.before.to_write:
-            FORMATS[tag.kind].write(copy, tag, change.after)
+            _KINDS[tag.kind].write(copy, tag, change.after)
         _require(path, _is_after(_read(path, copy), change))
         backup.append(change)
 
 
 def restore(path: Path, change: Change, *, force: bool = False) -> bool:
-    """Write the tag again that was there before a change.
+    """Restore the tag that was there before a change.
 
     Parameters
     ----------
     path : Path
     change : Change
     force : bool
-        Also where the tag was changed again since.
+        Also if the tag has changed since.
 
     Returns
     -------
     bool
-        False if the tag is what it was before the change.
+        False if the tag already is what it was before the change.
 
     Raises
     ------
     TagError
-        If the file cannot be written, or the tag was changed again since.
+        If the file cannot be written, or the tag has changed since.
     """
     if is_restored(path, change, force=force):
         return False
@@ -106,19 +109,19 @@ def restore(path: Path, change: Change, *, force: bool = False) -> bool:
         values = _values_now(_read(path, copy))
         for tag in (change.before, *change.before.others):
             if values.get(tag.kind, tag.values) != tag.values:
-                FORMATS[tag.kind].restore(copy, tag)
+                _KINDS[tag.kind].restore(copy, tag)
         _require(path, _is_before(_read(path, copy), change))
     return True
 
 
 def _require(path: Path, found: bool) -> None:
-    """Refuse a copy in which the genre cannot be found again, as in damaged files."""
+    """Refuse a copy whose genre is not found again, as in damaged files."""
     if not found:
         raise TagError(f"{path}: its genre tag cannot be written; the file is damaged")
 
 
 def _values_now(now: GenreTag) -> Mapping[str, list[str] | None]:
-    """Return the values by the kind of tags. Kinds that were taken away since do not count."""
+    """Return the values by the kind of tags. Kinds that were deleted since do not count."""
     return {tag.kind: tag.values for tag in (now, *now.others)}
 
 
@@ -135,22 +138,22 @@ def _is_after(now: GenreTag, change: Change) -> bool:
 
 
 def is_restored(path: Path, change: Change, *, force: bool = False) -> bool:
-    """Tell whether the tag is what it was before a change; refuse if it is neither that nor after.
+    """Return True if the tag is what it was before a change.
 
     Raises
     ------
     TagError
-        As ``restore``.
+        If it is neither what it was before nor what it was after the change.
     """
     now = read_genre(path)
     if now.kind != change.before.kind:
-        raise TagError(f"{path}: another kind of file than the one whose tag was written")
+        raise TagError(f"{path}: not the kind of file whose tag was written")
     if _is_before(now, change):
         return True
     if not (force or _is_after(now, change)):
         raise TagError(
             f"{path}: its genre tag was changed since, to {_shown(now.genres)}; --force restores "
-            f"{_shown(change.before.genres)} all the same"
+            f"{_shown(change.before.genres)} anyway"
         )
     return False
 
@@ -160,11 +163,11 @@ def _shown(values: Sequence[str]) -> str:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what damaged tags raise, which is whatever their bytes lead to, into one line."""
+def _errors_in_one_line(path: Path) -> Iterator[None]:
+    """Turn whatever damaged tags raise into one line."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise TagError(f"{path}: not a file, and without tags")
+            raise TagError(f"{path}: not a file, so it has no tags")
         yield
     except TagError:
         raise
@@ -175,28 +178,28 @@ def _told(path: Path) -> Iterator[None]:
         if isinstance(cause, OSError) and cause.strerror:
             raise TagError(f"{path}: {cause.strerror.lower()}") from None
         reason = shortened(str(error) or type(error).__name__, 200)
-        raise TagError(f"{path}: tags that cannot be read or written: {reason}") from None
+        raise TagError(f"{path}: its tags cannot be read or written: {reason}") from None
 
 
 def require_writable(path: Path) -> None:
-    """Refuse a file that is not to be written.
+    """Refuse a read-only file.
 
     Raises
     ------
     TagError
         If it is read-only.
     """
-    with _told(path):
-        # Whoever took away the right to write meant it, also where root may do all.
+    with _errors_in_one_line(path):
+        # A file without permission to write is protected on purpose, also from root.
         if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
             raise TagError(f"{path}: its genre tag cannot be written; the file is read-only")
 
 
 @contextmanager
 def _changed_copy(path: Path) -> Iterator[Path]:
-    """Give a copy to change, which takes the place of the file once it is on the disk."""
+    """Yield a copy to change, which then replaces the file."""
     require_writable(path)
-    with _told(path), written_whole(path) as copy:
+    with _errors_in_one_line(path), written_whole(path) as copy:
         shutil.copyfile(path, copy)
         if hasattr(os, "chown"):
             with suppress(PermissionError):  # only root may give files away
@@ -206,10 +209,10 @@ def _changed_copy(path: Path) -> Iterator[Path]:
 
 
 class Backup:
-    """File of what tags were before they were written, a line each.
+    """A file of what tags were before they were written, a line each.
 
-    A line is on the disk before the file that it tells of is changed. It is made with the first
-    line; an older backup of this name is added to.
+    A line is on the disk before the audio file is changed. The backup is created with the first
+    line; lines are added to an older backup of this name.
 
     Parameters
     ----------
@@ -227,7 +230,7 @@ class Backup:
             read_backup(file)
 
     def append(self, change: Change) -> None:
-        """Keep what a tag was.
+        """Store what a tag was.
 
         Raises
         ------
@@ -240,7 +243,7 @@ class Backup:
                 file.write(json.dumps(FORMAT).encode() + b"\n")
             else:
                 file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # of a run that was killed
+                if file.read(1) != b"\n":  # after a run that was killed
                     file.write(b"\n")
             file.write(json.dumps(msgspec.to_builtins(change)).encode() + b"\n")
             file.flush()
@@ -250,7 +253,7 @@ class Backup:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Let the name of a new file be on the disk too, where the system knows how."""
+    """Write the name of a new file to the disk too, if the system can."""
     with suppress(OSError):
         opened = os.open(folder, os.O_RDONLY)
         try:
@@ -262,7 +265,7 @@ def _sync_folder(folder: Path) -> None:
 def read_backup(file: Path) -> list[Change]:
     """Read what tags were before they were written, the first one first.
 
-    A line that breaks off is left out: whoever wrote it was ended before the file was changed.
+    An incomplete line is left out: its writer was stopped before the audio file was changed.
 
     Raises
     ------
@@ -288,7 +291,7 @@ def _change(line: bytes) -> Change | None:
     except json.JSONDecodeError:
         return None
     before = plain.get("before") if isinstance(plain, dict) else None
-    if isinstance(before, dict) and "v1" in before:  # in backups of old, no tag of its own
+    if isinstance(before, dict) and "v1" in before:  # in older backups, not a tag of its own
         number = before.pop("v1")
         if number is not None:
             before["others"] = [{"kind": "id3v1", "values": [str(number)]}]
