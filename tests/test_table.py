@@ -581,7 +581,8 @@ def test_groups_are_found_in_paths(tmp_path: Path, regex: str, groups: list[str]
 
 
 @pytest.mark.parametrize(
-    ("regex", "told"), [("(", "not a regular expression"), ("nowhere", "finds no group in any path")]
+    ("regex", "told"),
+    [("(", "not a regular expression"), ("nowhere", "finds no group in any path")],
 )
 def test_a_regular_expression_of_no_use(tmp_path: Path, regex: str, told: str) -> None:
     own_table().save(tmp_path / "t.csv")
