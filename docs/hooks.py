@@ -25,6 +25,7 @@ from genreclf.cli import cli
 from genreclf.config.load import preset_names
 from genreclf.config.schema import Config
 from genreclf.features.catalogue import FEATURES
+from genreclf.features.librosa_engine import is_in_librosa
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (
@@ -193,11 +194,16 @@ def presets() -> str:
 def features() -> str:
     """List the features of the catalogue."""
     default = Config()
-    rows = ["| feature | description | group | one value per | rows |", "|---|---|---|---|---|"]
+    rows = [
+        "| feature | description | group | one value per | rows | librosa |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, feature in FEATURES.items():
         n_rows = len(feature.row_names(default))
         summary = feature.summary.removesuffix(".").replace("``", "`")
-        rows.append(f"| `{name}` | {summary} | {feature.group} | {feature.per} | {n_rows} |")
+        engine = "yes" if is_in_librosa(name, default) else ""
+        cells = (f"`{name}`", summary, feature.group, feature.per, str(n_rows), engine)
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
