@@ -24,7 +24,7 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.evaluation import importance
 from genreclf.evaluation.crossvalidation import cross_validate
-from genreclf.evaluation.importance import ImportanceMeter, column_groups
+from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.reports.html import N_COLOURS, html_report
 from genreclf.tables.table import FeatureTable
 
@@ -305,33 +305,6 @@ def test_importance_costs_a_bounded_number_of_predictions(n: int) -> None:
     assert meter.n_tracks == min(n, importance.MOST_PREDICTIONS // 3 + 1)
     assert pipeline.n_predicted <= 1.4 * importance.MOST_PREDICTIONS
     assert 1 <= meter.n_repeats <= importance.MOST_REPEATS
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["mix.mfcc.00.mean", "harmonic.chroma.C#.var", "mix.rms.mean"], ["mix", "harmonic"]),
-        (["mfcc1_mean", "mfcc2_var", "tempo", "zero_crossing_rate"], ["mfcc", "tempo", "zero"]),
-        (["mix.mfcc.0.mean", "mix.mfcc.1.mean", "mix.rms.mean"], ["mix.mfcc", "mix.rms"]),
-        (["f0", "f1", "f2"], []),
-        (["tempo"], []),
-    ],
-)
-def test_columns_are_grouped_by_how_their_names_begin(
-    names: list[str], expected: list[str]
-) -> None:
-    groups = column_groups(names)
-    assert list(groups) == expected
-    if expected:
-        assert sorted(np.concatenate(list(groups.values()))) == list(range(len(names)))
-
-
-def test_there_are_never_more_than_a_few_groups_of_columns() -> None:
-    names = [f"{chr(97 + i)}{chr(97 + i)}.{j}" for i in range(20) for j in range(1 + 2 * i)]
-    groups = column_groups(names)
-    assert len(groups) == importance.MOST_GROUPS
-    assert list(groups)[-1] == "9 others"
-    assert sorted(np.concatenate(list(groups.values()))) == list(range(len(names)))
 
 
 def test_the_template_is_part_of_the_package() -> None:

@@ -13,7 +13,7 @@ from conftest import clicks, sine
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config
-from genreclf.evaluation.importance import most_telling
+from genreclf.evaluation.importance import most_different
 from genreclf.reports.plots import COLOURS
 from genreclf.reports.spectrograms import Kind, parts_of, spectrogram_of
 from genreclf.tables.table import FeatureTable
@@ -56,9 +56,9 @@ def table_file(table: FeatureTable, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
-def test_the_most_telling_columns_come_first(table: FeatureTable) -> None:
-    assert most_telling(table, 2) == ["mix.column.05", "mix.column.02"]
-    assert most_telling(table, 99)[-1] == "mix.column.07"
+def test_the_most_different_columns_come_first(table: FeatureTable) -> None:
+    assert most_different(table, 2) == ["mix.column.05", "mix.column.02"]
+    assert most_different(table, 99)[-1] == "mix.column.07"
 
 
 def test_features_are_drawn_by_genre(table_file: Path, tmp_path: Path) -> None:

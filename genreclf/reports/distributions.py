@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.errors import TableError
-from genreclf.evaluation.importance import most_telling
+from genreclf.evaluation.importance import most_different
 from genreclf.tables.table import FeatureTable
 
 MOST_FEATURES = 12
@@ -39,7 +39,9 @@ def distributions(table: FeatureTable, patterns: Sequence[str] = ()) -> Distribu
     TableError
         If a pattern matches no column.
     """
-    chosen = matching(table.names, patterns) if patterns else most_telling(table, DEFAULT_FEATURES)
+    chosen = (
+        matching(table.names, patterns) if patterns else most_different(table, DEFAULT_FEATURES)
+    )
     by_size = sorted(table.genres, key=lambda genre: -int((table.labels == genre).sum()))
     genres = sorted(by_size[:MOST_GENRES])
     values = {}
