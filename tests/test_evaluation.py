@@ -644,10 +644,10 @@ def test_a_genre_that_the_published_training_part_lacks_counts_as_wrong(kind: st
 def test_a_published_training_part_of_one_genre_is_refused() -> None:
     labels = texts(["a", "b"] * 10)
     table = replace(blobs(10, 2), labels=labels, split=texts(["train", "test"] * 10))
-    with pytest.raises(TableError, match="training part of the split holds one genre only, a;"):
+    with pytest.raises(TableError, match="training part of the split has one genre only, a;"):
         cross_validate(table, configured())
     table = replace(table, split=None, folds=texts(["x", "y"] * 10))
-    with pytest.raises(TableError, match="training part of fold x holds one genre only, b;"):
+    with pytest.raises(TableError, match="training part of fold x has one genre only, b;"):
         cross_validate(table, configured())
 
 

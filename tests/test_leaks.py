@@ -97,7 +97,7 @@ def test_tracks_without_a_label_and_own_columns_do_not_count() -> None:
 def test_many_columns_are_one_sentence() -> None:
     hot = {f"is_{i}": i == NUMBER for i in range(5)} | {f"id{i}": NUMBER + i for i in range(9)}
     [note] = leak_notes(table_of(GENRES, **hot))
-    assert note.startswith("each of these columns alone tells the genre: is_0 (100%), is_1 (100%)")
+    assert note.startswith("each of these columns alone determines the genre: is_0 (100%), is_1 ")
     assert " and 6 more; " in note
     assert note.count("(100%)") == 8
 
@@ -121,7 +121,7 @@ def run(*arguments: object) -> Result:
 
 
 LDA = ["--classifier", "lda"]
-TOLD = "column genre_id alone tells the genre of 100% of the tracks"
+TOLD = "column genre_id alone determines the genre of 100% of the tracks"
 
 
 def test_the_number_of_the_row_is_no_feature(folder: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_column_that_tells_the_genre_is_named(tmp_path: Path) -> None:
         part.values[:, 3] = part.labels == "b"
         part.save(folder / f"{i}.parquet")
     [warning] = evaluate_in_parts(TableParts(folder, Columns(), LDA)).warnings
-    assert warning.startswith("column f3 alone tells the genre of 100% of the tracks")
+    assert warning.startswith("column f3 alone determines the genre of 100% of the tracks")
 
 
 def test_no_group_is_on_both_sides(tmp_path: Path) -> None:

@@ -220,5 +220,5 @@ def test_what_a_split_column_holds_instead_is_named() -> None:
 
 @pytest.mark.parametrize("column", [["train", "train"], ["test", ""], ["", ""], ["valid", "test"]])
 def test_a_published_split_needs_both_sides(column: list[str]) -> None:
-    with pytest.raises(TableError, match="'train' and rows called 'test'"):
+    with pytest.raises(TableError, match="'train' and rows named 'test'"):
         published_split(texts(column))

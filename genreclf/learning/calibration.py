@@ -1,7 +1,4 @@
-"""Probabilities that can be believed: calibration by one temperature.
-
-Apart from the classifiers, because a saved model needs no more than this to predict.
-"""
+"""Calibration of probabilities by one temperature; a saved model needs it to predict."""
 
 import math
 from typing import Any, cast
@@ -22,12 +19,12 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Texts = NDArray[np.object_]
 
-# Neighbours and trees that never voted for a class do not make it impossible.
+# Added to probabilities: neighbours and trees that never voted for a class do not exclude it.
 SMOOTHING = 0.02
 
-# One number is learned from the out-of-fold scores. So many tell it to some five per cent, which
-# moves a confidence by a point at most, and spare a large table most of the folds, each of which
-# takes nearly as long as the training itself.
+# So many out-of-fold scores give the temperature to about five per cent, which moves a confidence
+# by a point at most. On a large table they spare most folds, each of which takes nearly as long as
+# the training itself.
 ENOUGH_SCORES = 2000
 
 # One-against-one margins in memory at a time, 8 bytes each: 500 classes have 124,750 a sample.
@@ -35,34 +32,37 @@ MOST_MARGINS = 4_000_000
 
 
 class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Classifier whose probabilities are calibrated by one temperature.
+    """Classifier with probabilities that are calibrated by one temperature.
 
     Guo et al. 2017: probabilities are softmax(scores / T), with the T that makes out-of-fold
-    scores most likely. One parameter, so that it works with few tracks; and dividing by it never
-    changes which class comes first, so that calibration costs no accuracy.
+    scores most likely. One parameter can be learned from few tracks, and division by it never
+    changes the most probable class, so accuracy stays the same.
 
-    Where all n out-of-fold answers are right, the most likely T is 0 and every answer certain. So
-    the classes are smoothed as in Platt 1999: one answer more, of n + 2, counts as wrong, and the
-    mean confidence of n right answers is at most (n + 1) / (n + 2), Laplace's rule of succession.
-    Of samples in groups, n is the number of groups.
+    If all n out-of-fold predictions are correct, the most likely T is 0, with a probability of 1
+    for each. So the classes are smoothed as in Platt 1999: one more prediction, of n + 2, counts as
+    wrong. The mean confidence of n correct predictions is then at most (n + 1) / (n + 2). With
+    groups, n is their number.
+
+    ``CalibratedClassifierCV(method="temperature", ensemble=False)`` gives the same log loss on
+    large tables, but it does not smooth, and it refuses folds that lack a class.
 
     Parameters
     ----------
     estimator : classifier
         Scores are its decision function or the logarithm of its probabilities.
     n_folds : int
-        Of the cross-validation that the temperature is learned from; of these, as many as it
-        takes to score ``ENOUGH_SCORES`` samples. 0 learns none: the temperature is 1.
+        Folds of the cross-validation; only as many are run as score ``ENOUGH_SCORES`` samples. 0
+        learns no temperature.
     random_state : int
         Shuffles the folds.
 
     Attributes
     ----------
     estimator_ : classifier
-        Fitted to everything.
+        Fitted to all samples.
     classes_ : (n_classes,) array
     temperature_ : float
-        1 where there are too few samples to learn it.
+        1 if there are too few samples to learn it.
     """
 
     def __init__(self, estimator: Any = None, n_folds: int = 5, random_state: int = 0) -> None:
@@ -88,11 +88,13 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.temperature_ = 1.0
         if not self.n_folds:
             return self
+        from genreclf.learning.splits import own_groups  # only fitting needs it
+
         scores, rows = self._out_of_fold(base, values, codes, groups)
-        if not len(rows) and groups is not None:  # every class lives in one group
+        if not len(rows) and groups is not None:  # every class has one group only
             groups = None
             scores, rows = self._out_of_fold(base, values, codes, None)
-        n_units = len(rows) if groups is None else len(set(_own_groups(groups)[rows]))
+        n_units = len(rows) if groups is None else len(set(own_groups(groups)[rows]))
         if len(rows):
             self.temperature_ = best_temperature(scores, codes[rows], n_units)
         return self
@@ -109,8 +111,8 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict_log_proba(self, X: ArrayLike) -> Doubles:
         """Return the logarithms of the probabilities, (n_samples, n_classes).
 
-        They are the scores of another temperature too, as none underflows: dividing them by T
-        and normalising again multiplies the temperature by T.
+        They do not underflow, so they are scores for another temperature too: division by T and
+        normalisation multiply the temperature by T.
         """
         check_is_fitted(self)
         values = validate_data(self, X, reset=False)
@@ -119,14 +121,11 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _out_of_fold(
         self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
     ) -> tuple[Doubles, Indices]:
-        """Score held-out samples of classes that were trained on, and tell which these are.
+        """Return scores of held-out samples whose class was trained on, and their rows.
 
-        A class that was not trained on scores minus infinity: its probability is zero.
+        The score of a class that was not trained on is minus infinity: its probability is zero.
         """
-        from genreclf.learning.splits import (  # only fitting needs it
-            cross_validation,
-            known_genres_only,
-        )
+        from genreclf.learning.splits import cross_validation, known_genres_only
 
         scores, rows = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
         try:
@@ -147,14 +146,8 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return np.concatenate(scores), np.concatenate(rows)
 
 
-def _own_groups(groups: Texts) -> Texts:
-    from genreclf.learning.splits import own_groups  # only fitting needs it
-
-    return own_groups(groups)
-
-
 def _scores(estimator: Any, values: Doubles) -> Doubles:
-    """Return one score a class, whose softmax is a first guess at the probabilities."""
+    """Return a score for each class; their softmax is a first estimate of the probabilities."""
     if getattr(estimator, "decision_function_shape", None) == "ovo":
         return _weakest_margins(estimator, values)
     if hasattr(estimator, "decision_function"):
@@ -164,17 +157,16 @@ def _scores(estimator: Any, values: Doubles) -> Doubles:
 
 
 def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
-    """Score each class by its margin against its strongest rival, (n, n_classes).
+    """Return the margin of each class against its strongest rival, (n, n_classes).
 
-    The class that wins all its pairs, which is the one that the votes of one-against-one
-    machines elect, has the only positive score. Votes alone say next to nothing about
-    confidence, and sums of margins elect another class often enough to cost accuracy.
+    Only a class that wins all its pairs, and so most votes, has a positive score. Votes contain
+    little about confidence, and sums of margins often prefer another class, which costs accuracy.
 
     Parameters
     ----------
     machine : SVC
-        Its decision function gives the margin of each pair of classes, positive for the first of
-        the two; for two classes positive for the second.
+        Its decision function is the margin of each pair of classes, positive for the first one;
+        of only two classes, positive for the second one.
     values : (n, n_features) array
     """
     n_classes = len(machine.classes_)
@@ -185,7 +177,7 @@ def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
     weakest = np.full((len(values), n_classes), np.inf)
     for rows in gen_batches(len(values), max(1, MOST_MARGINS // n_pairs)):
         margins, part, start = machine.decision_function(values[rows]), weakest[rows], 0
-        for first in range(n_classes - 1):  # its pairs with all later classes stand side by side
+        for first in range(n_classes - 1):  # its pairs with all later classes are adjacent
             own = margins[:, start : (start := start + n_classes - 1 - first)]
             np.minimum(part[:, first], own.min(axis=1), out=part[:, first])
             np.minimum(part[:, first + 1 :], -own, out=part[:, first + 1 :])
@@ -193,12 +185,12 @@ def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
 
 
 def count_calibration_folds(n_samples: int, n_folds: int) -> int:
-    """Return how many of the folds ``TemperatureScaled`` runs."""
+    """Return the number of folds that ``TemperatureScaled`` runs."""
     return min(n_folds, math.ceil(n_folds * ENOUGH_SCORES / max(1, n_samples)))
 
 
 def best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:
-    """Return the temperature that makes the classes most likely, smoothed by one wrong answer.
+    """Return the temperature that makes the classes most likely, smoothed by one wrong prediction.
 
     Parameters
     ----------
@@ -207,21 +199,21 @@ def best_temperature(scores: Doubles, codes: Indices, n_units: int) -> float:
     codes : (n,) array of int
         The columns of the true classes.
     n_units : int
-        How many of the n answers are independent.
+        How many of the n predictions are independent.
     """
-    # How far each class is behind the true one; of a class that was not trained on, infinitely.
+    # Score of the true class less that of each class, infinite for one that was not trained on.
     behind = scores[np.arange(len(codes)), codes][:, None] - scores
     rival = np.isfinite(behind)
     rival[np.arange(len(codes)), codes] = False
     gaps = np.where(rival, behind, 0.0)
-    # The smoothed class of a sample is wrong with this probability, whichever of its rivals it is.
+    # Every rival has the same share of the probability that a smoothed label is wrong.
     lost = gaps.sum(axis=1) / np.maximum(rival.sum(axis=1), 1) / (n_units + 2)
 
-    def surprise(log_temperature: float) -> float:
+    def log_loss(log_temperature: float) -> float:
         sharpness = np.exp(-log_temperature)
         return float(np.mean(logsumexp(-behind * sharpness, axis=1) + lost * sharpness))
 
     widest = 10 * float(np.abs(gaps).max(initial=0.0))
     bounds = (np.log(0.01), np.log(max(100.0, widest)))
-    found = minimize_scalar(surprise, bounds=bounds, method="bounded")
+    found = minimize_scalar(log_loss, bounds=bounds, method="bounded")
     return float(np.exp(found.x))

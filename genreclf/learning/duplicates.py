@@ -17,9 +17,9 @@ from genreclf.tables.table import FeatureTable, Texts
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-# A recording may be there nearly alike as many times as a track has neighbours that are asked.
+# Near copies of a recording are found up to this number.
 NEIGHBOURS = 5
-# So many pairs of different recordings are expected to be taken for one in a whole table.
+# Expected number of pairs of different recordings in a whole table that are taken for copies.
 CHANCE_PAIRS = 0.01
 MOST_COMPONENTS = 300
 _NO_PAIRS = np.empty((0, 2), dtype=np.intp), np.empty(0)
@@ -32,10 +32,10 @@ class Copies:
     Attributes
     ----------
     recording : (n_tracks,) array of int
-        Number of the recording; -1 for a track that has no copy.
+        Number of the recording; -1 for a track without a copy.
     distance : (n_tracks,) array
         To the nearest copy, as a share of the distance to the fifth neighbour: 0 for identical
-        features, infinite for a track that has no copy.
+        features, infinite for a track without a copy.
     """
 
     recording: Indices
@@ -43,37 +43,37 @@ class Copies:
 
     @property
     def recordings(self) -> list[Indices]:
-        """The rows of each recording that is there more than once."""
+        """The rows of each recording with copies."""
         return [np.flatnonzero(self.recording == number) for number in range(self.n_recordings)]
 
     @property
     def n_recordings(self) -> int:
-        """How many recordings are there more than once."""
+        """Number of recordings with copies."""
         return int(self.recording.max(initial=-1)) + 1
 
     @property
     def n_tracks(self) -> int:
-        """How many tracks have a copy."""
+        """Number of tracks with a copy."""
         return int((self.recording >= 0).sum())
 
     def weights(self, rows: Indices) -> Doubles:
-        """Return what each of some tracks counts if a recording counts once, (n_rows,).
+        """Return weights of some tracks with which each recording counts once, (n_rows,).
 
-        A recording that is there m times among them counts 1 / m each time.
+        Each of m copies of a recording among them has the weight 1 / m.
         """
-        alone = len(self.recording) + rows  # numbers that no recording has
+        alone = len(self.recording) + rows  # unused numbers
         of = np.where(self.recording[rows] < 0, alone, self.recording[rows])
         _, which, count = np.unique(of, return_inverse=True, return_counts=True)
         weights: Doubles = 1 / count[which]
         return weights
 
     def with_paths(self, paths: Texts) -> "Copies":
-        """Count rows of one file as copies too, whatever their features.
+        """Add rows of one file, which are copies with any features.
 
         Parameters
         ----------
         paths : (n_tracks,) array of str
-            The empty string for a row whose file is not known.
+            The empty string for a row of an unknown file.
         """
         _, first, which, count = np.unique(
             paths, return_index=True, return_inverse=True, return_counts=True
@@ -91,7 +91,7 @@ class Copies:
         return Copies(recording, np.where(again & np.isinf(self.distance), 0.0, self.distance))
 
     def merged(self, other: "Copies") -> "Copies":
-        """Take for copies what this or another table of the same tracks takes for copies."""
+        """Return the copies that this or another table of the same tracks has."""
         nobody = np.full(len(self.recording), "", dtype=object)
         together = other.joined(self.joined(nobody))
         recording = np.full(len(together), -1, dtype=np.intp)
@@ -100,41 +100,40 @@ class Copies:
         return Copies(recording, np.minimum(self.distance, other.distance))
 
     def joined(self, groups: Texts) -> Texts:
-        """Put all copies of a recording into one group, and groups that share one into one.
+        """Put all copies of a recording into one group, and join groups that share a recording.
 
         Parameters
         ----------
         groups : (n_tracks,) array of str
-            The empty string for a track on its own.
+            The empty string for a track without a group.
         """
         names, codes = np.unique(own_groups(groups), return_inverse=True)
         rows = np.flatnonzero(self.recording >= 0)
         _, first, which = np.unique(self.recording[rows], return_index=True, return_inverse=True)
         group = _components(codes[rows], codes[rows[first]][which], len(names))
-        kept = np.empty(len(names), dtype=object)
-        kept[group] = names  # the last stays: those of tracks on their own sort first
+        joined = np.empty(len(names), dtype=object)
+        joined[group] = names  # the last one, because names of tracks without a group sort first
         alone = (groups == "") & (self.recording < 0)
-        return np.where(alone, "", kept[group[codes]])
+        return np.where(alone, "", joined[group[codes]])
 
 
 def find_copies(values: NDArray[np.float32], *, near: bool = True) -> Copies:
-    """Find the tracks whose features are identical, or nearer than different recordings are.
+    """Find tracks with features that are identical, or nearer than those of different recordings.
 
-    Re-encoding, another level or a cut of a few seconds move a track a little; distances are
-    measured after whitening, in which all that is never alike by accident counts alike. Two tracks
-    are copies if their distance is so small a share of the distance from either to its fifth
-    neighbour that chance would make fewer than ``CHANCE_PAIRS`` such pairs in the whole table. How
-    likely chance is depends on how many dimensions the neighbours spread in: a ratio test (Lowe
-    2004) whose threshold is learned from the intrinsic dimension (Levina & Bickel 2004). As the
-    distances are local, the tracks of an artist who always sounds alike are not taken for copies.
+    Re-encoding, another level or a cut of a few seconds change features a little. Distances are
+    measured after whitening, and compared with the distance from either track to its fifth
+    neighbour: a ratio test (Lowe 2004). Its threshold follows from the intrinsic dimension of the
+    neighbours (Levina & Bickel 2004), so that fewer than ``CHANCE_PAIRS`` pairs in the whole table
+    are expected to be below it by chance. Because the test is local, similar tracks of one artist
+    are not taken for copies.
 
     Parameters
     ----------
     values : (n_tracks, n_features) array
         NaN for a missing value. A track without any value has no copies.
     near : bool
-        Look for more than identical features, which takes time by the square of the tracks: 2 s
-        for 4,000, 2 min for 50,000.
+        Also find near copies, which takes time with the square of the number of tracks: 2 s for
+        4,000, 2 min for 50,000.
     """
     known = np.flatnonzero(~np.isnan(values).all(axis=1))
     distinct, which = _distinct(values[known])
@@ -159,15 +158,15 @@ def keep_copies_together(table: FeatureTable) -> FeatureTable:
 
 
 def _distinct(values: NDArray[np.float32]) -> tuple[Indices, Indices]:
-    """Return the first row of each kind, and each row's kind."""
-    kinds: dict[bytes, int] = {}
-    which = [kinds.setdefault(row.tobytes(), len(kinds)) for row in values + np.float32(0)]
+    """Return the first of each set of identical rows, and the set that each row is in."""
+    sets: dict[bytes, int] = {}
+    which = [sets.setdefault(row.tobytes(), len(sets)) for row in values + np.float32(0)]
     _, first = np.unique(which, return_index=True)
     return first, np.array(which, dtype=np.intp)
 
 
 def _near_pairs(values: NDArray[np.float32]) -> tuple[Indices, Doubles]:
-    """Return pairs of rows that are nearer than chance makes them, and how near they are."""
+    """Return pairs of rows that are nearer than by chance, and their shares of the reach."""
     n_neighbours = min(NEIGHBOURS, (len(values) - 1) // 2)
     if n_neighbours < 2:
         return _NO_PAIRS
@@ -182,23 +181,23 @@ def _near_pairs(values: NDArray[np.float32]) -> tuple[Indices, Doubles]:
 
 
 def _whitened(values: NDArray[np.float32]) -> Doubles:
-    """Return uncorrelated columns of like spread.
+    """Return uncorrelated columns of the same variance.
 
-    Half as many as there are tracks at most: of more, the spread cannot be known.
+    They are at most half as many as the tracks, from which their variances are estimated.
     """
     filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(values)
     most = min(len(values) // 2, filled.shape[1], MOST_COMPONENTS)
     pca = PCA(most, whiten=True, random_state=0)
     scores: Doubles = pca.fit_transform(LogScaler((filled > 0).all(axis=0)).fit_transform(filled))
-    # Where columns depend on each other, nothing but rounding errors is left to the last ones.
+    # If columns depend on each other, the last components are rounding errors.
     return scores[:, pca.explained_variance_ratio_ > 1e-9]
 
 
 def _largest_share(distances: Doubles) -> float:
-    """Return below which share of the reach a neighbour is nearer than by chance.
+    """Return the largest share of the reach at which two tracks are copies.
 
-    Points spread at random in m dimensions have a neighbour within a share s of the reach of
-    their k neighbours with probability (k - 1) s^m.
+    Random points in m dimensions have a neighbour within a share s of the distance to their k-th
+    neighbour with probability (k - 1) s^m.
 
     Parameters
     ----------
@@ -206,8 +205,7 @@ def _largest_share(distances: Doubles) -> float:
         To the k nearest neighbours, ascending.
     """
     n, k = distances.shape
-    # The dimension is told by how much farther the outer neighbours are than the middle ones: the
-    # inner ones may be copies.
+    # From outer and middle neighbours, because the inner ones may be copies.
     middle = (k + 1) // 2
     apart = distances[:, middle - 1] > 0
     growth = np.log(distances[apart, -1] / distances[apart, middle - 1])
@@ -218,7 +216,7 @@ def _largest_share(distances: Doubles) -> float:
 
 
 def _components(first: Indices, second: Indices, n: int) -> Indices:
-    """Return the connected part of a graph that each of its n nodes is in."""
+    """Return the number of the connected component of each of n nodes."""
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n, n))
     _, component = connected_components(graph, directed=False)
     return component.astype(np.intp)

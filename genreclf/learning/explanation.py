@@ -1,4 +1,4 @@
-"""What spoke for a genre: exact Shapley values of a few groups of features."""
+"""Explanation of a prediction: exact Shapley values of a few groups of features."""
 
 import re
 from collections import Counter
@@ -20,19 +20,19 @@ MOST_GROUPS = 8  # each more doubles the work
 
 
 def column_groups(names: Sequence[str]) -> dict[str, Indices]:
-    """Put columns into the groups of the features that they describe.
+    """Return the columns of each group of features.
 
     Returns
     -------
     dict of str to array of int
-        Those groups that have columns. Names from elsewhere go by their first word
-        (``spectral_centroid_var``), the rarer ones together.
+        Groups of the catalogue that have columns. If none of the names is ours, columns with the
+        same first word are a group (``spectral_centroid_var``), and the rarest are one together.
     """
     of_columns = [_group(name) for name in names]
     if set(of_columns) == {OTHERS}:
         of_columns = [_first_word(name) for name in names]
-        kept = {word for word, _ in Counter(of_columns).most_common(MOST_GROUPS - 1)}
-        of_columns = [word if word in kept else OTHERS for word in of_columns]
+        frequent = {word for word, _ in Counter(of_columns).most_common(MOST_GROUPS - 1)}
+        of_columns = [word if word in frequent else OTHERS for word in of_columns]
     groups: dict[str, list[int]] = {}
     for column, group in enumerate(of_columns):
         groups.setdefault(group, []).append(column)
@@ -51,51 +51,52 @@ def _first_word(name: str) -> str:
 def explain(
     pipeline: Any, names: Sequence[str], values: NDArray[np.float32], genre: int
 ) -> dict[str, float]:
-    """Divide the difference to the average track among groups of features.
+    """Divide the difference from the average track among groups of features.
 
-    A game in which a coalition of groups wins the probability of the genre for a track whose
-    other groups are those of the average training track (interventional Shapley values with one
-    baseline: Štrumbelj & Kononenko 2014, Lundberg & Lee 2017). They are computed exactly, from all
-    coalitions at once.
+    Interventional Shapley values with one baseline (Štrumbelj & Kononenko 2014, Lundberg & Lee
+    2017): the value of a coalition of groups is the probability of the genre for a track whose
+    other groups are those of the average training track. They are exact, from all coalitions.
 
     Parameters
     ----------
     pipeline : sklearn.pipeline.Pipeline
-        With a step ``standardise``, whose zero is the average track.
+        With a step ``standardise``, in which zero is the average track.
     names : sequence of str
         Of the columns.
     values : (n_rows, n_features) array
-        Of one track; of several rows the probabilities are averaged.
+        Of one track; the probabilities of several rows are averaged.
     genre : int
         Column of the probabilities.
 
     Returns
     -------
     dict of str to float
-        Probability that each group adds, the largest amount first. Together they are the
-        probability of the track less that of the average track.
+        Probability that each group adds, the largest amount first. Their sum is the probability
+        of the track less that of the average track.
     """
     groups = column_groups(names)
     average = pipeline["standardise"].inverse_transform(np.zeros((1, len(names))))
     coalitions = np.array(list(product((False, True), repeat=len(groups))))
-    taken = np.zeros((len(coalitions), len(names)), dtype=bool)
+    present = np.zeros((len(coalitions), len(names)), dtype=bool)
     for group, columns in enumerate(groups.values()):
-        taken[:, columns] = coalitions[:, [group]]
-    mixed = np.where(taken[:, None], values, average).reshape(-1, len(names))
-    won = pipeline.predict_proba(mixed)[:, genre].reshape(len(coalitions), -1).mean(axis=1)
-    shares = _shapley_values(coalitions, won)
+        present[:, columns] = coalitions[:, [group]]
+    mixed = np.where(present[:, None], values, average).reshape(-1, len(names))
+    value = pipeline.predict_proba(mixed)[:, genre].reshape(len(coalitions), -1).mean(axis=1)
+    shares = _shapley_values(coalitions, value)
     by_amount = sorted(zip(groups, map(float, shares), strict=True), key=lambda pair: -abs(pair[1]))
     return dict(by_amount)
 
 
-def _shapley_values(coalitions: NDArray[np.bool_], won: NDArray[np.float64]) -> NDArray[np.float64]:
+def _shapley_values(
+    coalitions: NDArray[np.bool_], value: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return what each member adds, averaged over all orders of joining (Shapley 1953).
 
     Parameters
     ----------
     coalitions : (2**n, n) bool
-        In the order of binary numbers, the first member being the highest digit.
-    won : (2**n,)
+        In the order of binary numbers, with the first member as the highest digit.
+    value : (2**n,)
     """
     n = coalitions.shape[1]
     sizes = coalitions.sum(axis=1)
@@ -103,6 +104,6 @@ def _shapley_values(coalitions: NDArray[np.bool_], won: NDArray[np.float64]) -> 
     for member in range(n):
         without = np.flatnonzero(~coalitions[:, member])
         orders = [factorial(size) * factorial(n - size - 1) for size in sizes[without]]
-        gained = won[without + 2 ** (n - 1 - member)] - won[without]
+        gained = value[without + 2 ** (n - 1 - member)] - value[without]
         shares[member] = np.dot(orders, gained) / factorial(n)
     return shares

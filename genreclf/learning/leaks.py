@@ -1,7 +1,7 @@
-"""Columns that tell the genre by themselves: numbers of rows, artists or genres among the features.
+"""Columns that determine the genre alone: numbers of rows, artists or genres among the features.
 
-What is measured of the sound tells no genre alone. A column that does is the label in another form
-more often than not, and makes any accuracy worthless.
+A measurement of the sound does not determine the genre alone. A column that does is usually the
+label in another form, and makes any accuracy meaningless.
 """
 
 import numpy as np
@@ -14,23 +14,23 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
-# Below, that a column tells the genre is what chance or a clear-cut case may well bring about.
+# With fewer tracks, a genuine feature may separate the genres, by chance or because it is easy.
 LEAST_TRACKS = 10
 LEAST_TRACKS_OF_NEIGHBOURS = 20
-# Of the way from always answering the most frequent genre to always being right.
+# Of the way from the accuracy of the most frequent genre to 1.
 LEAST_SKILL = 0.85
 LEAST_SAME = 0.95
-# Of a genuine feature the genres overlap, where they are so many. Of two or three they need not.
+# So many genres overlap in a genuine feature; two or three may not.
 MANY_GENRES, MANY_TRACKS = 4, 100
 LEAST_BETWEEN = 0.8
-MOST_WHOLE = 1_000  # of one block: so many are counts of something, and would take long
-LARGEST_WHOLE = 2**22  # larger ones are whole for want of digits in single precision
+MOST_WHOLE = 1_000  # in one block: more are counts of something, and would take long
+LARGEST_WHOLE = 2**22  # single precision rounds larger numbers to whole ones
 _BLOCK = 2**21
 _OWN = ("mix.", "harmonic.", "percussive.")
 
 
 def leak_notes(table: FeatureTable) -> list[str]:
-    """Name columns that tell the genre alone, in a sentence; none if there are none."""
+    """Return a sentence that names the columns that determine the genre alone, if there are any."""
     found = leaking_columns(table)
     if not found:
         return []
@@ -38,31 +38,27 @@ def leak_notes(table: FeatureTable) -> list[str]:
     more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     if len(found) == 1:
         [(name, share)] = found.items()
-        begin = f"column {shortened(name)} alone tells the genre of {share:.0%} of the tracks"
+        begin = f"column {shortened(name)} alone determines the genre of {share:.0%} of the tracks"
         end = f"leave it out with --ignore {shortened(name)}"
     else:
-        begin = f"each of these columns alone tells the genre: {', '.join(shown)}{more}"
+        begin = f"each of these columns alone determines the genre: {', '.join(shown)}{more}"
         end = "leave them out with --ignore"
-    return [
-        f"{begin}; if that is a number of genres, artists or rows, the accuracy is far too high: "
-        f"{end}"
-    ]
+    return [f"{begin}; if it numbers genres, artists or rows, the accuracy is far too high: {end}"]
 
 
 def leaking_columns(table: FeatureTable) -> dict[str, float]:
-    """Find columns from elsewhere that tell the genre of a track without any other column.
+    """Find columns that determine the genre of a track without any other column.
 
-    A column does if all tracks of a genre have the same value, and not all genres the same one
-    (a number of the genre; whether it is this genre). So does one of whole or evenly spaced numbers
-    by which the nearest other track is of the same genre (a number of the row, in a table sorted by
-    genre; a number of the artist). Columns of any numbers count where genres and tracks are many;
-    in small tables a genuine feature may well tell two genres. Columns that genreclf makes do not
-    count.
+    In such a column, either all tracks of a genre have the same value, but not all genres (a number
+    of the genre); or its values are whole or evenly spaced, and the nearest other track has the
+    same genre (a number of the row in a table sorted by genre, or of the artist). With many genres
+    and tracks, values of any kind count; in small tables a genuine feature may separate two genres.
+    Columns that genreclf computes never count.
 
     Returns
     -------
     dict of str to float
-        Name of a column to the share of the tracks whose genre it tells, surest first.
+        For each column, the share of the tracks whose genre it determines; the largest first.
     """
     if table.config is not None:
         return {}
@@ -76,14 +72,14 @@ def leaking_columns(table: FeatureTable) -> dict[str, float]:
         values = table.values[known, start : start + step]
         for i in _candidates(values, codes):
             name = table.names[start + i]
-            share = None if name.startswith(_OWN) else _share_told(values[:, i], codes)
+            share = None if name.startswith(_OWN) else _share_determined(values[:, i], codes)
             if share is not None:
                 found[name] = share
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _candidates(values: Floats, codes: Codes) -> list[int]:
-    """Return which columns, of (n_tracks, n_columns), are whole numbers or differ by genre."""
+    """Return the columns of (n_tracks, n_columns) that are whole numbers or differ by genre."""
     missing = np.isnan(values)
     some = missing.any(axis=0)
     filled = np.where(missing, 0, values) if some.any() else values
@@ -96,9 +92,9 @@ def _candidates(values: Floats, codes: Codes) -> list[int]:
 
 
 def _differs(values: Floats, codes: Codes) -> NDArray[np.bool_]:
-    """Tell whether most of the variance of columns, (n_tracks, n_columns), is between genres."""
+    """Return which of (n_tracks, n_columns) columns vary mostly between genres."""
     largest = np.maximum(np.abs(values).max(axis=0, initial=0), np.finfo(np.float32).tiny)
-    scaled = values / largest  # squares of large numbers are too large for single precision
+    scaled = values / largest  # squares of large numbers overflow single precision
     centred = scaled - scaled.mean(axis=0)
     total = np.einsum("ij,ij->j", centred, centred)
     members = np.eye(codes.max() + 1, dtype=np.float32)[codes]
@@ -107,10 +103,10 @@ def _differs(values: Floats, codes: Codes) -> NDArray[np.bool_]:
     return between >= LEAST_BETWEEN * total
 
 
-def _share_told(values: Floats, codes: Codes) -> float | None:
-    """Return the share of the tracks whose genre a column tells; None if that is not enough."""
+def _share_determined(values: Floats, codes: Codes) -> float | None:
+    """Return the share of the tracks whose genre a column determines; None if it is too small."""
     column = values.astype(np.float64)
-    present, places = np.unique(column, return_inverse=True)  # a missing value is one, too
+    present, places = np.unique(column, return_inverse=True)  # a missing value counts as one
     if len(present) < 2:
         return None
     same = _share_same(places, codes)
@@ -128,19 +124,19 @@ def _share_told(values: Floats, codes: Codes) -> float | None:
 
 
 def _share_same(places: Codes, codes: Codes) -> float | None:
-    """Return the share of tracks with their genre's usual value, if that is nearly all of each."""
+    """Return the share of tracks with the usual value of their genre, if it is large in each."""
     pairs, counts = np.unique(np.column_stack((codes, places)), axis=0, return_counts=True)
-    order = np.lexsort((-counts, pairs[:, 0]))  # of each genre, the usual value first
+    order = np.lexsort((-counts, pairs[:, 0]))  # the usual value of each genre first
     _, first = np.unique(pairs[order, 0], return_index=True)
     usual, most, n = pairs[order[first], 1], counts[order[first]], np.bincount(codes)
-    several = n > 2  # one or two tracks say nothing
+    several = n > 2
     if len(set(usual[several])) < 2 or (most < LEAST_SAME * n)[several].any():
         return None
     return float(most[several].sum() / n[several].sum())
 
 
 def _is_counted(present: Doubles, n_tracks: int) -> bool:
-    """Tell whether values are whole numbers, or evenly spaced ones that no two tracks share."""
+    """Return True for whole numbers, and for evenly spaced ones that no two tracks share."""
     present = present[~np.isnan(present)]
     if len(present) < 2:
         return True
@@ -152,17 +148,17 @@ def _is_counted(present: Doubles, n_tracks: int) -> bool:
 
 
 def _share_of_neighbours(column: Doubles, places: Codes, codes: Codes) -> float:
-    """Return the accuracy of answering with the genre of the tracks that are nearest by a column.
+    """Return the accuracy of nearest neighbours in one column.
 
-    Those of the same value, without the track itself; else those of the next value, or of both
-    where they are as near.
+    The neighbours of a track are the others with the same value; if there are none, those with the
+    nearest value, or with both that are equally near.
     """
     n_genres = codes.max() + 1
     pairs, counts = np.unique(places * n_genres + codes, return_counts=True)
     n = np.bincount(places)
 
     def share(at: Codes) -> Doubles:
-        """Return which share of the tracks with these values has the genre of each track."""
+        """Return the share of the tracks with each of these values that has the track's genre."""
         keys = at * n_genres + codes
         place = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
         return np.where(pairs[place] == keys, counts[place], 0) / n[at]

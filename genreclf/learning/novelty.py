@@ -1,4 +1,4 @@
-"""Telling what is unlike anything that was trained on."""
+"""Detection of tracks that are unlike all training tracks."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,33 +17,33 @@ from genreclf.tables.table import Texts
 
 Doubles = NDArray[np.float64]
 
-# Columns count for no more than this many standard deviations each: one odd column in one
-# training track would else make room for everything.
+# Each column is clipped to this many standard deviations: otherwise one odd column in one training
+# track would make everything else seem near.
 FARTHEST = 4.0
 
-# The farthest of a few is no bound for the next one: with 50 samples 8 % more are allowed, with
-# 1000 next to nothing.
+# The largest of a few distances is no bound for the next one: with 50 samples 8 % more are allowed,
+# with 1000 next to nothing.
 SLACK = 4.0
 
 
 class NoveltyDetector(BaseEstimator):
-    """Detector of samples that are far from all that were trained on.
+    """Detector of samples that are far from all training samples.
 
-    Distances to neighbours find what densities and class probabilities do not (Sun et al. 2022,
+    Distances to neighbours find what densities and class probabilities miss (Sun et al. 2022,
     "Out-of-distribution detection with deep nearest neighbors").
 
     Parameters
     ----------
     logarithmic : (n_features,) array of bool, optional
-        Columns to compare by their logarithms, such as variances: next to music, noise and tones
-        vary less by orders of magnitude, which is next to nothing on a linear scale.
+        Columns to compare by their logarithms, such as variances: those of noise and tones are
+        smaller than those of music by orders of magnitude, which a linear scale does not show.
     n_neighbors : int
     quantile : float
-        Share of held-out training samples that pass as familiar.
+        Share of held-out training samples that are familiar.
     n_folds : int
-        Of the cross-validation that tells how far from the others a familiar sample may be.
+        Of the cross-validation that measures how far apart training samples are.
     max_samples : int
-        Of more samples that many are drawn at random.
+        From more samples, so many are drawn at random.
     random_state : int
 
     Attributes
@@ -71,7 +71,7 @@ class NoveltyDetector(BaseEstimator):
     def fit(
         self, X: ArrayLike, y: ArrayLike | None = None, groups: Texts | None = None
     ) -> "NoveltyDetector":
-        """Keep the samples, and learn how far apart they are from each other.
+        """Store the samples, and learn how far apart they are.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class NoveltyDetector(BaseEstimator):
             NaN for a missing value.
         y : ignored
         groups : (n_samples,) array of str, optional
-            Samples of one group are no measure for each other.
+            Distances within a group do not count.
         """
         values = validate_data(self, X, ensure_all_finite="allow-nan", ensure_min_samples=2)
         groups = np.full(len(values), "", dtype=object) if groups is None else groups
@@ -89,12 +89,11 @@ class NoveltyDetector(BaseEstimator):
                 random_state=self.random_state,
             )  # fmt: skip
         distances = self._held_out_distances(values, own_groups(groups))
-        # With one group only there is nothing to tell a distance from.
-        self.farthest_ = np.inf
+        self.farthest_ = np.inf  # with one group only
         if len(distances):
             slack = 1 + SLACK / len(distances)
             self.farthest_ = slack * float(np.quantile(distances, self.quantile))
-        self._keep(values)
+        self._store(values)
         return self
 
     def distances(self, X: ArrayLike) -> Doubles:
@@ -104,16 +103,16 @@ class NoveltyDetector(BaseEstimator):
         return self._mean_distances(values)
 
     def is_novel(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which samples are unlike the training samples, (n_samples,)."""
+        """Return which samples are unlike the training samples, (n_samples,)."""
         return self.distances(X) > self.farthest_
 
-    def _keep(self, values: Doubles) -> None:
+    def _store(self, values: Doubles) -> None:
         self.scale_ = _scale(self.logarithmic).fit(values)
         # Trees of neighbours are of no use in so many dimensions.
         nearest = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(values)), algorithm="brute"
         )
-        # Half the size will do: a model carries these.
+        # In single precision, which makes model files smaller.
         self.neighbours_ = nearest.fit(self.scale_.transform(values).astype(np.float32))
 
     def _held_out_distances(self, values: Doubles, groups: Texts) -> Doubles:
@@ -123,7 +122,7 @@ class NoveltyDetector(BaseEstimator):
         folds = GroupKFold(n_folds, shuffle=True, random_state=self.random_state)
         distances = []
         for train, test in folds.split(values, groups=groups):
-            self._keep(values[train])
+            self._store(values[train])
             distances.append(self._mean_distances(values[test]))
         return np.concatenate(distances)
 

@@ -1,4 +1,4 @@
-"""Columns brought to one scale, whatever their unit."""
+"""Scaling of columns with different units."""
 
 import re
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 Doubles = NDArray[np.float64]
 
-_LEAST = np.finfo(np.float64).tiny  # of zero there is no logarithm
+_LEAST = np.finfo(np.float64).tiny  # zero has no logarithm
 
-# Names of columns that hold a variance or a standard deviation, or an average of such.
+# Names of columns with a variance or a standard deviation, or a mean of several.
 _SPREAD = re.compile(
     r"[._](var|std)([._](mean|median|min|max))?$"
     r"|[._](\w+)x\4\.cov$"  # of a covariance matrix, the diagonal
@@ -22,10 +22,10 @@ _SPREAD = re.compile(
 
 
 def measures_spread(names: Iterable[str]) -> NDArray[np.bool_]:
-    """Tell which columns hold variances or standard deviations, by their names, (n_columns,).
+    """Return which columns hold variances or standard deviations by their names, (n_columns,).
 
-    Those are positive and skewed whatever the music, and differ by factors. That other columns
-    are positive too may be luck of the training set.
+    Those are positive and skewed for all music, and differ by factors. Other columns may be
+    positive in a training set by chance.
 
     Examples
     --------
@@ -36,23 +36,23 @@ def measures_spread(names: Iterable[str]) -> NDArray[np.bool_]:
 
 
 class LogScaler(TransformerMixin, BaseEstimator):
-    """Standardise columns, after the logarithm of some of them.
+    """Standardise columns, some of them after taking logarithms.
 
     Parameters
     ----------
     logarithmic : (n_features,) array of bool, optional
-        Columns to take logarithms of; none by default. Zero and negative values count as a
-        thousandth of the smallest positive one.
+        Columns to take logarithms of; none by default. Zero and negative values are replaced by
+        a thousandth of the smallest positive one.
     limit : float
-        Values beyond this many standard deviations are brought to it, so that no single column
+        Scaled values are clipped to this many standard deviations, so that no single column
         decides.
 
     Attributes
     ----------
     floor_ : (n_features,) array
-        What stands for zero and below in a column of logarithms; NaN in the other columns.
+        Replacement of zero and negative values in columns of logarithms; NaN in others.
     mean_, spread_ : (n_features,) array
-        Mean and standard deviation, of the logarithms where they are taken.
+        Mean and standard deviation, after taking logarithms.
     """
 
     def __init__(self, logarithmic: ArrayLike | None = None, limit: float = np.inf) -> None:
@@ -82,7 +82,7 @@ class LogScaler(TransformerMixin, BaseEstimator):
         return np.clip((values - self.mean_) / self.spread_, -self.limit, self.limit)
 
     def inverse_transform(self, X: ArrayLike) -> Doubles:
-        """Return the values whose scaled ones these are, (n_samples, n_features)."""
+        """Return the values before scaling, (n_samples, n_features)."""
         check_is_fitted(self)
         values = np.asarray(X, dtype=np.float64) * self.spread_ + self.mean_
         logarithmic = ~np.isnan(self.floor_)

@@ -16,11 +16,13 @@ from genreclf.tables.table import Texts
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
 
-# Grouped folds cannot always be balanced: of this many shuffles the one that leaves the fewest
-# tracks without a genre to be compared with is taken.
+# Grouped folds cannot always be balanced: of so many shuffles, the one that leaves the fewest test
+# tracks without training tracks of their genre is used.
 SHUFFLES_TRIED = 10
 
-# What else the parts of published splits are called.
+_TOO_FEW = "too few tracks or groups to hold any out"
+
+# Other names of the parts of published splits.
 _PARTS = {"training": "train", "testing": "test"} | dict.fromkeys(
     ("validation", "val", "dev"), "valid"
 )
@@ -28,7 +30,7 @@ _PARTS = {"training": "train", "testing": "test"} | dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Folds, each a pair of row indices (training, test), and where they come from.
+    """Folds, each a pair of row indices (training, test), and their origin.
 
     Attributes
     ----------
@@ -36,7 +38,7 @@ class Splits:
         ``grouped``, ``stratified``, ``folds`` or ``split``.
     folds : list of Fold
     names : list of str
-        The folds' names: published ones have their own, ours are numbered from 1.
+        Published folds have their own names; ours are numbered from 1.
     notes : list of str
     """
 
@@ -47,11 +49,11 @@ class Splits:
 
     @property
     def published(self) -> bool:
-        """Whether others chose what is tested, so that all of it counts."""
+        """Whether others chose the test tracks, so that all of them count."""
         return self.kind in ("folds", "split")
 
     def train_share(self, labels: NDArray[Any]) -> float | None:
-        """Return which share of the tracks a fold is trained on; None where one fold is all."""
+        """Return the share of the tracks that a fold is trained on; None for a single fold."""
         folds = self.tested(labels)
         if len(self.folds) < 2 or not folds:
             return None
@@ -61,14 +63,14 @@ class Splits:
     def tested(self, labels: NDArray[Any]) -> list[Fold]:
         """Return the folds that are run.
 
-        Published folds are run as they are: a test track whose genre is not trained on is answered
-        wrongly. Folds of our own leave such a track out, since a classifier that is trained on the
-        whole table does know its genre: see ``known_genres_only``.
+        Published folds are run as they are, and a test track whose genre is not trained on counts
+        as wrong. Folds of our own leave such a track out (``known_genres_only``), because a
+        classifier that is trained on the whole table knows its genre.
 
         Raises
         ------
         TableError
-            If the training part of a published fold holds one genre only.
+            If the training part of a published fold has one genre only.
         """
         if not self.published:
             return known_genres_only(self.folds, labels)
@@ -76,8 +78,8 @@ class Splits:
             if len(genres := set(labels[train])) < 2:
                 which = "the split" if self.kind == "split" else f"fold {name}"
                 raise TableError(
-                    f"the training part of {which} holds one genre only, {min(genres)}; two are "
-                    "needed to learn from"
+                    f"the training part of {which} has one genre only, {min(genres)}; training "
+                    "needs at least two"
                 )
         return self.folds
 
@@ -89,22 +91,22 @@ def cross_validation(
     seed: int,
     copies: Texts | None = None,
 ) -> Splits:
-    """Shuffle tracks into folds of like proportions of genres, and never split a group.
+    """Shuffle tracks into folds with similar proportions of genres, and never split a group.
 
     Parameters
     ----------
     labels : (n,) array of str or int
     groups : (n,) array of str, or None
-        A track whose group is the empty string is on its own.
+        A track without a group has the empty string.
     n_folds : int
-        At most; fewer when there are not enough tracks or groups, with a note. With groups, there
-        are no more folds than groups in a typical genre: then each fold takes its share of every
-        genre. With more folds a genre would be trained on less than the others whenever it is
-        tested, and even random labels would get less than chance.
+        At most; fewer if there are too few tracks or groups, with a note. There are no more folds
+        than groups in a typical genre, so that each fold has its share of every genre. Otherwise a
+        genre would have less training data than the others whenever it is tested, and even random
+        labels would get less than chance.
     seed : int
     copies : (n,) array of str, optional
-        Groups to be held together instead where tracks are copies of one another. Without
-        ``groups``, they do not make the folds grouped ones.
+        Groups to keep together instead if tracks are copies of one another. Without ``groups``,
+        the folds are stratified and not called grouped.
 
     Raises
     ------
@@ -114,38 +116,42 @@ def cross_validation(
     counts = Counter(labels)
     if len(counts) < 2:
         raise TableError(f"all tracks are {next(iter(counts))!r}; at least two genres are needed")
-    kind = "stratified" if groups is None else "grouped"
     together = groups if copies is None else copies
-    n_groups = typical = len(labels)
-    if together is not None:
-        together = own_groups(together)
-        n_groups = len(set(together))
+    together = None if together is None else own_groups(together)
+    n_possible, why = _possible_folds(labels, counts, together, groups is not None, n_folds)
+    notes = [f"{n_possible} folds instead of {n_folds}: {why}"] if n_possible < n_folds else []
+    folds = _best_shuffle(labels, together, n_possible, seed)
+    kind = "stratified" if groups is None else "grouped"
+    return Splits(kind, folds, [str(i + 1) for i in range(n_possible)], notes)
+
+
+def _possible_folds(
+    labels: NDArray[Any],
+    counts: Counter[Any],
+    together: Texts | None,
+    grouped: bool,
+    n_folds: int,
+) -> tuple[int, str]:
+    """Return how many folds there can be, up to ``n_folds``, and what limits their number."""
+    largest = max(counts.values())
+    if largest < 2:
+        raise TableError(f"{_TOO_FEW}: every genre has one track only")
+    n_groups = len(labels) if together is None else len(set(together))
+    if grouped and together is not None:
         typical = _groups_of_a_genre(labels, together)
-    if groups is None:
-        # A genre of one track cannot be tested, and need not cost the others their folds.
-        possible = min([n_folds, n_groups, *(count for count in counts.values() if count > 1)])
+        possible = min(n_folds, n_groups, largest, typical)
+        decisive = possible == typical < n_groups
+        why = f"half of the genres have {typical} groups or fewer" if decisive else ""
     else:
-        possible = min(n_folds, n_groups, max(counts.values()), typical)
-    if possible < 2 or max(counts.values()) < 2:
-        why = "every genre has one track only" if max(counts.values()) < 2 else (
-            "all tracks are copies of one recording" if groups is None else
-            "all tracks are in one group"
-        )  # fmt: skip
-        raise TableError(f"too few tracks or groups to hold any out: {why}")
-    notes = []
-    if possible < n_folds:
-        several = [genre for genre in counts if counts[genre] > 1]
-        fewest = min(several, key=lambda genre: (counts[genre], genre))
-        genre_decides = groups is None and possible < n_groups
-        together_as = "recordings" if groups is None else "groups"
-        why = f"{fewest} has {counts[fewest]} tracks" if genre_decides else (
-            f"there are {n_groups} {together_as} and at most {max(counts.values())} tracks a genre"
-        )  # fmt: skip
-        if groups is not None and possible == typical < n_groups:
-            why = f"half of the genres have {typical} groups or fewer"
-        notes.append(f"{possible} folds instead of {n_folds}: {why}")
-    folds = _best_shuffle(labels, together, possible, seed)
-    return Splits(kind, folds, [str(i + 1) for i in range(possible)], notes)
+        # A genre of one track cannot be tested, but does not limit the folds of the others.
+        fewest = min((n, genre) for genre, n in counts.items() if n > 1)
+        possible = min(n_folds, n_groups, fewest[0])
+        why = f"{fewest[1]} has {fewest[0]} tracks" if possible < n_groups else ""
+    if possible < 2:
+        of = "tracks are in one group" if grouped else "tracks are copies of one recording"
+        raise TableError(f"{_TOO_FEW}: all {of}")
+    units = "groups" if grouped else "recordings"
+    return possible, why or f"there are {n_groups} {units} and at most {largest} tracks a genre"
 
 
 def _groups_of_a_genre(labels: NDArray[Any], groups: Texts) -> int:
@@ -156,8 +162,8 @@ def _groups_of_a_genre(labels: NDArray[Any], groups: Texts) -> int:
 
 
 def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]:
-    """Drop test tracks whose genre is not trained on, and folds that are left without use."""
-    codes = np.unique(labels, return_inverse=True)[1]  # compared more quickly than texts
+    """Leave out test tracks whose genre is not trained on, and folds without test tracks."""
+    codes = np.unique(labels, return_inverse=True)[1]  # faster to compare than texts
     known = [(train, test[np.isin(codes[test], codes[train])]) for train, test in folds]
     return [
         (train, test) for train, test in known if len(test) and len(np.unique(codes[train])) > 1
@@ -165,7 +171,7 @@ def known_genres_only(folds: Iterable[Fold], labels: NDArray[Any]) -> list[Fold]
 
 
 def own_groups(groups: Texts) -> Texts:
-    """Give every track without a group one of its own."""
+    """Give every track without a group its own group."""
     alone = np.array([f"\0{row}" for row in range(len(groups))], dtype=object)
     return np.where(groups == "", alone, groups)
 
@@ -179,7 +185,7 @@ def _best_shuffle(
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         folds = splitter(n_folds, shuffle=True, random_state=(seed + shuffle) % 2**32)
         with warnings.catch_warnings():
-            # A genre with fewer tracks than folds is dealt with by counting what is lost.
+            # A genre with fewer tracks than folds shows in the number of tracks lost.
             warnings.filterwarnings("ignore", "The least populated class", UserWarning)
             made = list(folds.split(np.zeros(len(labels)), labels, groups))
         lost = sum((~np.isin(labels[test], labels[train])).sum() for train, test in made)
@@ -191,7 +197,7 @@ def _best_shuffle(
 
 
 def published_folds(column: Texts) -> Splits:
-    """Use each value of a column as a fold; rows where it is empty are left out.
+    """Use each value of a column as a fold, and leave out rows in which it is empty.
 
     Raises
     ------
@@ -209,22 +215,22 @@ def published_folds(column: Texts) -> Splits:
 
 
 def published_split(column: Texts) -> Splits:
-    """Train on the rows called ``train`` and test on those called ``test``.
+    """Train on the rows named ``train``, and test on those named ``test``.
 
-    Rows called ``valid`` take no part: nothing is tuned on them. Case does not count, and
-    ``training``, ``testing``, ``validation``, ``val`` and ``dev`` mean the same.
+    Rows named ``valid`` are not used, not even for tuning. Case does not count, and ``training``,
+    ``testing``, ``validation``, ``val`` and ``dev`` mean the same.
 
     Raises
     ------
     TableError
-        If there are no rows of either kind.
+        If no row is named ``train``, or none ``test``.
     """
     names = np.array([str(name).strip().lower() for name in column], dtype=object)
     names = np.array([_PARTS.get(name, name) for name in names], dtype=object)
     train, test = np.flatnonzero(names == "train"), np.flatnonzero(names == "test")
     if not len(train) or not len(test):
         raise TableError(
-            "the split column needs rows called 'train' and rows called 'test'; it has "
+            "the split column needs rows named 'train' and rows named 'test'; it has "
             + _values(column)
         )
     known = np.isin(names, ("train", "test", "valid"))
@@ -234,7 +240,7 @@ def published_split(column: Texts) -> Splits:
 
 
 def _values(column: Texts) -> str:
-    """List the values of a column, for a message."""
+    """Return the most frequent values of a column, for a message."""
     counts = Counter(str(value) or "empty cells" for value in column)
     return shortened(", ".join(f"{value} ({n})" for value, n in counts.most_common(5)), 200)
 

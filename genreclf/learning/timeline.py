@@ -18,7 +18,7 @@ from genreclf.parallel.workers import WorkerError, Workers
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A part of a track, in seconds, and what a model says of it; None of silence."""
+    """A part of a track, in seconds, and its prediction; None for silence."""
 
     start: float
     stop: float
@@ -26,13 +26,13 @@ class Window:
 
     @property
     def genre(self) -> str | None:
-        """The answer, or None for silence."""
+        """The predicted genre, or None for silence."""
         return None if self.prediction is None else self.prediction.genre
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A stretch of a track with one answer throughout, and how sure that is on average."""
+    """A part of a track with one predicted genre, and the mean confidence."""
 
     start: float
     stop: float
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The windows of a track, in order, and notes on how it was heard, without its name."""
+    """The windows of a track, in order, and notes on how it was decoded, without its name."""
 
     path: str
     windows: list[Window]
@@ -51,9 +51,9 @@ class Timeline:
 
     @property
     def borders(self) -> list[float]:
-        """Seconds that divide the track among n windows, which may overlap: n + 1 of them.
+        """Seconds that divide the track among n windows: n + 1 of them.
 
-        The border of two is half way between their centres.
+        Windows may overlap; the border of two is half way between their centres.
         """
         centres = [(window.start + window.stop) / 2 for window in self.windows]
         between = [(a + b) / 2 for a, b in pairwise(centres)]
@@ -67,15 +67,15 @@ class Timeline:
         return np.array([[share[genre] for genre in genres] for share in shares])
 
     def runs(self) -> list[Run]:
-        """Join neighbours with the same answer."""
+        """Join neighbours with the same genre."""
         borders, found, first = self.borders, [], 0
         for genre, several in groupby(self.windows, key=lambda window: window.genre):
-            said = [window.prediction for window in several]
-            known = [prediction for prediction in said if prediction is not None]
-            sure = float(np.mean([p.confidence for p in known])) if known else None
+            predictions = [window.prediction for window in several]
+            known = [prediction for prediction in predictions if prediction is not None]
+            confidence = float(np.mean([p.confidence for p in known])) if known else None
             novel = bool(known) and sum(p.novel for p in known) * 2 >= len(known)
-            after = first + len(said)
-            found.append(Run(borders[first], borders[after], genre, sure, novel))
+            after = first + len(predictions)
+            found.append(Run(borders[first], borders[after], genre, confidence, novel))
             first = after
         return found
 
@@ -85,8 +85,8 @@ def predict_timelines(
 ) -> Iterator[Timeline | Failure]:
     """Classify the windows of tracks, one track in each worker at a time.
 
-    Where a window is as long as what the model listens to, and in the middle of a track, it is
-    what ordinary predictions are made from.
+    A window in the middle of a track that is as long as the model's excerpt gives the prediction
+    of the whole track.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def predict_timelines(
     Raises
     ------
     ModelError
-        If the model was trained on a table from elsewhere.
+        If the model was trained on a table that genreclf did not make.
     """
     model.require_audio()
     config = with_length(model.config, windows.seconds)
