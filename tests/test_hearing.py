@@ -20,8 +20,8 @@ from genreclf.errors import SilenceError
 from genreclf.extraction.chain import Row, extract, extract_one, extract_tracks
 from genreclf.extraction.journal import extract_resumably
 from genreclf.extraction.windows import MeasuredWindows, measure_windows
-from genreclf.features import structure
-from genreclf.features.structure import load_chosen
+from genreclf.features import selection
+from genreclf.features.selection import load_chosen
 from genreclf.library.sources import Track
 
 Writer = Callable[..., Path]
@@ -160,8 +160,8 @@ def test_views_hear_the_track_once_and_tell_once(
 ) -> None:
     path, calls = write_audio("a.wav", hidden_track(), RATE), []
     views = [config_of("centre", f"excerpt.seconds={seconds}") for seconds in (3, 5, 4)]
-    scan = structure.scan
-    monkeypatch.setattr(structure, "scan", lambda *a, **b: calls.append(a) or scan(*a, **b))
+    scan = selection.scan
+    monkeypatch.setattr(selection, "scan", lambda *a, **b: calls.append(a) or scan(*a, **b))
     several = load_chosen(path, views)
     assert len(calls) == 1
     assert [round(excerpt.seconds, 3) for [excerpt] in several] == [3, 5, 4]

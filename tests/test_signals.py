@@ -17,7 +17,8 @@ from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import SilenceError
 from genreclf.extraction.chain import measure_excerpts
 from genreclf.features.catalogue import FEATURES
-from genreclf.features.structure import find_structure, scan
+from genreclf.features.scan import scan
+from genreclf.features.structure import find_structure
 from genreclf.learning.scaling import LogScaler
 
 Writer = Callable[..., Path]
@@ -118,7 +119,7 @@ def test_sections_of_any_signal_are_numbers(write_audio: Writer, signal: str) ->
     path = write_audio("long.wav", np.resize(samples, 21 * RATE), RATE)
     structure = find_structure(scan(path, timbre=True))
     assert structure is not None
-    assert np.isfinite(structure.chorusness).all()
+    assert np.isfinite(structure.repetition).all()
     assert structure.segments[-1][1] == pytest.approx(21, abs=0.5)
 
 

@@ -22,10 +22,10 @@ from genreclf.extraction.chain import (
     extract_one,
     measure_excerpts,
 )
-from genreclf.features import structure
+from genreclf.features import scan, selection
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.pooling import feature_names, pool
-from genreclf.features.structure import chooser
+from genreclf.features.selection import chooser
 from genreclf.learning.model import Model
 from genreclf.parallel.workers import Workers
 
@@ -220,7 +220,7 @@ def test_a_track_is_heard_once_for_all_views(
     )
     config, calls = load_config(file), []
     monkeypatch.setattr(
-        structure, "scan", lambda *a, scan=structure.scan, **b: calls.append(a) or scan(*a, **b)
+        selection, "scan", lambda *a, scan=selection.scan, **b: calls.append(a) or scan(*a, **b)
     )
     together = extract_frames(path, config)[1]
     assert len(calls) == 1
@@ -240,7 +240,7 @@ def view_as_config(view: object) -> Config:
 def test_the_whole_track_is_decoded_only_if_it_has_to_be(
     song: Path, monkeypatch: pytest.MonkeyPatch, strategy: str
 ) -> None:
-    monkeypatch.delattr(structure, "decode_blocks")
+    monkeypatch.delattr(scan, "decode_blocks")
     extract_one(song, config_of(strategy, "separation=none"))
 
 

@@ -1,4 +1,4 @@
-"""Songs whose sections are known: where is their chorus, and what is heard of it?"""
+"""Songs whose sections are known: is the highlight in the chorus?"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +11,9 @@ from conftest import Samples, music, noise
 
 from genreclf.audio.decode import AudioInfo
 from genreclf.config.views import Excerpt as Settings
-from genreclf.features.structure import Scan, choose_spans, find_structure, scan
+from genreclf.features.scan import Scan, scan
+from genreclf.features.selection import choose_spans
+from genreclf.features.structure import find_structure
 
 RATE = 11_025
 Writer = Callable[..., Path]
@@ -83,7 +85,7 @@ def section(
 
 
 def share_inside(span: tuple[float, float], sections: list[Section], name: str) -> float:
-    """Which share of a span is in sections of a name."""
+    """Share of a span that is in sections of a name."""
     start, stop = span
     overlaps = (min(stop, b) - max(start, a) for kind, a, b in sections if kind == name)
     return sum(max(0, overlap) for overlap in overlaps) / (stop - start)
@@ -93,7 +95,7 @@ SONGS = 24
 
 
 @pytest.fixture(scope="module")
-def heard(write_audio: Writer) -> list[tuple[Scan, list[Section]]]:
+def scans(write_audio: Writer) -> list[tuple[Scan, list[Section]]]:
     made = []
     for seed in range(SONGS):
         samples, sections = song(seed)
@@ -105,10 +107,10 @@ def heard(write_audio: Writer) -> list[tuple[Scan, list[Section]]]:
 
 @pytest.mark.parametrize("length", [0.75, 1.5], ids=["within a chorus", "within two"])
 def test_the_highlight_is_in_the_chorus(
-    heard: list[tuple[Scan, list[Section]]], length: float
+    scans: list[tuple[Scan, list[Section]]], length: float
 ) -> None:
     hits = []
-    for track, sections in heard:
+    for track, sections in scans:
         _, start, stop = sections[1]
         settings = Settings(strategy="highlight", seconds=length * (stop - start))
         [(first, last)] = choose_spans(track, track.info, settings)
@@ -117,7 +119,7 @@ def test_the_highlight_is_in_the_chorus(
     assert np.mean(hits) >= 0.95
 
 
-def test_the_highlight_of_songs_of_one_chord_a_section(write_audio: Writer) -> None:
+def test_the_highlight_of_songs_of_one_chord_per_section(write_audio: Writer) -> None:
     hits = []
     for seed in range(16):
         samples, sections = plain_song(seed)
@@ -129,7 +131,7 @@ def test_the_highlight_of_songs_of_one_chord_a_section(write_audio: Writer) -> N
 
 
 def plain_song(seed: int) -> tuple[Samples, list[Section]]:
-    """A chord that is held for a section, to the sample the same whenever it returns."""
+    """Each section is one chord, to the sample the same whenever it returns."""
     random = np.random.default_rng(seed)
     seconds = dict(zip("ABC", random.uniform(8, 20, 3), strict=True))
     roots = dict(zip("ABC", 48 + random.permutation(12)[:3], strict=True))
@@ -145,10 +147,10 @@ def plain_song(seed: int) -> tuple[Samples, list[Section]]:
 
 
 def test_sections_that_sound_alike_share_a_letter(
-    heard: list[tuple[Scan, list[Section]]],
+    scans: list[tuple[Scan, list[Section]]],
 ) -> None:
     agreed = []
-    for track, sections in heard:
+    for track, sections in scans:
         structure = track.structure
         assert structure is not None
         assert structure.segments[0][2] == "A"
@@ -168,14 +170,14 @@ def test_of_repetitions_the_loudest_is_chosen() -> None:
     parts = [verse, chorus, verse, chorus, bridge, chorus, verse]
     for loudest in (1, 3, 5):
         loudness = [0.5 + (i == loudest) for i in range(len(parts))]
-        start, stop = span_of(heard_as(parts, loudness), 10)
+        start, stop = span_of(scan_of(parts, loudness), 10)
         assert 20 * loudest <= start
         assert stop <= 20 * (loudest + 1)
 
 
-def test_what_returns_more_often_wins_over_what_is_louder() -> None:
+def test_a_section_that_returns_more_often_wins_over_a_louder_one() -> None:
     verse, chorus = (noise_like(kind, 20) for kind in range(2))
-    track = heard_as([verse, chorus, verse, chorus, chorus], [1.5, 1, 1.5, 1, 1])
+    track = scan_of([verse, chorus, verse, chorus, chorus], [1.5, 1, 1.5, 1, 1])
     start, stop = span_of(track, 15)
     assert any(a <= start and stop <= b for a, b in [(20, 40), (60, 100)])
 
@@ -189,7 +191,7 @@ def noise_like(kind: int, seconds: float) -> tuple[np.ndarray, np.ndarray]:
     return chroma, shape.normal(0, 10, (14, 1)) + random.normal(0, 1, (14, n))
 
 
-def heard_as(parts: list[tuple[np.ndarray, np.ndarray]], loudness: list[float]) -> Scan:
+def scan_of(parts: list[tuple[np.ndarray, np.ndarray]], loudness: list[float]) -> Scan:
     chroma, mfcc = (np.concatenate(rows, axis=1) for rows in zip(*parts, strict=True))
     energies = np.repeat(np.square(loudness), [5 * part[0].shape[1] for part in parts])
     info = AudioInfo(len(energies) * RATE // 10, RATE, 1, "WAV", "PCM_16")
@@ -202,17 +204,17 @@ def span_of(track: Scan, seconds: float) -> tuple[float, float]:
     return first / RATE, last / RATE
 
 
-def test_where_nothing_is_known_to_return_the_loudest_is_chosen() -> None:
-    track = heard_as([noise_like(0, 10)], [1])  # too short to have sections
+def test_the_loudest_part_is_chosen_if_nothing_repeats() -> None:
+    track = scan_of([noise_like(0, 10)], [1])  # too short to have sections
     assert find_structure(track) is None
     energies = np.ones(100)
     energies[40:60] = 2
     assert span_of(replace(track, energies=energies), 2) == pytest.approx((4, 6), abs=0.01)
 
 
-def test_a_track_of_hours_is_looked_at_in_larger_blocks() -> None:
+def test_blocks_of_a_long_track_are_larger() -> None:
     verse, chorus = (noise_like(kind, 200) for kind in range(2))
-    track = heard_as([verse, chorus, verse, chorus, chorus], [1] * 5)
+    track = scan_of([verse, chorus, verse, chorus, chorus], [1] * 5)
     structure = find_structure(track)
     assert structure is not None
     assert structure.block_seconds == 1
@@ -227,29 +229,29 @@ def test_a_track_of_hours_is_looked_at_in_larger_blocks() -> None:
 @pytest.mark.parametrize("rate", [1000, 8000, 11_025, 44_100])
 def test_energies_and_peaks_are_those_of_the_samples(write_audio: Writer, rate: int) -> None:
     signal = noise(7.77, rate)
-    heard = scan(write_audio("a.flac", signal, rate), timbre=False)
-    assert heard.chroma.shape == (12, 0)
+    found = scan(write_audio("a.flac", signal, rate), timbre=False)
+    assert found.chroma.shape == (12, 0)
     size = round(rate / 10)
-    assert len(heard.energies) == len(signal) // size
-    for i, (energy, peak) in enumerate(zip(heard.energies, heard.peaks, strict=True)):
+    assert len(found.energies) == len(signal) // size
+    for i, (energy, peak) in enumerate(zip(found.energies, found.peaks, strict=True)):
         piece = signal[i * size : (i + 1) * size]
         assert energy == pytest.approx(np.mean(piece**2), rel=1e-3)
         assert peak == pytest.approx(np.abs(piece).max(), abs=1e-4)
 
 
 @pytest.mark.parametrize("block", [1000, 77_777, 500_000])
-def test_the_blocks_that_are_decoded_do_not_show(
+def test_a_scan_does_not_depend_on_the_blocks_of_the_decoder(
     write_audio: Writer, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     path = write_audio("a.wav", np.stack([music(20, 22_050)] * 2, axis=1), 22_050)
     expected = scan(path, timbre=True)
     monkeypatch.setattr("genreclf.audio.decode.BLOCK_SAMPLES", block)
-    heard = scan(path, timbre=True)
-    np.testing.assert_allclose(heard.energies, expected.energies, rtol=1e-6)
-    np.testing.assert_allclose(heard.chroma, expected.chroma, atol=1e-4)
-    assert heard.mfcc.shape == expected.mfcc.shape
+    found = scan(path, timbre=True)
+    np.testing.assert_allclose(found.energies, expected.energies, rtol=1e-6)
+    np.testing.assert_allclose(found.chroma, expected.chroma, atol=1e-4)
+    assert found.mfcc.shape == expected.mfcc.shape
     # The floor of 80 dB below the loudest is that of a block.
-    assert np.abs(heard.mfcc - expected.mfcc).mean() < 1
+    assert np.abs(found.mfcc - expected.mfcc).mean() < 1
 
 
 def test_chroma_is_of_the_notes_that_are_played(write_audio: Writer) -> None:
@@ -263,14 +265,14 @@ def test_chroma_is_of_the_notes_that_are_played(write_audio: Writer) -> None:
 
 
 @pytest.mark.parametrize("kind", ["silence", "one tone", "noise"])
-def test_structure_of_what_has_none(kind: str) -> None:
+def test_structure_of_signals_without_any(kind: str) -> None:
     n = 100
     chroma, mfcc = np.zeros((12, n)), np.zeros((14, n))
     if kind == "one tone":
         chroma[3] = 1
     if kind == "noise":
         chroma, mfcc = noise_like(0, n / 2)
-    track = heard_as([(chroma, mfcc)], [0 if kind == "silence" else 1])
+    track = scan_of([(chroma, mfcc)], [0 if kind == "silence" else 1])
     start, stop = span_of(track, 10)
     assert start >= 0
     assert stop <= 50

@@ -64,7 +64,7 @@ class Excerpt(Section, frozen=True):
         return self.seconds * (self.excerpts if self.strategy == "multi" else 1)
 
     @property
-    def by_ear(self) -> bool:
+    def needs_scan(self) -> bool:
         """Whether the whole track has to be decoded before the excerpt can be chosen."""
         if self.strategy == "window":
             return self.from_seconds == "energy"

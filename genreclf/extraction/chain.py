@@ -22,8 +22,9 @@ from genreclf.features.catalogue import FEATURES
 from genreclf.features.compute import features_of, prepare_engine
 from genreclf.features.measured import Measured, keep_frames
 from genreclf.features.pooling import feature_names, pool
+from genreclf.features.scan import Scan, scan
+from genreclf.features.selection import load_chosen
 from genreclf.features.spectra import Array
-from genreclf.features.structure import Scan, load_chosen, scan
 from genreclf.library.labels import Labelling, label_tracks
 from genreclf.library.sources import Track, find_tracks
 from genreclf.parallel.workers import WorkerError, Workers

@@ -9,10 +9,10 @@ from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import View
 from genreclf.errors import ConfigError
 from genreclf.features.catalogue import FEATURES
+from genreclf.features.selection import load_chosen
 from genreclf.features.separation import Parts, separate
 from genreclf.features.sound import Sound
 from genreclf.features.spectra import Array, mix_spectrum
-from genreclf.features.structure import load_chosen
 from genreclf.versions import version_of
 
 

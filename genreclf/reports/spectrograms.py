@@ -12,9 +12,9 @@ from genreclf.config.bands import mel_edges
 from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import View
 from genreclf.features.constantq import constant_q, cqt_frequencies
+from genreclf.features.selection import load_chosen
 from genreclf.features.separation import hpss
 from genreclf.features.spectra import Array, fft_frequencies, mix_spectrum
-from genreclf.features.structure import load_chosen
 
 Kind = Literal["stft", "mel", "cqt"]
 
