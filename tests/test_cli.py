@@ -708,6 +708,7 @@ def endless_wav(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_a_file_that_is_read_for_ever_costs_itself_only(short_song: Path, tmp_path: Path) -> None:
     path = endless_wav(tmp_path / "endless.wav")

@@ -37,8 +37,6 @@ distributed = pytest.importorskip("distributed", reason="needs the extra dask")
 from genreclf.parallel import cluster  # noqa: E402
 from genreclf.parallel.cluster import DaskWorkers  # noqa: E402
 
-pytestmark = pytest.mark.processes
-
 # Only the deaths that are meant here would count, so that one repetition is enough.
 DEATHS_ALLOWED = 1
 
@@ -66,6 +64,8 @@ def extract(*arguments: object) -> Any:
     return CliRunner().invoke(cli, ["extract", *map(str, arguments)])
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_the_same_table_and_the_same_failures_as_here(
     scheduler: str, genre_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +84,8 @@ def test_the_same_table_and_the_same_failures_as_here(
         assert here.read_bytes() == there.read_bytes()
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_results_come_in_order_and_nothing_stays_on_the_cluster(
     scheduler: str, client: Any
 ) -> None:
@@ -102,6 +104,8 @@ def test_results_come_in_order_and_nothing_stays_on_the_cluster(
     assert list(processes.values()) == [[], []]
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_what_a_killed_worker_had_at_hand_is_done_by_others(scheduler: str, client: Any) -> None:
     with DaskWorkers(scheduler) as workers:
         results = workers.map(slow_square, range(40))
@@ -110,6 +114,8 @@ def test_what_a_killed_worker_had_at_hand_is_done_by_others(scheduler: str, clie
         assert first + list(results) == [(n, n * n) for n in range(40)]
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_an_item_that_kills_its_process_again_and_again_costs_itself_only(scheduler: str) -> None:
     items = ["a", "SIGSEGV", "b", 7, "c"]
     with DaskWorkers(scheduler) as workers:
@@ -121,6 +127,8 @@ def test_an_item_that_kills_its_process_again_and_again_costs_itself_only(schedu
     assert "exit status 7" in results[7].reason
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_an_item_that_kills_every_dask_worker_costs_itself_only(scheduler: str) -> None:
     with DaskWorkers(scheduler) as workers:
         results = dict(workers.map(kill_parent_when_told, ["a", "kill", *"bcdef"]))
@@ -129,6 +137,8 @@ def test_an_item_that_kills_every_dask_worker_costs_itself_only(scheduler: str) 
     assert results == {name: name for name in "abcdef"}
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_an_item_that_hangs_costs_itself_only(scheduler: str, client: Any) -> None:
     with DaskWorkers(scheduler, seconds_an_item=1) as workers:
         results = dict(workers.map(hang_at_two, range(5)))
@@ -136,11 +146,15 @@ def test_an_item_that_hangs_costs_itself_only(scheduler: str, client: Any) -> No
     assert results == {n: n for n in (0, 1, 3, 4)}
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_exceptions_of_the_function_are_raised(scheduler: str) -> None:
     with DaskWorkers(scheduler) as workers, pytest.raises(KeyError, match="two"):
         list(workers.map(fail_at_two, range(5)))
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_workers_of_other_versions_are_refused(
     scheduler: str, client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -152,6 +166,8 @@ def test_workers_of_other_versions_are_refused(
     assert "(here 0.9); other versions give other numbers" in line
 
 
+@pytest.mark.slow
+@pytest.mark.processes
 def test_other_processors_are_warned_of(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "threadpool_info", lambda: [{"architecture": "Abacus"}])
     with pytest.warns(UserWarning, match=r"2 of 2 workers .* than this one \(Abacus\)"):

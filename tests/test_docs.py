@@ -158,6 +158,7 @@ def test_python_examples_show_what_comes_out(
     assert result.failed == 0
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_and_keeps_no_output(tmp_path: Path) -> None:
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)

@@ -8,6 +8,8 @@ pytest.importorskip("resource", reason="Windows limits no process's memory")
 
 from run import fuzz
 
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
 
 @pytest.mark.parametrize(
     ("kind", "n"), [("audio", 50), ("table", 30), ("config", 40), ("model", 15)]
