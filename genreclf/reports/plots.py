@@ -1,6 +1,6 @@
 """Pictures of music, features and results, drawn by matplotlib into PNG, SVG or PDF files.
 
-Colours are those of Okabe & Ito (2008), which colour-blind people can tell apart.
+The colours are those of Okabe & Ito (2008), which colour-blind readers can distinguish.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,19 +26,19 @@ MOST_GENRES = 60
 
 
 def check_plot(path: Path) -> None:
-    """Refuse what could not be drawn, before any work goes into it.
+    """Check that a picture can be drawn, before any work is done.
 
     Raises
     ------
     GenreclfError
-        If the suffix is none of a picture's, or matplotlib is not installed.
+        If the suffix is not that of a picture, or matplotlib is not installed.
     """
     if path.suffix.lower() not in FORMATS:
         raise GenreclfError(
-            f"{path}: a picture's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            f"{path}: the name of a picture ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         )
     try:
-        import matplotlib.figure  # noqa: F401  is it there?
+        import matplotlib.figure  # noqa: F401
     except ImportError:
         raise GenreclfError(
             "pictures need matplotlib, which is not installed: pip install 'genreclf[plot]'"
@@ -47,7 +47,7 @@ def check_plot(path: Path) -> None:
 
 @contextmanager
 def figure(path: Path, width_inches: float = 8.0, height_inches: float = 5.0) -> Iterator["Figure"]:
-    """Yield an empty figure, and write it when the block ends; whole or not at all.
+    """Yield an empty figure, and write it when the block ends, completely or not at all.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def figure(path: Path, width_inches: float = 8.0, height_inches: float = 5.0) ->
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    # Fonts stay text in SVG, and nothing of the date or of chance gets into a file.
+    # Text stays text in SVG, and files hold no date and no random numbers.
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "genreclf", "font.size": 9}):
         drawn = Figure((width_inches, height_inches), dpi=150, layout="constrained")
         yield drawn
@@ -70,19 +70,20 @@ def figure(path: Path, width_inches: float = 8.0, height_inches: float = 5.0) ->
 
 @dataclass(frozen=True, kw_only=True)
 class TrackPicture:
-    """What is to be seen of a track.
+    """What ``draw_track`` shows.
 
     Attributes
     ----------
     seconds_a_value : float
+        Duration of each value of the following arrays.
     peaks : (n,) float32
-        Largest magnitude of the waveform, of that many seconds each.
+        Largest magnitude of the waveform.
     energies : (n,) float64
-        Mean square, likewise.
+        Mean square.
     spans : list of (start, stop) in seconds
-        What is listened to.
+        The excerpts.
     segments : list of (start, stop, letter)
-        Sections; those that sound alike share a letter. None of them is an answer, too.
+        Sections, if any; those that sound alike share a letter.
     """
 
     seconds_a_value: float
@@ -93,7 +94,7 @@ class TrackPicture:
 
 
 def draw_track(path: Path, track: TrackPicture) -> None:
-    """Draw waveform, energy and sections of a track, and frame the seconds listened to.
+    """Draw the waveform, energy and sections of a track, and highlight the excerpts.
 
     Raises
     ------
@@ -115,13 +116,13 @@ def draw_track(path: Path, track: TrackPicture) -> None:
         for start, stop in track.spans:
             for axes in (waveform, energy):
                 axes.axvspan(start, stop, color=COLOURS[5], alpha=0.25, linewidth=0, zorder=2)
-            for axes in below:  # where a tint would change what the colours say
+            for axes in below:  # a tint would change the colours of the sections
                 axes.axvspan(start, stop, fill=False, edgecolor=COLOURS[7], linewidth=2)
         first, last = track.spans[0], track.spans[-1]
         named = f"{first[0]:.1f} s to {first[1]:.1f} s"
         if len(track.spans) > 1:
             named = f"{len(track.spans)} excerpts, {first[0]:.1f} s to {last[1]:.1f} s"
-        waveform.set_title(f"listened to: {named}", fontsize="medium")
+        waveform.set_title(f"excerpt: {named}", fontsize="medium")
         drawn.axes[-1].set(xlabel="seconds", xlim=(0, track.seconds_a_value * len(track.peaks)))
 
 
@@ -135,12 +136,12 @@ def _draw_segments(axes: "Axes", segments: list[tuple[float, float, str]]) -> No
     axes.set_ylabel("sections", rotation=0, ha="right", va="center")
 
 
-# Of a verdict: colour, whether the dot is filled, and what the legend calls it.
+# Colour, whether the dot is filled, and text of the legend, by verdict.
 _VERDICTS = {
     "better": (COLOURS[2], True, "better"),
     "worse": (COLOURS[5], True, "worse"),
-    "noise": ("0.45", False, "no more than noise"),
-    "same": ("0.45", False, "the same answers"),
+    "noise": ("0.45", False, "within noise"),
+    "same": ("0.45", False, "same predictions"),
 }
 
 
@@ -158,11 +159,11 @@ def draw_comparison(
     variants, differences : sequences of mappings
         ``variants`` and ``comparisons`` of ``Comparison.to_dict``.
     reference : str or None
-        If there is one, differences stand in the row of their variant.
+        If there is one, each difference is in the row of its variant.
     """
     names = [_label(variant["name"]) for variant in variants]
     n_rows = max(len(variants), len(differences))
-    # A pair has two names, and they need room.
+    # Pairs have longer names.
     with figure(path, 8.5 if reference is not None else 12, 1.5 + 0.3 * n_rows) as drawn:
         left, right = drawn.subplots(1, 2, sharey=reference is not None)
         for row, variant in enumerate(variants):
@@ -177,7 +178,7 @@ def draw_comparison(
             )  # fmt: skip
         right.axvline(0, color="0.3", linewidth=0.8)
         if reference is None:
-            pairs = [f"{_label(d['variant'])} less {_label(d['reference'])}" for d in differences]
+            pairs = [f"{_label(d['variant'])} − {_label(d['reference'])}" for d in differences]
             _finish(right, pairs, "paired difference (points)")
         else:
             _finish(right, names, f"difference from {_label(reference)} (points)")
@@ -198,7 +199,7 @@ def _draw_estimate(
     low, high = interval
     axes.errorbar(
         100 * value, row,
-        # A bootstrap's interval need not hold the value to the last digit.
+        # Rounding may put the value outside of its interval by the last digit.
         xerr=[[max(0.0, 100 * (value - low))], [max(0.0, 100 * (high - value))]],
         fmt="o", color=colour, markerfacecolor=colour if filled else "white", capsize=3,
         label=words or None,
@@ -206,7 +207,7 @@ def _draw_estimate(
 
 
 def _finish(axes: "Axes", names: Sequence[str], what: str) -> None:
-    """Name the rows, the first on top."""
+    """Label the rows, the first on top."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlabel(what)
@@ -222,18 +223,18 @@ def draw_timeline(
     genres: Sequence[str],
     title: str = "",
 ) -> None:
-    """Draw how the probabilities of genres change along a track, one on top of the other.
+    """Draw the probabilities of genres along a track, stacked.
 
     Parameters
     ----------
     path : Path
         Picture to write.
     borders : sequence of n + 1 float
-        Seconds between which each of n windows stands.
+        Borders of n windows, in seconds.
     probabilities : (n, n_genres) array
-        NaN in a window of silence, which is left blank.
+        NaN for a window of silence, which is left blank.
     genres : sequence of str
-        Names of the columns. Of more than there are colours, the least probable are put together.
+        Names of the columns. If there are more than colours, the least probable are merged.
     title : str
     """
     import numpy as np
@@ -264,7 +265,7 @@ def draw_timeline(
 
 
 def draw_spectrograms(path: Path, spectrograms: Sequence["Spectrogram"], title: str = "") -> None:
-    """Draw spectrograms under each other, in one scale of levels.
+    """Draw spectrograms one below the other, with the same colour scale.
 
     Raises
     ------
@@ -283,20 +284,23 @@ def draw_spectrograms(path: Path, spectrograms: Sequence["Spectrogram"], title: 
             axes.set_yticks(rows, [f"{shown.hz[row]:.0f}" for row in rows])
             axes.set(ylabel="Hz", title=shown.name)
         several[-1].set_xlabel("seconds of the track")
-        drawn.colorbar(image, ax=list(several), label="dB against the loudest", shrink=0.8)
+        drawn.colorbar(image, ax=list(several), label="dB below the maximum", shrink=0.8)
         drawn.suptitle(_label(title, 80), fontsize="medium")
 
 
 def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[int]]) -> None:
     """Draw a confusion matrix with its counts; colours are shares of each true genre.
 
+    scikit-learn's ``ConfusionMatrixDisplay`` shows counts or shares, not both, and square matrices
+    only.
+
     Parameters
     ----------
     path : Path
     genres : sequence of str
     matrix : rows of counts
-        By true genre (rows) and predicted genre (columns). Rows without tracks are left out; of
-        more than ``MOST_GENRES`` genres the smaller ones are put together.
+        By true genre (rows) and predicted genre (columns). Rows without tracks are left out. If
+        there are more than ``MOST_GENRES`` genres, the smallest are merged.
     """
     genres, matrix = _largest(genres, matrix)
     shown = [(genre, row) for genre, row in zip(genres, matrix, strict=True) if sum(row)]
@@ -319,33 +323,32 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
 def _largest(
     genres: Sequence[str], matrix: Sequence[Sequence[int]]
 ) -> tuple[list[str], list[list[int]]]:
-    """Put all genres but the largest together, as a picture of any number fills the memory."""
+    """Merge all genres but the largest, since a picture of very many would fill the memory."""
     import numpy as np
 
     counts = np.array(matrix)
     if len(genres) <= MOST_GENRES:
         return list(genres), counts.tolist()
     by_size = np.argsort(-(counts.sum(axis=0) + counts.sum(axis=1)), kind="stable")
-    kept, rest = np.sort(by_size[: MOST_GENRES - 1]), by_size[MOST_GENRES - 1 :]
+    largest, rest = np.sort(by_size[: MOST_GENRES - 1]), by_size[MOST_GENRES - 1 :]
     for _ in range(2):  # rows, then columns
-        counts = np.vstack((counts[kept], counts[rest].sum(axis=0))).T
-    return [*(genres[i] for i in kept), f"{len(rest)} others"], counts.tolist()
+        counts = np.vstack((counts[largest], counts[rest].sum(axis=0))).T
+    return [*(genres[i] for i in largest), f"{len(rest)} others"], counts.tolist()
 
 
 def draw_features(
     path: Path, values: Mapping[str, Mapping[str, "NDArray[np.float32]"]], n_left_out: int = 0
 ) -> None:
-    """Draw how features are distributed within each genre, as box plots.
+    """Draw the distribution of features within each genre, as box plots.
 
-    Boxes hold the middle half of the tracks with a line at the median, whiskers the middle nine
-    tenths.
+    Boxes span the middle half of the tracks, with a line at the median; whiskers span 5 to 95 %.
 
     Parameters
     ----------
     path : Path
     values : mapping of feature to mapping of genre to (n,) array
     n_left_out : int
-        Genres that are not shown, which is told.
+        Number of genres that are not shown, for a note in the picture.
     """
     n_columns = min(3, len(values))
     n_rows = -(-len(values) // n_columns)
@@ -364,15 +367,15 @@ def draw_features(
                 box.set_facecolor(COLOURS[4])
             axes.set_yticks(range(1, 1 + len(by_genre)), [_label(name, 20) for name in by_genre])
             axes.set_title(_label(feature, 44), fontsize="medium")
-        several[0].invert_yaxis()  # that of all
+        several[0].invert_yaxis()  # which all share
         if n_left_out:
             drawn.supxlabel(f"{n_left_out} genres of fewer tracks are not shown", fontsize="small")
 
 
 def _label(name: str, most: int = 32) -> str:
-    """Shorten a name in its middle, and leave nothing that matplotlib takes for something else.
+    """Shorten a name in the middle, and escape it for matplotlib.
 
-    That is mathematics between dollars, and a label that is not to be shown, which begins with _.
+    matplotlib reads text between dollars as mathematics, and hides labels that begin with ``_``.
     """
     text = one_line(name)
     text = text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]}"
