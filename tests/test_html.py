@@ -25,7 +25,8 @@ from genreclf.config.schema import Config
 from genreclf.evaluation import importance
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
-from genreclf.reports.html import N_COLOURS, html_report
+from genreclf.reports.html import html_report
+from genreclf.reports.trackmap import N_COLOURS
 from genreclf.tables.table import FeatureTable
 
 VOID = {"meta", "link", "input", "br"}
@@ -329,7 +330,7 @@ def test_evaluate_writes_a_report_beside_text_and_json(table_file: Path, tmp_pat
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     Document(text)
     assert "have to be withheld" in text
-    assert "so high an accuracy would have a probability of p = 0.0" in text
+    assert "The probability of such an accuracy by chance is p = 0.0" in text
     assert "Which features the accuracy depends on" in text
     assert "<span>--target-precision</span> <span>0.8</span>" in text
     done = run("evaluate", table_file, *options, "--html", tmp_path / "s.html", "--json", "-")

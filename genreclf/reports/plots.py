@@ -178,7 +178,7 @@ def draw_comparison(
             )  # fmt: skip
         right.axvline(0, color="0.3", linewidth=0.8)
         if reference is None:
-            pairs = [f"{_label(d['variant'])} − {_label(d['reference'])}" for d in differences]
+            pairs = [f"{_label(d['variant'])} minus {_label(d['reference'])}" for d in differences]
             _finish(right, pairs, "paired difference (points)")
         else:
             _finish(right, names, f"difference from {_label(reference)} (points)")
@@ -302,7 +302,12 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
         By true genre (rows) and predicted genre (columns). Rows without tracks are left out. If
         there are more than ``MOST_GENRES`` genres, the smallest are merged.
     """
-    genres, matrix = _largest(genres, matrix)
+    import numpy as np
+
+    from genreclf.reports.confusion import largest_genres
+
+    genres, counts = largest_genres(genres, np.array(matrix), MOST_GENRES)
+    matrix = counts.tolist()
     shown = [(genre, row) for genre, row in zip(genres, matrix, strict=True) if sum(row)]
     shares = [[n / sum(row) for n in row] for _, row in shown]
     size = max(4.0, 1.6 + 0.42 * len(genres))
@@ -318,22 +323,6 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
         axes.set_yticks(range(len(shown)), [_label(name, 20) for name, _ in shown])
         axes.set(xlabel="predicted", ylabel="true")
         drawn.colorbar(image, label="share of the true genre")
-
-
-def _largest(
-    genres: Sequence[str], matrix: Sequence[Sequence[int]]
-) -> tuple[list[str], list[list[int]]]:
-    """Merge all genres but the largest, since a picture of very many would fill the memory."""
-    import numpy as np
-
-    counts = np.array(matrix)
-    if len(genres) <= MOST_GENRES:
-        return list(genres), counts.tolist()
-    by_size = np.argsort(-(counts.sum(axis=0) + counts.sum(axis=1)), kind="stable")
-    largest, rest = np.sort(by_size[: MOST_GENRES - 1]), by_size[MOST_GENRES - 1 :]
-    for _ in range(2):  # rows, then columns
-        counts = np.vstack((counts[largest], counts[rest].sum(axis=0))).T
-    return [*(genres[i] for i in largest), f"{len(rest)} others"], counts.tolist()
 
 
 def draw_features(
