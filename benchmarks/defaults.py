@@ -26,7 +26,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
-from genreclf.learning.duplicates import keep_copies_together
+from genreclf.learning.duplicates import copies_in
 from genreclf.learning.pipelines import Task
 from genreclf.learning.splits import own_groups, published_folds
 from genreclf.tables.table import Columns, FeatureTable, load_table
@@ -90,8 +90,8 @@ def collections(folder: Path, others: Sequence[Path]) -> list[Collection]:
 
 
 def _grouped(name: str, table: FeatureTable, n_folds: int, n_repeats: int) -> Collection:
-    table = keep_copies_together(table.labelled())
-    groups = own_groups(table.groups)
+    table = table.labelled()
+    groups = own_groups(copies_in(table).joined(table.groups))
     fewest = min(len(set(groups[table.labels == genre])) for genre in table.genres)
     testable = [g for g in table.genres if len(set(groups[table.labels == g])) > 2]
     repeats = []

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from conftest import music
 from numpy.typing import NDArray
 from test_table import blobs, texts
 
+from genreclf.cli import cli
 from genreclf.config.schema import Config
 from genreclf.evaluation.crossvalidation import choose_splits
 from genreclf.extraction.chain import extract
-from genreclf.learning.duplicates import Copies, find_copies, keep_copies_together
+from genreclf.learning import duplicates
+from genreclf.learning.duplicates import Copies, copies_in, find_copies
 from genreclf.tables.table import Columns, FeatureTable, load_table
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
@@ -140,7 +143,7 @@ def test_without_copies_groups_stay_as_they_are() -> None:
     assert (none.n_tracks, none.n_recordings, none.recordings) == (0, 0, [])
 
 
-def test_a_table_whose_copies_are_kept_together() -> None:
+def test_the_copies_in_a_table() -> None:
     values = np.vstack((songs(20), songs(20)[3:5]))
     table = FeatureTable(
         paths=texts([str(i) for i in range(22)]),
@@ -149,9 +152,31 @@ def test_a_table_whose_copies_are_kept_together() -> None:
         names=[f"f{i}" for i in range(40)],
         values=values,
     )
-    groups = keep_copies_together(table).groups
+    copies = copies_in(table)
+    groups = copies.joined(table.groups)
     assert groups[3] == groups[20] != groups[4] == groups[21]
     assert (np.delete(groups, [3, 4, 20, 21]) == "").all()
+    order = np.random.default_rng(0).permutation(22)
+    shuffled = copies_in(table.take(order)).take(np.argsort(order))
+    np.testing.assert_array_equal(shuffled.recording, copies.recording)
+    np.testing.assert_array_equal(shuffled.distance, copies.distance)
+
+
+def test_training_and_its_evaluation_look_for_copies_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def counted(values: NDArray[np.float32], *, near: bool = True) -> Copies:
+        sizes.append(len(values))
+        return find_copies(values, near=near)
+
+    monkeypatch.setattr(duplicates, "find_copies", counted)
+    blobs(12, 2).save(tmp_path / "t.csv")
+    arguments = ["--classifier", "lda", "--set", "evaluation.folds=2", "-o", tmp_path / "m.joblib"]
+    done = CliRunner().invoke(cli, ["train", str(tmp_path / "t.csv"), *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    assert sizes == [24]
 
 
 def test_sound_that_was_changed_a_little_is_found(

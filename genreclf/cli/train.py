@@ -139,7 +139,7 @@ def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
             meter = ImportanceMeter(table, config)
             evaluation = trainings.cross_validate(jobs, advance, meter if asked.html_file else None)
             result, unreached = summarised(evaluation, asked.target_precision, suggest=True)
-        model = Model.fit(table, config, search=search, evaluation=result)
+        model = Model.fit(table, config, search=search, evaluation=result, copies=trainings.copies)
         advance()
     # Before the report: whoever reads it through a pipe may stop after the first line.
     model.save(asked.output)

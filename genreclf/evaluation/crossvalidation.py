@@ -16,7 +16,7 @@ from genreclf.evaluation.notes import (
 )
 from genreclf.evaluation.result import Evaluation, HeldOut, TestSet
 from genreclf.learning.codebook import resolve
-from genreclf.learning.duplicates import Copies, find_copies
+from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.splits import Splits, cross_validation, published_folds, published_split
 from genreclf.parallel.workers import Workers
@@ -31,6 +31,7 @@ def cross_validate(
     workers: Workers | None = None,
     on_fold: Callable[[], object] = lambda: None,
     on_model: Callable[[Any, FeatureTable], object] | None = None,
+    copies: Copies | None = None,
 ) -> Evaluation:
     """Measure the accuracy of the configured classifier on tracks that it was not trained on.
 
@@ -50,6 +51,8 @@ def cross_validate(
     on_model : callable, optional
         Called with every fitted pipeline, whose probabilities are not calibrated, and the tracks
         that were held out from it; not for the folds that ignore groups.
+    copies : Copies, optional
+        What ``copies_in`` finds in a table in which every row has a label.
 
     Returns
     -------
@@ -66,8 +69,8 @@ def cross_validate(
     config = resolve(config or Config(), table)
     table = table.labelled()
     order = table.canonical_order()
+    copies = (copies or copies_in(table)).take(order)
     table = table.take(order)
-    copies = find_copies(table.values).with_paths(table.paths)
     splits = choose_splits(table, config, copies)
     together = replace(table, groups=copies.joined(table.groups))
     work = Work(search=search, workers=workers, on_fold=on_fold, on_model=on_model)
@@ -119,7 +122,7 @@ def choose_splits(table: FeatureTable, config: Config, copies: Copies | None = N
 
     Folds of our own keep groups together, and copies of one recording.
     """
-    copies = copies or find_copies(table.values).with_paths(table.paths)
+    copies = copies or copies_in(table)
     if table.folds is not None:
         return _with_copies_note(published_folds(table.folds), copies)
     if table.split is not None:

@@ -8,7 +8,7 @@ from genreclf.errors import TableError, shortened
 from genreclf.evaluation.folds import by_genre
 from genreclf.evaluation.notes import MODEL_KNOWS, few_groups_notes, unknown_genre_warnings
 from genreclf.evaluation.result import Evaluation, HeldOut, TestSet
-from genreclf.learning.duplicates import find_copies
+from genreclf.learning.duplicates import copies_in
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.model import Model
 from genreclf.tables.table import FeatureTable
@@ -44,7 +44,7 @@ def evaluate_model(model: Model, table: FeatureTable) -> Evaluation:
         )
     n_unlabelled = len(table) - len(rows)
     unlabelled = [f"{n_unlabelled} of {len(table)} tracks have no label and are left out"]
-    copies = find_copies(part.values, near=len(part) <= MOST_COMPARED).with_paths(part.paths)
+    copies = copies_in(part, near=len(part) <= MOST_COMPARED)
     part = replace(part, groups=copies.joined(part.groups))
     genres = sorted({*model.genres, *table.genres})
     probabilities = by_genre(model.predict_proba(part), model.genres, genres, 0.0)

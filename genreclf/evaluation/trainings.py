@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from genreclf.config.load import override
@@ -10,6 +11,7 @@ from genreclf.config.schema import Config
 from genreclf.evaluation.crossvalidation import count_trainings, cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.result import Evaluation
+from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.training import training_seconds
 from genreclf.tables.table import FeatureTable
 
@@ -41,6 +43,11 @@ class Trainings:
     search: bool = False
     evaluated: bool = True
     final: bool = False
+
+    @cached_property
+    def copies(self) -> Copies:
+        """Copies among the tracks, for the cross-validation and the final model."""
+        return copies_in(self.table)
 
     @property
     def n_folds(self) -> int:
@@ -80,7 +87,7 @@ class Trainings:
         with fold_workers(jobs, self.fold_seconds()) as workers:
             return cross_validate(
                 self.table, self.config, search=self.search, workers=workers, on_fold=on_fold,
-                on_model=on_model,
+                on_model=on_model, copies=self.copies,
             )  # fmt: skip
 
 

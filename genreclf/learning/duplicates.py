@@ -1,6 +1,6 @@
 """Recordings that are in a table more than once: the same file, or nearly the same sound."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,10 @@ class Copies:
     def n_tracks(self) -> int:
         """Number of tracks with a copy."""
         return int((self.recording >= 0).sum())
+
+    def take(self, order: Indices) -> "Copies":
+        """Return the copies for the same rows in another order."""
+        return Copies(self.recording[order], self.distance[order])
 
     def weights(self, rows: Indices) -> Doubles:
         """Return weights of some tracks with which each recording counts once, (n_rows,).
@@ -151,10 +155,11 @@ def find_copies(values: NDArray[np.float32], *, near: bool = True) -> Copies:
     return Copies(recording, distance)
 
 
-def keep_copies_together(table: FeatureTable) -> FeatureTable:
-    """Put all copies of a recording, and all rows of a file, into one group of the table."""
-    copies = find_copies(table.values).with_paths(table.paths)
-    return replace(table, groups=copies.joined(table.groups))
+def copies_in(table: FeatureTable, *, near: bool = True) -> Copies:
+    """Find the copies in a table by features and by paths; the order of rows has no effect."""
+    order = table.canonical_order()
+    copies = find_copies(table.values[order], near=near).with_paths(table.paths[order])
+    return copies.take(np.argsort(order))
 
 
 def _distinct(values: NDArray[np.float32]) -> tuple[Indices, Indices]:

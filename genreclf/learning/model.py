@@ -30,6 +30,7 @@ from genreclf.tables.inputs import Inputs, inputs, inputs_of
 from genreclf.tables.table import FeatureTable, Texts
 
 if TYPE_CHECKING:
+    from genreclf.learning.duplicates import Copies
     from genreclf.learning.thresholds import Threshold
     from genreclf.parallel.cluster import DaskWorkers
 
@@ -64,6 +65,7 @@ class Model(Card):
         *,
         search: bool = False,
         evaluation: "Evaluated | dict[str, Any] | None" = None,
+        copies: "Copies | None" = None,
     ) -> "Model":
         """Train on a table.
 
@@ -78,6 +80,8 @@ class Model(Card):
         evaluation : Evaluation or dict, optional
             To store with the model; a dictionary as ``Evaluation.to_dict`` returns it. If it has
             a threshold, the model predicts ``unknown`` below it.
+        copies : Copies, optional
+            What ``copies_in`` finds in a table in which every row has a label.
 
         Raises
         ------
@@ -86,7 +90,8 @@ class Model(Card):
         """
         from genreclf.learning.training import fit_model
 
-        return fit_model(table, config or Config(), search=search).with_evaluation(evaluation)
+        model = fit_model(table, config or Config(), search=search, copies=copies)
+        return model.with_evaluation(evaluation)
 
     def with_evaluation(self, evaluation: "Evaluated | dict[str, Any] | None") -> "Model":
         """Return this model with an evaluation, and with its threshold if it has one."""

@@ -5,6 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -17,7 +18,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
 from genreclf.learning.codebook import resolve
-from genreclf.learning.duplicates import keep_copies_together
+from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.model import Model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
@@ -28,12 +29,16 @@ from genreclf.tables.table import FeatureTable
 from genreclf.versions import versions
 
 
-def fit_model(table: FeatureTable, config: Config, *, search: bool = False) -> Model:
+def fit_model(
+    table: FeatureTable, config: Config, *, search: bool = False, copies: Copies | None = None
+) -> Model:
     """Train a model; see ``Model.fit``."""
     config = resolve(config, table)
     table = table.labelled()
+    copies = copies or copies_in(table)
+    table = replace(table, groups=copies.joined(table.groups))
     # The order of rows decides what a random state draws: the same tracks give the same model.
-    table = keep_copies_together(table.take(table.canonical_order()))
+    table = table.take(table.canonical_order())
     if len(table.genres) < 2:
         raise TableError(f"all tracks are {table.genres[0]!r}; at least two genres are needed")
     if table.config is not None:
