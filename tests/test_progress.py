@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from conftest import music
 
 from genreclf.cli import cli
-from genreclf.cli.progress import Meter, duration, rate
+from genreclf.parallel.meter import Meter, duration, rate
 
 QUICK = ["--set", "separation=none", "--set", "excerpt.seconds=2"]
 PACE = r"\d+\.\d s \([\d.]+ tracks/s\)"

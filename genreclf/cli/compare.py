@@ -20,7 +20,7 @@ from genreclf.cli.output import (
     verbosity_options,
     write_text,
 )
-from genreclf.cli.progress import duration, progress
+from genreclf.cli.progress import progress
 from genreclf.cli.tracks import (
     audio_sources,
     cache_in_use,
@@ -33,6 +33,7 @@ from genreclf.cli.tracks import (
 from genreclf.cli.training import LONG_SECONDS, check_extraction
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, TableError
+from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
     from genreclf.evaluation.planning import Choices, Estimate, Planned

@@ -197,8 +197,8 @@ json_file = click.option(
 )
 html_file = click.option(
     "--html", "html_file", type=HtmlFile(), metavar="FILE",
-    help="Also write an HTML report with charts to this file. It shows which features the accuracy "
-    "depends on, from up to 20,000 more predictions.",
+    help="Also write an HTML report with charts to this file. It includes the importance of "
+    "features, measured by up to 20,000 more predictions.",
 )
 plot_file = click.option(
     "--plot", "plot_file", type=PICTURE_FILE, metavar="FILE",
@@ -240,7 +240,7 @@ class ConfigOptions:
 
 @dataclass(frozen=True)
 class Learning:
-    """How to learn: the values of ``learning``."""
+    """Settings for learning: the values of ``learning``."""
 
     config: str = "default"
     overrides: tuple[str, ...] = ()
@@ -323,7 +323,7 @@ labelling = collected(
     LabelOptions, labels, label_regex, label_map,
     click.option("--group", type=click.Choice(list(GROUPS)),
                  help="Take groups from this tag, unless a manifest gives them. Tracks of one "
-                 "group are never in both training and test."),
+                 "group, such as an artist, are never in both training and test."),
     group_regex, argument="label_options",
 )
 table = collected(

@@ -21,7 +21,7 @@ from genreclf.cli.output import (
     tell_written,
     verbosity_options,
 )
-from genreclf.cli.progress import counted, progress
+from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, tell_tags, write_tag
 from genreclf.cli.tracks import audio_sources, cache_in_use, worker_count
@@ -131,8 +131,8 @@ def _share_or_auto(
 )  # fmt: skip
 @click.option(
     "--threshold", callback=_share_or_auto, metavar="P|auto",
-    help="Answer 'unknown' below this confidence, not the model's own threshold. With auto, "
-    "below the confidence at which most answers of the model's evaluation were wrong.",
+    help="Answer 'unknown' below this confidence, in place of the model's own threshold. auto "
+    "chooses the confidence below which most answers in the model's evaluation were wrong.",
 )  # fmt: skip
 @click.option(
     "--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table",
@@ -196,8 +196,7 @@ def predict(asked: PredictOptions) -> None:
     timeline of one file.
 
     --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
-    ...]. The contributions add up to the difference from the probability of the average training
-    track.
+    ...]. The contributions add up to the probability minus that of the average training track.
 
     --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
     APEv2 tags, and every other place that holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
@@ -255,7 +254,7 @@ def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Worke
         predictions = model.predict_outcomes(counted(outcomes, meter), explained=asked.explain)
         _write(uses.each(predictions), model, asked)
     if len(tracks) > 1:
-        note(meter.summary())
+        note(meter_summary(meter))
     left_out = uses.finish(workers)
     _exit(meter.failed, meter.done - meter.failed, left_out)
 
@@ -269,11 +268,12 @@ def _predict_timelines(asked: PredictOptions, tracks: "list[Track]", workers: "W
     windows = Windows(asked.window, asked.step)
     with progress(len(tracks), "predict", "tracks") as meter:
         timelines = counted(predict_timelines(model, tracks, windows, workers), meter)
-        if asked.plot_file is not None:
-            timelines = _drawn(timelines, asked.plot_file, model)
+        if asked.plot_file is not None:  # of one file
+            timelines = iter([timeline := next(timelines)])
+            _draw(timeline, asked.plot_file, model.genres)
         _write(timelines, model, asked)
     if len(tracks) > 1:
-        note(meter.summary())
+        note(meter_summary(meter))
     _exit(meter.failed, meter.done - meter.failed)
 
 
@@ -286,27 +286,22 @@ def _exit(n_failed: int, n_predicted: int, left_out: bool = False) -> None:
 
 def _load(choice: "ModelChoice") -> "Model":
     """Load a model, and print the threshold that its evaluation suggests, if that was asked for."""
-    from genreclf.reports.evaluation import threshold_line
-
     model, found = choice.load()
     if found is not None:
+        from genreclf.reports.evaluation import threshold_line
+
         note(threshold_line(found, model.evaluation or {}))
     return model
 
 
-def _drawn(
-    timelines: "Iterable[Timeline | Failure]", picture: Path, model: "Model"
-) -> "Iterator[Timeline | Failure]":
-    """Draw each timeline that comes along."""
+def _draw(timeline: "Timeline | Failure", picture: Path, genres: list[str]) -> None:
     from genreclf.extraction.chain import Failure
     from genreclf.reports.plots import draw_timeline
 
-    for timeline in timelines:
-        if not isinstance(timeline, Failure):
-            shares, name = timeline.probabilities(model.genres), Path(timeline.path).name
-            draw_timeline(picture, timeline.borders, shares, model.genres, name)
-            tell_written("picture", picture)
-        yield timeline
+    if not isinstance(timeline, Failure):
+        shares, name = timeline.probabilities(genres), Path(timeline.path).name
+        draw_timeline(picture, timeline.borders, shares, genres, name)
+        tell_written("picture", picture)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Progress of many tracks or folds: a bar on a terminal, messages on each track, a summary."""
 
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from genreclf.cli.output import detail, is_quiet, is_verbose, note, plural
+from genreclf.parallel.meter import Meter, rate
 
 if TYPE_CHECKING:
     from genreclf.extraction.chain import Failure, Row
@@ -53,20 +53,6 @@ def _tell_notes(path: object, notes: Sequence[str], n_noted: int) -> bool:
     return bool(notes)
 
 
-def duration(seconds: float) -> str:
-    """Round seconds for people."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def rate(n: int, seconds: float, unit: str = "tracks") -> str:
-    """Return how many that is a second."""
-    speed = n / max(seconds, 1e-3)
-    return f"{speed:.{2 if speed < 1 else 1 if speed < 100 else 0}f} {unit}/s"
-
-
 def tally(n_rows: int, earlier: Sequence[str], n_failed: int, seconds: float | None) -> str:
     """Count tracks: all, those from earlier runs, and those that failed; with the time taken."""
     those = f" ({', '.join(earlier)})" if earlier else ""
@@ -74,64 +60,10 @@ def tally(n_rows: int, earlier: Sequence[str], n_failed: int, seconds: float | N
     return f"{plural(n_rows, 'track')}{those}, {n_failed} failed{pace}"
 
 
-class Meter:
-    """Counts what is done, and estimates the time left.
-
-    The estimate uses only the pace of items that were computed: not that of cached ones, nor the
-    first, which includes the start of the workers.
-    """
-
-    def __init__(
-        self, total: int | None, unit: str = "", clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.total, self.unit = total, unit
-        self.done = self.failed = self.cached = 0
-        self._clock = clock
-        self._started = self._last = clock()
-        self._paced, self._paced_seconds = 0, 0.0
-        self.on_advance: Callable[[], object] = lambda: None
-
-    def __call__(self, *, failed: bool = False, cached: bool = False) -> None:
-        """Count one item."""
-        now = self._clock()
-        if not cached and self.done > self.cached:
-            self._paced += 1
-            self._paced_seconds += now - self._last
-        self._last = now
-        self.done += 1
-        self.failed += failed
-        self.cached += cached
-        self.on_advance()
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return self._clock() - self._started
-
-    @property
-    def seconds_left(self) -> float | None:
-        """None as long as the pace is unknown."""
-        if self.total is None or not self._paced:
-            return None
-        return (self.total - self.done) * self._paced_seconds / self._paced
-
-    def __str__(self) -> str:
-        """Return rate, time left and failures; empty if the total is unknown."""
-        if self.total is None or not self.done:
-            return ""
-        left = self.seconds_left
-        n, seconds = (
-            (self.done, self.seconds) if left is None else (self._paced, self._paced_seconds)
-        )
-        parts = [rate(n, seconds, self.unit)] if self.unit else []
-        parts += [f"{duration(left)} left"] if left is not None else []
-        parts += [f"{self.failed} failed"] if self.failed else []
-        return ", ".join(parts)
-
-    def summary(self) -> str:
-        """Count the tracks that are done, as ``tally`` does."""
-        earlier = [f"{self.cached} from the cache"] if self.cached else []
-        return tally(self.done - self.failed, earlier, self.failed, self.seconds)
+def meter_summary(meter: Meter) -> str:
+    """Count the tracks of a meter, as ``tally`` does."""
+    earlier = [f"{meter.cached} from the cache"] if meter.cached else []
+    return tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds)
 
 
 @contextmanager

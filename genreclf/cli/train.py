@@ -74,8 +74,8 @@ class TrainOptions:
 def train(asked: TrainOptions) -> None:
     """Train a classifier on the labelled tracks of a feature TABLE.
 
-    A cross-validation measures the accuracy on unseen tracks; then a model is trained on all of
-    them and saved. The table fixes the features: of the configuration, only seed, scaling, pca,
+    A cross-validation measures the accuracy on unseen tracks; then a model is trained on all tracks
+    and saved. The features are those of the TABLE: of the configuration, only seed, scaling, pca,
     codebook, classifier and evaluation count.
 
     \b

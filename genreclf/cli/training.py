@@ -8,8 +8,8 @@ import click
 
 from genreclf.cli import options
 from genreclf.cli.output import note, plural, write_text
-from genreclf.cli.progress import duration
 from genreclf.errors import TableError
+from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
     from genreclf.config.schema import ExtractionConfig
