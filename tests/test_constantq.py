@@ -11,7 +11,7 @@ from sounds import Given
 
 from genreclf.audio.decode import Samples
 from genreclf.config.views import Features, Spectra, View
-from genreclf.features.constantq import constant_q, cqt_frequencies, cqt_pitches, pitch_class_energy
+from genreclf.features.constantq import constant_q, cqt_frequencies, cqt_rows, pitch_class_energy
 from genreclf.features.harmony import chroma_cqt, cqt_magnitude
 from genreclf.features.spectra import Array, power_to_db
 
@@ -43,9 +43,16 @@ def by_definition(samples: Samples, rate: int, spectra: Spectra, deviation: floa
     return rows
 
 
+def view_of(spectra: Spectra) -> View:
+    return View(spectra=spectra, features=Features(("mix.rms",)))
+
+
+def pitches_of(spectra: Spectra) -> tuple[str, ...]:
+    return cqt_rows(view_of(spectra))
+
+
 def chroma_of(magnitude: Array, spectra: Spectra) -> Array:
-    view = View(spectra=spectra, features=Features(("mix.rms",)))
-    return chroma_cqt(Given({cqt_magnitude: magnitude}, view=view))
+    return chroma_cqt(Given({cqt_magnitude: magnitude}, view=view_of(spectra)))
 
 
 def by_librosa(samples: Samples, rate: int, spectra: Spectra, deviation: float) -> Array:
@@ -131,7 +138,7 @@ def test_a_tone_is_loudest_in_its_own_bin_and_as_loud_as_it_is(
     hz = 440 * 2 ** ((midi - 69) / 12)
     middle = constant_q(sine(hz, 4, 12_000, amplitude=0.8), 12_000, spectra)[:, 90:98]
     name = librosa.midi_to_note(midi, unicode=False)
-    k = cqt_pitches(spectra).index(name)
+    k = pitches_of(spectra).index(name)
     assert (middle.argmax(axis=0) == k).all()
     q = 1 / (2 ** (1 / bins_per_octave) - 2 ** (-1 / bins_per_octave)) * 2  # nearly
     np.testing.assert_allclose(middle[k], 0.4 * np.sqrt(q * 12_000 / hz), rtol=0.01)
@@ -150,7 +157,7 @@ def test_bins_follow_the_tuning(cents: int) -> None:
     spectra = Spectra(cqt_bins_per_octave=36)
     tuned = constant_q(sine(440, 2, 12_000), 12_000, spectra)[:, 40:50]
     detuned = constant_q(sine(440 * factor, 2, 12_000), 12_000, spectra, cents / 100)[:, 40:50]
-    k = cqt_pitches(spectra).index("A4")
+    k = pitches_of(spectra).index("A4")
     assert (detuned.argmax(axis=0) == k).all()
     np.testing.assert_allclose(detuned[k], tuned[k] / np.sqrt(factor), rtol=1e-3)
 
@@ -161,7 +168,7 @@ def test_signals_shorter_than_a_window(seconds: float, pad_mode: Any) -> None:
     spectra = Spectra(cqt_bins_per_octave=36, pad_mode=pad_mode)
     samples = noise(seconds, 8000)
     found = constant_q(samples, 8000, spectra)
-    assert found.shape == (len(cqt_pitches(spectra)), 1 + len(samples) // 256)
+    assert found.shape == (len(pitches_of(spectra)), 1 + len(samples) // 256)
     expected = by_definition(samples, 8000, spectra, 0.0)
     np.testing.assert_allclose(found[:, ::EVERY], expected, atol=3e-4 * expected.max())
 
@@ -190,7 +197,7 @@ def test_bins_are_the_pitches_between_the_limits(
     np.testing.assert_allclose(np.log2(hz[1:] / hz[:-1]), 1 / bins_per_octave)
     assert low <= hz[0] * 1.0001 < low * 2 ** (1 / 12) * 1.0002
     assert hz[-1] <= high * 1.0001 < hz[-1] * 2 ** (1 / bins_per_octave) * 1.0002
-    names = cqt_pitches(spectra)
+    names = pitches_of(spectra)
     assert len(set(names)) == len(names) == len(hz)
     for name, frequency in zip(names, hz, strict=True):
         midi = librosa.note_to_midi(name, round_midi=False)
@@ -198,18 +205,18 @@ def test_bins_are_the_pitches_between_the_limits(
 
 
 def test_names_of_bins() -> None:
-    assert cqt_pitches(Spectra())[:3] == ("B0", "C1", "C#1")
-    assert cqt_pitches(Spectra())[-1] == "F#7"
-    assert len(cqt_pitches(Spectra())) == 80
-    assert cqt_pitches(Spectra(cqt_bins_per_octave=24))[:4] == ("B0", "C1-50", "C1", "C#1-50")
-    finest = cqt_pitches(Spectra(cqt_bins_per_octave=36))
+    assert pitches_of(Spectra())[:3] == ("B0", "C1", "C#1")
+    assert pitches_of(Spectra())[-1] == "F#7"
+    assert len(pitches_of(Spectra())) == 80
+    assert pitches_of(Spectra(cqt_bins_per_octave=24))[:4] == ("B0", "C1-50", "C1", "C#1-50")
+    finest = pitches_of(Spectra(cqt_bins_per_octave=36))
     assert finest[:5] == ("B0", "B0+33", "C1-33", "C1", "C1+33")
 
 
 def test_pitch_classes_add_up() -> None:
     spectra = Spectra(cqt_bins_per_octave=36)
-    magnitude = np.abs(noise(1, 239 * 7).reshape(239, 7)[: len(cqt_pitches(spectra))])
+    magnitude = np.abs(noise(1, 239 * 7).reshape(239, 7)[: len(pitches_of(spectra))])
     energy = pitch_class_energy(magnitude, spectra)
     np.testing.assert_allclose(energy.sum(axis=0), magnitude.sum(axis=0), rtol=1e-5)
-    of_c = [name.startswith("C") and "#" not in name for name in cqt_pitches(spectra)]
+    of_c = [name.startswith("C") and "#" not in name for name in pitches_of(spectra)]
     np.testing.assert_allclose(energy[0], magnitude[of_c].sum(axis=0), rtol=1e-5)

@@ -1,10 +1,10 @@
 """Running medians along the first axis, for median-filtering separation.
 
-The general case is scipy's one-dimensional rank filter, ten times as fast as its two-dimensional
-median filter. Windows of 31, the usual length, are four times faster still by sorting networks:
-neighbouring windows share most of their values, so that the sorting can be shared too, and each
-comparison is one numpy operation over thousands of windows. About 40 comparisons of arrays a
-value instead of a heap. Both give the values of ``scipy.ndimage.median_filter`` bit for bit.
+The general case is scipy's one-dimensional rank filter, which is ten times as fast as its
+two-dimensional median filter. For windows of 31, the usual length, sorting networks are four times
+faster still: neighbouring windows share most of their values, so they share most of the sorting,
+and each comparison is one numpy operation on thousands of windows. Both give the values of
+``scipy.ndimage.median_filter``, bit for bit.
 """
 
 import numpy as np
@@ -12,15 +12,15 @@ from scipy.ndimage import rank_filter
 
 from genreclf.features.spectra import Array
 
-# Windows side by side in one operation: enough to hide numpy's overhead of a call, few enough
-# that the hundred arrays at work stay in the cache.
+# Windows per operation: enough to hide the overhead of a call of numpy, few enough that the hundred
+# arrays in use stay in the cache.
 COLUMNS_AT_A_TIME = 256
 
 
 def running_median(values: Array, size: int) -> Array:
-    """Take the median of ``size`` values around each one, along the first axis.
+    """Return the median of the ``size`` values around each value, along the first axis.
 
-    Beyond the ends the values are mirrored, the outermost twice ("reflect" in scipy).
+    Beyond the ends the values are mirrored, with the outermost twice ("reflect" in scipy).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def running_median(values: Array, size: int) -> Array:
 
 
 def _median_by_rank_filter(values: Array, size: int) -> Array:
-    """Lay the columns end to end as one signal, each with its mirror images on both sides."""
+    """Filter all columns as one signal, each between its mirror images."""
     before, after = size // 2, (size - 1) // 2
     padded = np.pad(values.T, ((0, 0), (before, after)), mode="symmetric")
     filtered = rank_filter(padded.ravel(), size // 2, size=size).reshape(padded.shape)
@@ -48,7 +48,7 @@ def _median_by_rank_filter(values: Array, size: int) -> Array:
 def _median_of_31(values: Array) -> Array:
     n, n_columns = values.shape
     groups = -(-n // 8)
-    # One row more in front puts what eight neighbouring windows share into whole octets.
+    # With one more row in front, the rows that eight neighbouring windows share are whole octets.
     padding = (16, 8 * (groups + 4) - 16 - n)
     padded = np.pad(values, (padding, (0, 0)), mode="symmetric")
     medians = np.empty((groups, 8, n_columns), dtype=np.float32)
@@ -64,16 +64,16 @@ def _medians_of_octets(rows: list[Array], medians: Array) -> None:
     """Fill in the medians of eight windows for each octet of rows.
 
     Window j of octet g begins at row j + 1 of octet g and ends at row j - 1 of octet g + 4. All
-    eight hold octets g + 1 to g + 3; windows 0-3 and 4-7 four rows more in common, and every two
-    of these another two, until one row is each one's own. What is kept of a common part is only
-    what may still become the median.
+    eight windows share octets g + 1 to g + 3. Windows 0-3 and windows 4-7 share four more rows,
+    every pair of windows two more, and one row belongs to one window only. Of each shared part,
+    only the values that can become the median are passed on.
 
     Parameters
     ----------
     rows : list of 8 arrays, (g + 4, m)
         Row k of every octet.
     medians : (g, 8, m) array
-        To be filled in.
+        The result.
     """
     groups = len(medians)
 
@@ -106,17 +106,17 @@ def _merge(a: list[Array], b: list[Array]) -> list[Array]:
 
 
 def _add(middle: list[Array], more: list[Array]) -> list[Array]:
-    """Add sorted values to a set of which only the middle is known, and keep the new middle.
+    """Add sorted values to a set whose middle values are known, and return the new middle values.
 
-    With k values still to come, the median can only be among the k + 1 middle ones. The r-th
-    smallest of a union is the least, over i, of max(the (r - i)-th of one set, the i-th of the
+    If k values are still to be added, the median is one of the k + 1 middle values. The r-th
+    smallest of a union is the minimum, over i, of max(the (r - i)-th of one set, the i-th of the
     other).
     """
     n = len(more)
-    kept = []
+    middles = []
     for rank in range(len(middle) - n):
         value = middle[rank + n]
         for i in range(n):
             value = np.minimum(value, np.maximum(middle[rank + n - 1 - i], more[i]))
-        kept.append(value)
-    return kept
+        middles.append(value)
+    return middles

@@ -1,4 +1,4 @@
-"""From frames to one vector a track: statistics over time, each under a telling name."""
+"""From frames to one vector per track: statistics over time, and the names of the columns."""
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import combinations_with_replacement, pairwise
@@ -18,10 +18,10 @@ Doubles = NDArray[np.float64]
 
 
 def _moment(rows: Doubles, order: int, of_normal: float) -> Doubles:
-    """Standardised central moment less a normal distribution's; 0 for a row that never varies."""
+    """Return a standardised moment less that of a normal distribution; 0 for a constant row."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.mean(centred**2, axis=1, keepdims=True))
-    # Frames are float32: what varies less than they can tell does not vary.
+    # A row that varies by less than the precision of float32 is constant.
     steady = spread <= 1e-7 * np.max(np.abs(rows), axis=1, keepdims=True)
     standardised = centred / np.where(steady, 1, spread)
     return np.where(steady[:, 0], 0, np.mean(standardised**order, axis=1) - of_normal)
@@ -45,13 +45,12 @@ def pool(frames: Mapping[str, Array], config: ExtractionConfig) -> Array:
     Parameters
     ----------
     frames : mapping of str to (d, t) float32
-        As ``compute_features`` gives them, those of all views together.
+        Of all views together.
 
     Returns
     -------
     (n_features,) float32
-        In the order of ``feature_names``: view after view, for each feature what each of
-        ``POOLERS`` that it goes through gives. Computed in double precision.
+        In the order of ``feature_names``. Computed in double precision.
     """
     columns = [
         values
@@ -65,7 +64,7 @@ def pool(frames: Mapping[str, Array], config: ExtractionConfig) -> Array:
 
 
 def feature_names(config: ExtractionConfig) -> list[str]:
-    """Name the columns that ``pool`` gives, as in ``mix.mfcc.03.mean``.
+    """Return the names of the columns of ``pool``, such as ``mix.mfcc.03.mean``.
 
     Examples
     --------
@@ -88,16 +87,16 @@ Names = list[tuple[str, ...]]
 
 
 class Pooler(NamedTuple):
-    """A way from the rows of a feature to columns.
+    """A way to make columns of the rows of a feature.
 
     Attributes
     ----------
     features : callable
-        Gives the names of the features that go through it.
+        Returns the names of the features that it applies to.
     pool : callable
-        Makes arrays, of a column for each value, of (d, t) rows.
+        Returns arrays with a value for each column, of (d, t) rows.
     names : callable
-        Gives the parts of the name of each column, after the feature's, by the names of the rows.
+        Returns the parts of each column's name after the feature's, of the names of the rows.
     """
 
     features: Callable[[View], Collection[str]]
@@ -114,9 +113,9 @@ def _value_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 
 def _statistics(rows: Array, feature: str, view: View) -> Columns:
-    """One statistic after the other, each over all rows, or one for all where they are joined.
+    """Each statistic of each row, or of all rows together for ``pooling.joint``.
 
-    Population variance; kurtosis is the excess over a normal distribution's.
+    The variance is that of the population; kurtosis is the excess over a normal distribution's.
     """
     doubles = rows.astype(np.float64)
     if feature in view.pooling.joint:
@@ -130,10 +129,10 @@ def _statistic_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 
 def _texture(rows: Array, feature: str, view: View) -> Columns:
-    """Statistics over windows, then of those: the texture windows of Tzanetakis & Cook 2002.
+    """Statistics of statistics over texture windows (Tzanetakis & Cook 2002).
 
-    Windows overlap by half. What is left at the end, less than half a window, goes unread; rows
-    shorter than a window are one.
+    Windows overlap by half. Less than half a window at the end is left out; rows shorter than a
+    window are one window.
     """
     wanted = max(1, round(view.pooling.texture_seconds * _rows_rate_hz(feature, view)))
     length = min(wanted, rows.shape[1])
@@ -163,9 +162,9 @@ def _rows_rate_hz(feature: str, view: View) -> float:
 
 
 def _covariance(rows: Array, feature: str, view: View) -> Columns:
-    """Covariance of each two rows, upper triangle with the variances (Mandel & Ellis 2005)."""
+    """Covariance of each two rows, with the variances (Mandel & Ellis 2005)."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-    # Not by BLAS, whose threads would add up in another order on another machine.
+    # Not by BLAS, which adds up in another order on another machine.
     covariance = np.einsum("it,jt->ij", centred, centred) / rows.shape[1]
     return [covariance[np.triu_indices(len(rows))]]
 
@@ -176,11 +175,11 @@ def _covariance_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 
 def _modulation(rows: Array, feature: str, view: View) -> Columns:
-    """Variance of each row that comes from modulation between two rates, for each such band.
+    """Variance of each row in each band of modulation frequencies.
 
-    Sums of the periodogram, under a Hann window, so that what lasts does not leak into all bands:
-    energies of modulation bands as McKinney & Breebaart 2003 have them, of an octave each as in
-    Lee et al. 2009. A band that is narrower than the excerpt tells apart may have nothing.
+    Sums of the periodogram (McKinney & Breebaart 2003), in bands of an octave by default (Lee et
+    al. 2009). A Hann window keeps trends from leaking into all bands. A band that is narrower than
+    the resolution of the excerpt may be 0.
     """
     n = rows.shape[1]
     window = hann_window(n) if n > 1 else np.ones(1)
@@ -197,26 +196,26 @@ def _modulation_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
     return [(row, f"modulation_{low:g}-{high:g}hz") for low, high in bands for row in rows]
 
 
-def _frame_features(view: View) -> Collection[str]:
-    return [name for name in view.features.select if FEATURES[name].per != "track"]
-
-
 def _track_features(view: View) -> Collection[str]:
     return [name for name in view.features.select if FEATURES[name].per == "track"]
 
 
+def _frame_features(view: View) -> Collection[str]:
+    return [name for name in view.features.select if FEATURES[name].per != "track"]
+
+
+def _features_of_all_frames(view: View) -> Collection[str]:
+    return () if view.pooling.texture_seconds else _frame_features(view)
+
+
+def _features_of_windows(view: View) -> Collection[str]:
+    return _frame_features(view) if view.pooling.texture_seconds else ()
+
+
 POOLERS = (
     Pooler(_track_features, _values, _value_names),
-    Pooler(
-        lambda view: () if view.pooling.texture_seconds else _frame_features(view),
-        _statistics,
-        _statistic_names,
-    ),
-    Pooler(
-        lambda view: _frame_features(view) if view.pooling.texture_seconds else (),
-        _texture,
-        _texture_names,
-    ),
+    Pooler(_features_of_all_frames, _statistics, _statistic_names),
+    Pooler(_features_of_windows, _texture, _texture_names),
     Pooler(lambda view: view.pooling.covariance, _covariance, _covariance_names),
     Pooler(lambda view: view.pooling.modulation, _modulation, _modulation_names),
 )

@@ -14,7 +14,7 @@ from genreclf.features.spectra import TINY, Array, Spectrum, centred_frames, han
 
 
 class Parts(NamedTuple):
-    """The three spectra that features are computed from."""
+    """The spectra of the harmonic part, the percussive part and the mix."""
 
     harmonic: Spectrum
     percussive: Spectrum
@@ -22,9 +22,9 @@ class Parts(NamedTuple):
 
 
 def separate(mix: Spectrum, config: View) -> Parts:
-    """Split a spectrum into harmonic and percussive parts, or use it for both.
+    """Split a spectrum into harmonic and percussive parts.
 
-    It is used for both, too, where no feature looks at the parts.
+    Both are the mix itself if ``separation`` is "none", or if no feature needs the parts.
     """
     if not config.separates:
         return Parts(mix, mix, mix)
@@ -35,11 +35,11 @@ def separate(mix: Spectrum, config: View) -> Parts:
 def hpss(magnitude: Array, settings: Hpss) -> tuple[Array, Array]:
     """Split a magnitude spectrogram with soft masks.
 
-    Tones are ridges along time, which a median over frames keeps, and hits are ridges along
-    frequency, which a median over bins keeps. With H and P the two filtered spectrograms, p the
-    ``mask_power`` and m the margin, the harmonic mask is H^p / (H^p + (m P)^p), and the
-    percussive one the same with H and P exchanged. At margin 1 the parts add up to the input;
-    above it (Driedger, Müller & Disch 2014) what belongs clearly to neither is left out.
+    Tones are ridges along time, which a median over frames preserves. Hits are ridges along
+    frequency, which a median over bins preserves. With H and P the filtered spectrograms, p the
+    ``mask_power`` and m the margin, the harmonic mask is H^p / (H^p + (m P)^p); for the percussive
+    mask H and P are exchanged. With margin 1 the parts add up to the input. A larger margin
+    (Driedger, Müller & Disch 2014) removes what belongs clearly to neither part.
 
     Same result as ``librosa.decompose.hpss`` within float32 rounding.
 
@@ -72,19 +72,19 @@ def hpss(magnitude: Array, settings: Hpss) -> tuple[Array, Array]:
 
 
 def _soft_mask(part: Array, other: Array, power: float, silent_share: np.float32) -> Array:
-    """Return part^power / (part^power + other^power), and ``silent_share`` where both are 0."""
+    """Return part^power / (part^power + other^power); ``silent_share`` where both are 0."""
     larger = np.maximum(part, other)
     silent = larger < TINY
     larger[silent] = 1
-    # Relative to the larger one, no power can overflow, nor both underflow.
+    # Powers of shares of the larger value cannot overflow, and only one of them can underflow.
     part_power = np.power(part / larger, np.float32(power))
     other_power = np.power(other / larger, np.float32(power))
-    total = np.maximum(part_power + other_power, np.float32(0.5))  # is 1 at least, or silent
+    total = np.maximum(part_power + other_power, np.float32(0.5))  # at least 1, unless silent
     return np.where(silent, silent_share, part_power / total)
 
 
 def samples_of(sound: Sound) -> Samples:
-    """Return the samples of a part, (n,); of the mix those of the excerpt as they are."""
+    """Return the samples of a part, (n,); those of the mix are the excerpt's."""
     if sound.spectrum is sound.mix:
         return sound.excerpt.unpadded
     return sound.once(waveform)[0]
@@ -95,8 +95,11 @@ def waveform(sound: Sound) -> Array:
 
     (1, n). The least-squares inverse of the short-time Fourier transform (Griffin & Lim 1984) with
     the phases of the mix, up to the middle of the last frame; the samples after it, fewer than a
-    hop, are 0. As ``librosa.effects.hpss`` did it in the versions before 0.10.
+    hop, are 0. As ``librosa.effects.hpss`` before version 0.10.
     """
+    # librosa.istft takes as long (56 ms against 44 ms here for 29 s at 12 kHz, 129 ms against
+    # 127 ms at 22,050 Hz), but seconds to import in each process, and it holds the complex
+    # spectrum of the whole excerpt, which is 420 MB for ten minutes.
     part, mix, excerpt = sound.spectrum, sound.mix, sound.excerpt
     pad_mode = sound.view.spectra.pad_mode
     n_fft, hop, n_frames = mix.n_fft, mix.hop_length, mix.magnitude.shape[1]

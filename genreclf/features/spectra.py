@@ -1,8 +1,7 @@
-"""The one short-time Fourier transform of an excerpt, and what derives from it once.
+"""The short-time Fourier transform of an excerpt, and what is derived from it once.
 
-Definitions are librosa's (McFee et al. 2015), so that the numbers can be compared with
-published work; computing them here shares the work between features and keeps a compiler's
-start-up out of every process.
+Definitions are librosa's (McFee et al. 2015), so that the numbers can be compared with published
+work. Our own code shares work between features, and starts without a compiler.
 """
 
 import math
@@ -28,17 +27,17 @@ Real = TypeVar("Real", bound=np.floating[Any])
 
 @dataclass(frozen=True)
 class Spectrum:
-    """A magnitude spectrogram and its derivatives, each computed at first use and then shared.
+    """A magnitude spectrogram and what is derived from it, computed at first use and then shared.
 
-    Separation and its inverse see all of it. What else derives from it sees the band from
-    ``min_hz`` to ``max_hz`` only, as if there were no other bins.
+    Separation and its inverse see all bins. Everything else sees only the band from ``min_hz`` to
+    ``max_hz``, as if there were no other bins.
 
     Attributes
     ----------
     magnitude : (1 + n_fft / 2, t) float32
         Linear, not decibels. Row ``k`` is the frequency ``k * sample_rate_hz / n_fft``.
     emphasis : Emphasis
-        Where mel bands lie denser than elsewhere.
+        Range in which mel bands are denser.
     """
 
     magnitude: Array
@@ -61,7 +60,7 @@ class Spectrum:
 
     @property
     def bins(self) -> slice:
-        """Which rows of ``magnitude`` are the band."""
+        """Rows of ``magnitude`` in the band."""
         return band_bins(self.min_hz, self.max_hz, self.sample_rate_hz, self.n_fft)
 
     @property
@@ -88,23 +87,19 @@ class Spectrum:
 
     @cached_property
     def mel_db(self) -> Array:
-        """Mel-band power in dB, (n_mels, t): what MFCC and onset strength are made from."""
+        """Mel-band power in dB, (n_mels, t), from which MFCC and onset strength are computed."""
         return power_to_db(self.mel_power)
 
     @cached_property
     def weights(self) -> Array:
-        """Magnitude of the band, each frame summing to one, (bins, t); silent frames stay 0."""
+        """Magnitude of the band, which sums to 1 in each frame, (bins, t); silent frames are 0."""
         total = self.in_band.sum(axis=0)
         total[total < TINY] = 1
         return self.in_band / total
 
 
 def mix_spectrum(excerpt: Excerpt, config: View) -> Spectrum:
-    """Transform what an excerpt holds of audio.
-
-    Padding never gets further, so that no statistic, median filter or difference reads the
-    zeros that a short track is padded with.
-    """
+    """Transform the audio of an excerpt, without the zeros that pad a short track."""
     spectra = config.spectra
     magnitude = stft_magnitude(
         excerpt.unpadded, spectra.n_fft, spectra.hop_length, spectra.pad_mode
@@ -128,14 +123,13 @@ def stft_magnitude(
     hop_length : int
         Samples between frames. Frame ``t`` is centred on sample ``t * hop_length``.
     pad_mode : "constant" or "reflect"
-        Beyond the ends the signal is zero, or goes on as its mirror image, as it was librosa's
-        default until 2023.
+        Beyond the ends the signal is zero, or its mirror image (librosa's default until 2023).
 
     Returns
     -------
     (1 + n_fft / 2, 1 + n // hop_length) float32
-        Transformed in double precision, as librosa does: spectral contrast looks at bins so
-        quiet that rounding in single precision would drown them.
+        Transformed in double precision, as in librosa: rounding in single precision would hide the
+        quiet bins that spectral contrast measures.
     """
     window = hann_window(n_fft)
     windows = centred_frames(samples, n_fft, hop_length, pad_mode)
@@ -191,13 +185,12 @@ def mel_filterbank(
 ) -> Array:
     """Return triangular mel filters of equal area, (n_mels, 1 + n_fft / 2).
 
-    As ``librosa.filters.mel``, between two limits or over the whole band, with an emphasis that
-    librosa does not have.
+    As ``librosa.filters.mel``, with an emphasis that librosa does not have.
 
     Raises
     ------
     ConfigError
-        If a band is narrower than a bin, so that it would always be empty.
+        If a band is narrower than a bin, and so always empty.
     """
     min_hz, max_hz = limits_hz or (0.0, sample_rate_hz / 2)
     between = mel_edges(n_mels, min_hz, max_hz, emphasis)
@@ -215,6 +208,6 @@ def mel_filterbank(
 
 
 def _frozen(array: NDArray[Real]) -> NDArray[Real]:
-    """Make an array that is cached for everybody read-only."""
+    """Make an array read-only, because all callers share it."""
     array.setflags(write=False)
     return array

@@ -1,4 +1,4 @@
-"""Spectrograms to look at, of what a configuration listens to."""
+"""Spectrograms of an excerpt, to be drawn."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +29,11 @@ class Spectrogram:
     ----------
     name : str
     decibels : (bins, t) float32
-        Below the loudest value of the mix, 80 dB at most.
+        Relative to the loudest value of the mix, at least -80 dB.
     hz : (bins,) float64
         Frequency of each row.
     start, stop : float
-        Seconds of the track between which the frames lie.
+        Where in the track the excerpt begins and ends, in seconds.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Spectrogram:
 
 
 def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrogram:
-    """Return the spectrogram of the first excerpt that the first view listens to.
+    """Return the spectrogram of the first excerpt of the first view.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrog
     AudioError
         As ``load_chosen``.
     """
-    excerpt, view = _listened_to(path, config)
+    excerpt, view = _first_excerpt(path, config)
     spectra, mix = view.spectra, mix_spectrum(excerpt, view)
     if kind == "cqt":
         magnitude = constant_q(excerpt.unpadded, excerpt.sample_rate_hz, spectra)
@@ -72,7 +72,7 @@ def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrog
 
 def parts_of(path: Path, config: ExtractionConfig) -> list[Spectrogram]:
     """Return the mix, its harmonic and its percussive part, as ``spectrogram_of``."""
-    excerpt, view = _listened_to(path, config)
+    excerpt, view = _first_excerpt(path, config)
     mix = mix_spectrum(excerpt, view)
     hz = fft_frequencies(mix.sample_rate_hz, mix.n_fft)
     parts = zip(
@@ -84,7 +84,7 @@ def parts_of(path: Path, config: ExtractionConfig) -> list[Spectrogram]:
     return [_spectrogram(name, magnitude, hz, excerpt, loudest) for name, magnitude in parts]
 
 
-def _listened_to(path: Path, config: ExtractionConfig) -> tuple[Excerpt, View]:
+def _first_excerpt(path: Path, config: ExtractionConfig) -> tuple[Excerpt, View]:
     view = config.each_view[0]
     return load_chosen(path, [view])[0][0], view
 
