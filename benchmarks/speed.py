@@ -76,7 +76,8 @@ def features_by_librosa(path: Path, config: "ExtractionConfig") -> "dict[str, Ar
     import librosa
 
     from genreclf.audio.decode import PREROLL_SECONDS, describe
-    from genreclf.audio.excerpt import centre_span, with_level
+    from genreclf.audio.excerpt import with_level
+    from genreclf.audio.placement import centre_span
     from genreclf.features.librosa_engine import librosa_features
 
     info = describe(path)
@@ -116,7 +117,7 @@ def essentia(config: "ExtractionConfig") -> Run:
     from essentia.standard import MusicExtractor
 
     from genreclf.audio.decode import describe
-    from genreclf.audio.excerpt import centre_span
+    from genreclf.audio.placement import centre_span
 
     essentia.log.infoActive = False
 

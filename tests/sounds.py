@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.audiofile import AudioInfo, Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.views import Features, View

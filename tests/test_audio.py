@@ -14,7 +14,8 @@ import soundfile
 from conftest import music, noise, sine
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import CANCELS, Samples, decode, decode_blocks, decode_spans, describe
+from genreclf.audio.audiofile import Samples
+from genreclf.audio.decode import CANCELS, decode, decode_blocks, decode_spans, describe
 from genreclf.audio.resampling import resample
 from genreclf.config.views import Resampler
 from genreclf.errors import AudioError

@@ -9,7 +9,7 @@ import pytest
 from conftest import music, noise, sine
 from sounds import Given
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.views import Features, Spectra, View
 from genreclf.features.constantq import constant_q, cqt_frequencies, cqt_rows, pitch_class_energy
 from genreclf.features.harmony import chroma_cqt, cqt_magnitude

@@ -7,8 +7,9 @@ import pytest
 import soundfile
 from conftest import music, noise, sine
 
-from genreclf.audio.decode import Samples
-from genreclf.audio.excerpt import centre_span, load_excerpt, load_excerpts
+from genreclf.audio.audiofile import Samples
+from genreclf.audio.excerpt import load_excerpt, load_excerpts
+from genreclf.audio.placement import centre_span
 from genreclf.audio.resampling import resample
 from genreclf.config.load import load_config
 from genreclf.config.schema import ExtractionConfig

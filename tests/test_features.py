@@ -11,7 +11,7 @@ import scipy.signal
 from conftest import clicks, music, noise, sine
 from sounds import Given, excerpt_of, feature_of, settings
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import ExtractionConfig

@@ -12,7 +12,8 @@ import soundfile
 from conftest import music, noise, sine
 from helpers import run
 
-from genreclf.audio.decode import CANCELS, Samples
+from genreclf.audio.audiofile import Samples
+from genreclf.audio.decode import CANCELS
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
@@ -80,7 +81,7 @@ def test_the_loudest_part_is_heard_in_place_of_a_gap(
     [text] = excerpt.notes
     assert text.startswith(f"{place}")
     start, stop = round(excerpt.start_seconds * RATE), round(excerpt.stop_seconds * RATE)
-    assert f"the loudest 4.00 s are heard instead, from {start / RATE:.1f} s on" in text
+    assert f"the loudest 4.00 s are used instead, from {start / RATE:.1f} s on" in text
     same = write_audio("same.wav", signal[start:stop], RATE)
     np.testing.assert_array_equal(extract_one(path, config), extract_one(same, config))
     energies = np.cumsum(np.square(signal, dtype=np.float64))
@@ -237,7 +238,7 @@ def test_predict_answers_as_for_the_same_music_and_tells(
     assert "notes" not in answers[0]
     assert answers[1]["notes"] == [CANCELS]
     assert re.match(
-        r"its middle is silent; the loudest 5\.\d\d s are heard", answers[2]["notes"][0]
+        r"its middle is silent; the loudest 5\.\d\d s are used", answers[2]["notes"][0]
     )
     assert f"note: {opposite}: {CANCELS}\n" in done.stderr
     timeline = run("predict", opposite, "--timeline", "--format", "jsonl", "--jobs", 1)

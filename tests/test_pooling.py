@@ -10,7 +10,7 @@ import scipy.stats
 from conftest import music
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import AudioInfo
+from genreclf.audio.audiofile import AudioInfo
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import config_from_dict, load_config, override
 from genreclf.config.schema import ExtractionConfig

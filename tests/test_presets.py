@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import clicks, music, noise
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.cli import cli
 from genreclf.config.load import load_config, preset_names, presets_folder
 from genreclf.config.views import View

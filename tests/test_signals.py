@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from conftest import noise, sine
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.load import load_config, preset_names
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import SilenceError

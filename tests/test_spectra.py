@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 from conftest import music, noise, sine
 
-from genreclf.audio.decode import AudioInfo, Samples
+from genreclf.audio.audiofile import AudioInfo, Samples
 from genreclf.audio.excerpt import Excerpt, load_excerpt
 from genreclf.config.load import load_config
 from genreclf.config.views import PadMode

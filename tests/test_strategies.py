@@ -8,8 +8,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import Samples, music, noise
 
-from genreclf.audio.decode import AudioInfo, decode
-from genreclf.audio.excerpt import Excerpt, load_excerpts, placed_spans
+from genreclf.audio.audiofile import AudioInfo
+from genreclf.audio.decode import decode
+from genreclf.audio.excerpt import Excerpt, load_excerpts
+from genreclf.audio.placement import placed_spans
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Samples, music, noise
 
-from genreclf.audio.decode import AudioInfo
+from genreclf.audio.audiofile import AudioInfo
 from genreclf.config.views import Excerpt as Settings
 from genreclf.features.scan import Scan, scan
 from genreclf.features.selection import choose_spans

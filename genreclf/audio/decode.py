@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from genreclf.audio.audiofile import MISSING_SECONDS_ALLOWED, UNKNOWN_LENGTH, AudioFile
-from genreclf.audio.audiofile import AudioInfo as AudioInfo
-from genreclf.audio.audiofile import Samples as Samples
+from genreclf.audio.audiofile import (
+    MISSING_SECONDS_ALLOWED,
+    UNKNOWN_LENGTH,
+    AudioFile,
+    AudioInfo,
+    Samples,
+)
 from genreclf.audio.opening import open_audio, open_decoder
 from genreclf.errors import AudioError
 

@@ -1,4 +1,4 @@
-"""From one sample rate to another."""
+"""Change the sample rate."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import scipy.fft
 import soxr
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.views import Resampler
 
 
@@ -18,10 +18,8 @@ def resample(
 ) -> Samples:
     """Change the sample rate with soxr's high-quality recipe, as ``librosa.resample`` does.
 
-    With ``resampler="kaiser_best"`` as librosa did from 2016 to 2022. What they pass of the
-    highest twelfth of the band tells them apart.
-
-    The result has ``ceil(len(samples) * to_hz / from_hz)`` samples.
+    ``resampler="kaiser_best"`` resamples as librosa did from 2016 to 2022; only the highest twelfth
+    of the band differs. The result has ``ceil(len(samples) * to_hz / from_hz)`` samples.
     """
     if from_hz == to_hz:
         return samples
@@ -37,11 +35,10 @@ def resample(
 
 
 def block_resampler(from_hz: int, to_hz: int) -> Callable[[Samples], Samples]:
-    """Return a function that changes the sample rate of a signal that comes in blocks.
+    """Return a function that changes the sample rate of a signal, block by block.
 
-    It gives what each block, after those before it, has made certain: the last few milliseconds
-    of the signal never come. At soxr's lowest quality but one, which takes a third of the time:
-    good for a look at the music.
+    It returns the samples that do not depend on later blocks, so the last few milliseconds of the
+    signal are missing. Its quality is soxr's second lowest, which takes a third of the time.
     """
     stream = soxr.ResampleStream(from_hz, to_hz, num_channels=1, dtype="float32", quality="LQ")
     return stream.resample_chunk
@@ -50,8 +47,7 @@ def block_resampler(from_hz: int, to_hz: int) -> Callable[[Samples], Samples]:
 def _resample_by_kaiser_best(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     """Resample with the filter that resampy 0.1 and 0.2 call "kaiser_best".
 
-    Applied as a product of spectra, of which what lies above the new Nyquist frequency is cut
-    off.
+    It is applied by multiplying spectra, which are cut off at the new Nyquist frequency.
     """
     divisor = math.gcd(from_hz, to_hz)
     up, down = to_hz // divisor, from_hz // divisor
@@ -78,7 +74,7 @@ def _kaiser_best(ratio: float) -> NDArray[np.float64]:
 
 @lru_cache(maxsize=2)
 def _kaiser_best_spectrum(size: int, ratio: float) -> Samples:
-    """Return its frequency response, (size // 2 + 1,): real, since it is symmetric around 0."""
+    """Return its frequency response, (size // 2 + 1,): real, since the filter is symmetric."""
     kernel = _kaiser_best(ratio)
     around_zero = np.zeros(size)
     around_zero[: len(kernel)] = kernel

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from genreclf.audio.excerpt import Chooser, Excerpt, load_excerpts
+from genreclf.audio.excerpt import Excerpt, load_excerpts
+from genreclf.audio.placement import Chooser
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.extraction.cache import Cache, prepare_cache

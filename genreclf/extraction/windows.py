@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.audio.decode import AudioInfo, describe
-from genreclf.audio.excerpt import ONLY_SILENCE, Span
+from genreclf.audio.audiofile import AudioInfo
+from genreclf.audio.decode import describe
+from genreclf.audio.excerpt import ONLY_SILENCE
+from genreclf.audio.silence import Span
 from genreclf.config.load import config_from_dict
 from genreclf.config.schema import Config
 from genreclf.config.views import Excerpt

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.views import PadMode, Spectra, View
 from genreclf.features.catalogue import PITCH_CLASSES
 from genreclf.features.spectra import Array

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.bands import band_bins
 from genreclf.config.views import View
 from genreclf.features.catalogue import FEATURES

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.config.views import Hpss, View
 from genreclf.features.medians import running_median
 from genreclf.features.sound import Sound

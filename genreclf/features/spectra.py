@@ -14,7 +14,7 @@ import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import Samples
+from genreclf.audio.audiofile import Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.bands import NO_EMPHASIS, Emphasis, band_bins, check_mel_bands, mel_edges
 from genreclf.config.views import PadMode, View
