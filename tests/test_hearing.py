@@ -237,9 +237,7 @@ def test_predict_answers_as_for_the_same_music_and_tells(
     assert answers[1]["confidence"] == pytest.approx(answers[0]["confidence"], abs=0.02)
     assert "notes" not in answers[0]
     assert answers[1]["notes"] == [CANCELS]
-    assert re.match(
-        r"its middle is silent; the loudest 5\.\d\d s are used", answers[2]["notes"][0]
-    )
+    assert re.match(r"its middle is silent; the loudest 5\.\d\d s are used", answers[2]["notes"][0])
     assert f"note: {opposite}: {CANCELS}\n" in done.stderr
     timeline = run("predict", opposite, "--timeline", "--format", "jsonl", "--jobs", 1)
     assert json.loads(timeline.stdout)["notes"] == [CANCELS]
