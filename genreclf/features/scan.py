@@ -10,7 +10,8 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from genreclf.audio.decode import AudioInfo, Samples, decode_blocks
+from genreclf.audio.audiofile import AudioInfo, Samples
+from genreclf.audio.decode import decode_blocks
 from genreclf.audio.resampling import block_resampler
 from genreclf.features.harmony import chromagram
 from genreclf.features.spectra import Array, Spectrum, frame, hann_window

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from genreclf.audio.decode import AudioInfo
-from genreclf.audio.excerpt import Chooser, Excerpt, Span, load_excerpts, placed_spans
+from genreclf.audio.audiofile import AudioInfo
+from genreclf.audio.excerpt import Excerpt, load_excerpts
+from genreclf.audio.placement import Chooser, placed_spans
+from genreclf.audio.silence import Span
 from genreclf.config.views import Excerpt as ExcerptSettings
 from genreclf.config.views import View
 from genreclf.features.scan import ENERGY_SECONDS, Doubles, Scan, scan
