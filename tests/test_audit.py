@@ -113,7 +113,7 @@ def test_a_table_without_labels_has_its_copies_found() -> None:
     assert result.accuracy is None
     assert {finding.kind for finding in result.findings} == {"exact", "near"}
     assert {finding.labels_differ for finding in result.findings} == {False}
-    assert result.notes == ["no labels: only copies are sought"]
+    assert result.notes == ["no labels: looked for copies only"]
 
 
 def test_labels_that_cannot_be_predicted_are_no_error() -> None:
@@ -121,7 +121,7 @@ def test_labels_that_cannot_be_predicted_are_no_error() -> None:
     result = audit(replace(table, labels=texts(["one"] * len(table))))
     assert len(result.findings) == 8
     [note] = result.notes
-    assert note.startswith("labels were not looked at, only copies sought: all tracks are 'one'")
+    assert note.startswith("looked for copies only, because labels cannot be predicted: all")
 
 
 def test_without_cleanlab_copies_are_found_and_the_remedy_is_told(

@@ -1,4 +1,4 @@
-"""What is doubtful in a table: labels, and recordings that are there more than once."""
+"""Doubtful labels in a table, and copies of recordings."""
 
 import csv
 import io
@@ -17,42 +17,25 @@ from genreclf.evaluation.result import Evaluation
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.tables.table import FeatureTable
 
-# A label is doubted if another genre is so many times as probable. Confident learning alone doubts
-# a third of the labels where features hardly tell genres apart, and four of ten in a table of
-# noise. With these odds it doubts 15 % of those of the GTZAN tables when 5 % are made wrong, among
-# them seven of ten of the wrong ones, and none in noise.
+# A label is doubtful if another genre is this many times as probable. Confident learning alone
+# doubts a third of the labels if the features separate genres poorly, and 40 % in a table of noise.
+# With these odds it doubts none in noise, and in the GTZAN tables with 5 % of the labels made wrong
+# 15 %, among them seven of ten of the wrong ones.
 ODDS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One track that something is doubtful about.
+    """A track with a doubtful label, or a copy of a recording."""
 
-    Attributes
-    ----------
-    kind : str
-        ``label`` for a doubtful label; ``exact`` for a copy with identical features, ``near`` for
-        one of a recording whose copies differ a little.
-    path, label : str
-    predicted : str or None
-        Of a doubtful label: the genre that was predicted by a classifier that had not seen the
-        track.
-    confidence, label_confidence : float or None
-        The probabilities of both.
-    recording : int or None
-        Of a copy: a number that all copies of a recording have in common.
-    distance : float or None
-        Of a copy: how far the nearest other one is, as in ``Copies``; 0 for identical features.
-    labels_differ : bool or None
-        Whether the copies of the recording have more than one label.
-    """
-
-    kind: str
+    kind: str  # "label"; "exact" for a copy with identical features, "near" for a similar one
     path: str
     label: str
+    # Of a doubtful label: the prediction of a classifier that was not trained on the track.
     predicted: str | None = None
     confidence: float | None = None
     label_confidence: float | None = None
+    # Of a copy: the number of its recording, and the distance of the nearest other copy.
     recording: int | None = None
     distance: float | None = None
     labels_differ: bool | None = None
@@ -60,21 +43,10 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found.
-
-    Attributes
-    ----------
-    n_tracks : int
-    accuracy : float or None
-        Of the predictions that labels were held against; None if they were not.
-    findings : list of Finding
-        Doubtful labels, the least probable one first; then copies, a recording after the other.
-    notes : list of str
-        What a person should know of how this was found.
-    """
+    """Doubtful labels, the least probable first; then copies, recording by recording."""
 
     n_tracks: int
-    accuracy: float | None
+    accuracy: float | None  # of the predictions; None if labels were not checked
     findings: list[Finding]
     notes: list[str] = field(default_factory=list)
 
@@ -87,7 +59,7 @@ class Audit:
         return asdict(self)
 
     def to_csv(self) -> str:
-        """Return the findings as CSV, one a line, empty where there is nothing to tell."""
+        """Return the findings as CSV, one per line, with empty cells for None."""
         text = io.StringIO()
         columns = [column.name for column in fields(Finding)]
         writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -105,11 +77,11 @@ def audit(
     search: bool = False,
     on_fold: Callable[[], object] = lambda: None,
 ) -> Audit:
-    """Look for doubtful labels and for recordings that are there more than once.
+    """Find doubtful labels, and copies of recordings.
 
-    Labels are held against predictions of classifiers that had not seen the track, nor any other
-    of its group or recording, by confident learning (Northcutt, Jiang & Chuang 2021). That needs
-    cleanlab; where it is not installed, or labels cannot be predicted, a note says so.
+    Confident learning (Northcutt, Jiang & Chuang 2021) compares labels with the predictions of
+    classifiers that were not trained on the track, its group or its recording. This needs cleanlab;
+    if it is not installed, or labels cannot be predicted, a note says so.
 
     Parameters
     ----------
@@ -119,17 +91,17 @@ def audit(
     """
     copies = _copy_findings(table, find_copies(table.values))
     if not (table.labels != "").any():
-        return Audit(len(table), None, copies, [*table.notes, "no labels: only copies are sought"])
+        return Audit(len(table), None, copies, [*table.notes, "no labels: looked for copies only"])
     if find_spec("cleanlab") is None:
         note = (
-            "labels were not looked at, only copies sought: cleanlab is not installed: "
+            "looked for copies only, because labels need cleanlab, which is not installed: "
             "pip install 'genreclf[audit]'"
         )
         return Audit(len(table), None, copies, [*table.notes, note])
     try:
         evaluation = cross_validate(table, config, search=search, on_fold=on_fold)
     except TableError as error:
-        note = f"labels were not looked at, only copies sought: {error}"
+        note = f"looked for copies only, because labels cannot be predicted: {error}"
         return Audit(len(table), None, copies, [*table.notes, note])
     doubtful = _label_findings(table.labelled(), evaluation)
     return Audit(len(table), evaluation.accuracy, [*doubtful, *copies], evaluation.notes)
@@ -140,7 +112,7 @@ def _label_findings(table: FeatureTable, evaluation: Evaluation) -> list[Finding
     tested, label = np.unique(held_out.labels, return_inverse=True)
     if len(tested) < 2:
         return []
-    # A genre that was never held out has no labels to compare its predictions with.
+    # A genre that was never held out has no labels to compare with its predictions.
     known = np.isin(evaluation.genres, tested)
     probabilities = held_out.probabilities[:, known]
     whole = probabilities.sum(axis=1, keepdims=True)

@@ -35,26 +35,13 @@ from genreclf.versions import versions
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """The scores of all variants, and their differences.
-
-    Attributes
-    ----------
-    scores : list of Score
-    differences : list of Difference
-    reference : str or None
-        The variant that all others are compared with; None if all pairs are compared.
-    splits : dict
-        ``kind``, ``n_folds``, ``n_repeats``, ``seed``, and each fold's ``n_test`` and ``n_train``.
-    n_groups : int or None
-        None if the tracks have no groups.
-    notes : list of str
-    """
+    """The scores of all variants, and their differences."""
 
     scores: list[Score]
     differences: list[Difference]
-    reference: str | None
-    splits: dict[str, Any]
-    n_groups: int | None
+    reference: str | None  # the variant that all others are compared with; None for all pairs
+    splits: dict[str, Any]  # kind, n_folds, n_repeats, seed; n_test and n_train of each fold
+    n_groups: int | None  # None without groups
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:

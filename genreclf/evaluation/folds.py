@@ -26,24 +26,10 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Work:
-    """How the folds of a cross-validation are run.
-
-    Attributes
-    ----------
-    search : bool
-        Tune hyperparameters within each training part.
-    calibrated : bool
-        Calibrate the probabilities, which does not change the predicted genres.
-    workers : Workers, optional
-        Run several folds at a time; the result is the same.
-    on_fold : callable
-        Called after every fold.
-    on_model : callable, optional
-        Called with every fitted pipeline and the tracks that were held out from it.
-    """
+    """How the folds of a cross-validation are run; see ``cross_validate``."""
 
     search: bool = False
-    calibrated: bool = True
+    calibrated: bool = True  # which does not change the predicted genres
     workers: Workers | None = None
     on_fold: Callable[[], object] = lambda: None
     on_model: Callable[[Any, FeatureTable], object] | None = None
@@ -106,19 +92,15 @@ def _untestable(splits: Splits) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Training:
-    """One fold, as a worker takes it.
-
-    ``genres`` are those of the whole table. With ``calibrated``, a temperature is learned within
-    the training part. With ``returned``, the pipeline is returned.
-    """
+    """One fold, as a worker takes it."""
 
     train: FeatureTable
     test: FeatureTable
-    genres: list[str]
+    genres: list[str]  # of the whole table
     config: Config
     search: bool
-    calibrated: bool
-    returned: bool
+    calibrated: bool  # learn a temperature within the training part
+    returned: bool  # return the pipeline
 
 
 def _trainings(
@@ -187,14 +169,7 @@ def _temperatures(
 ) -> list[float]:
     """Return for each fold the temperature that fits the scores of the other folds.
 
-    Parameters
-    ----------
-    scores : list of (n_tested, n_genres) array
-        Of each fold's test tracks whose genre was trained on.
-    tested : list of (n_tested,) array
-        Their rows in the table.
-    codes, groups : (n_tracks,) array
-        Columns of the tracks' genres, and groups, none of which is empty.
+    ``scores``, (n_tested, n_genres), are those of the tested rows; ``codes`` the columns of genres.
     """
     temperatures = []
     for fold in range(len(tested)):

@@ -25,22 +25,12 @@ MOST_PREDICTIONS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """The permutation importance of a group of features.
-
-    Attributes
-    ----------
-    name : str
-    n_columns : int
-    drop : float
-        Accuracy that is lost without the information of the group, as a share.
-    low, high : float
-        95 % interval of the drop.
-    """
+    """The permutation importance of a group of features."""
 
     name: str
     n_columns: int
-    drop: float
-    low: float
+    drop: float  # accuracy that is lost without the information of the group, as a share
+    low: float  # to high: 95 % interval of the drop
     high: float
 
 
@@ -58,12 +48,6 @@ class ImportanceMeter:
         All tracks that will be held out; their number bounds the work.
     config : Config
         Of the classifier; its seed, ``evaluation.bootstrap_samples`` and codebook are used.
-
-    Examples
-    --------
-    >>> meter = ImportanceMeter(table, config)  # doctest: +SKIP
-    >>> cross_validate(table, config, on_model=meter)  # doctest: +SKIP
-    >>> meter.importances()  # doctest: +SKIP
     """
 
     def __init__(self, table: FeatureTable, config: Config) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from genreclf.errors import TableError, shortened
@@ -51,16 +52,22 @@ def match_tracks(tables: Mapping[str, FeatureTable]) -> tuple[list[FeatureTable]
 
 def _common_rows(tables: Mapping[str, FeatureTable]) -> tuple[list[Indices], list[str]]:
     """Return each table's rows of the common tracks, and notes on the other tracks."""
-    rows_of = {name: _rows_by_path(name, table) for name, table in tables.items()}
-    first, *others = rows_of.values()
-    common = [path for path in first if all(path in other for other in others)]
-    if not common:
+    paths = {name: pd.Index(table.paths) for name, table in tables.items()}
+    for name, index in paths.items():
+        if "" in index or not index.is_unique:
+            raise TableError(
+                f"{name}: a table that is compared with others needs a column path in which no "
+                "track occurs twice (genreclf audit names them)"
+            )
+    first, *others = paths.values()
+    common = first[np.all([first.isin(other) for other in others], axis=0)]
+    if not len(common):
         raise TableError(
             "no track is in every table: "
-            + ", ".join(f"{name} has {next(iter(rows))!r}" for name, rows in rows_of.items())
+            + ", ".join(f"{name} has {index[0]!r}" for name, index in paths.items())
             + "; tracks are matched by path, so the paths have to be the same"
         )
-    rows = [np.array([of[path] for path in common], dtype=np.intp) for of in rows_of.values()]
+    rows = [index.get_indexer(common) for index in paths.values()]
     notes = [
         f"{len(table) - len(common)} of {len(table)} tracks of {name} are not in all tables and "
         "are left out"
@@ -68,16 +75,6 @@ def _common_rows(tables: Mapping[str, FeatureTable]) -> tuple[list[Indices], lis
         if len(table) > len(common)
     ]
     return rows, notes
-
-
-def _rows_by_path(name: str, table: FeatureTable) -> dict[str, int]:
-    rows = {path: row for row, path in enumerate(table.paths)}
-    if "" in rows or len(rows) < len(table):
-        raise TableError(
-            f"{name}: a table that is compared with others needs a column path in which no track "
-            "occurs twice (genreclf audit names them)"
-        )
-    return rows
 
 
 def _agreed(column: str, tables: Mapping[str, FeatureTable]) -> Texts | None:

@@ -30,24 +30,12 @@ class Planned:
 
 @dataclass(frozen=True)
 class Choices:
-    """What varies between variants.
+    """What varies between variants."""
 
-    Attributes
-    ----------
-    configs : sequence of str
-        Presets or TOML files.
-    classifiers : sequence of str
-        Each is combined with each configuration.
-    variants : sequence of str
-        Changes of the first configuration, as ``NAME: KEY=VALUE KEY=VALUE``.
-    overrides : sequence of str
-        ``KEY=VALUE`` for all variants.
-    """
-
-    configs: Sequence[str] = ("default",)
-    classifiers: Sequence[str] = ()
-    variants: Sequence[str] = ()
-    overrides: Sequence[str] = ()
+    configs: Sequence[str] = ("default",)  # presets or TOML files
+    classifiers: Sequence[str] = ()  # each is combined with each configuration
+    variants: Sequence[str] = ()  # "NAME: KEY=VALUE KEY=VALUE", changes of the first configuration
+    overrides: Sequence[str] = ()  # "KEY=VALUE" for all variants
 
 
 def plan_comparison(choices: Choices, tables: Sequence[str] | None = None) -> list[Planned]:
@@ -190,24 +178,12 @@ def with_tables(
 
 @dataclass(frozen=True)
 class Estimate:
-    """The work of a comparison.
+    """The work of a comparison."""
 
-    Attributes
-    ----------
-    n_rounds : int
-        Number of cross-validations, which run one after the other.
-    n_folds : int
-        Folds of a round, which can run at the same time.
-    n_trainings : int
-        Of all variants and rounds.
-    seconds : float
-        Time of all trainings on one core.
-    """
-
-    n_rounds: int
-    n_folds: int
-    n_trainings: int
-    seconds: float
+    n_rounds: int  # cross-validations, which run one after the other
+    n_folds: int  # of a round, which can run at the same time
+    n_trainings: int  # of all variants and rounds
+    seconds: float  # for all trainings, on one core
 
 
 def estimate(variants: Sequence[Variant], repeats: int, *, search: bool = False) -> Estimate:

@@ -85,16 +85,9 @@ class HeldOut:
     def interval(
         self, has_groups: bool, n_recordings: float | None = None, train_share: float | None = None
     ) -> tuple[float, float]:
-        """95 % confidence interval of the accuracy; see ``share_interval``.
+        """95 % confidence interval of the accuracy; see ``share_interval``, ``learning_factor``.
 
-        Parameters
-        ----------
-        has_groups : bool
-            Whether tracks depend on each other within groups.
-        n_recordings : float, optional
-            Number of distinct recordings; by default all tracks.
-        train_share : float, optional
-            Of a cross-validation; see ``learning_factor``.
+        By default, each track is a recording of its own.
         """
         n_recordings = n_recordings or len(self.rows)
         tied = has_groups or n_recordings < len(self.rows)
@@ -104,20 +97,11 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class TestSet:
-    """All tracks that were to be tested.
+    """All tracks that were to be tested, also those that could not be."""
 
-    Attributes
-    ----------
-    rows : (n,) array of int
-        Rows of the table.
-    paths, folds, labels : (n,) array of str
-        A fold is a number from 1, the name of a published fold, ``test`` for a split, or empty
-        without folds.
-    """
-
-    rows: NDArray[np.intp]
+    rows: NDArray[np.intp]  # of the table
     paths: Texts
-    folds: Texts
+    folds: Texts  # numbers from 1, names of published folds, "test" for a split, or empty
     labels: Texts
 
     @classmethod
@@ -131,16 +115,7 @@ class TestSet:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The prediction of one track.
-
-    Attributes
-    ----------
-    path, fold, label : str
-    genre : str
-        The prediction; empty for a track that could not be tested.
-    confidence : float or None
-        Its probability.
-    """
+    """The prediction of one track; without genre and confidence if it could not be tested."""
 
     path: str
     fold: str
@@ -223,14 +198,9 @@ class Evaluation:
             self.held_out.labels, self.held_out.predicted, labels=self.genres, zero_division=0
         )
         return {
-            genre: {
-                "precision": float(precision[i]),
-                "recall": float(recall[i]),
-                "f1": float(f1[i]),
-                "n": int(n[i]),
-            }
-            for i, genre in enumerate(self.genres)
-            if n[i]
+            genre: {"precision": float(p), "recall": float(r), "f1": float(f), "n": int(count)}
+            for genre, p, r, f, count in zip(self.genres, precision, recall, f1, n, strict=True)
+            if count
         }
 
     @property
@@ -330,8 +300,7 @@ class Evaluation:
         target_precision, n_permutations : optional
             Adds ``threshold`` and ``permutation_p_value``.
         suggest : bool
-            Adds ``suggested_threshold``, below which predictions are more often wrong than
-            correct, if there are enough wrong ones to find it. For the card of a model.
+            Adds ``suggested_threshold``, if there is one, for the card of a model.
 
         Raises
         ------

@@ -139,20 +139,11 @@ def group_t_test(
 
 @dataclass(frozen=True, slots=True)
 class SignFlipTest:
-    """A two-sided paired permutation test.
-
-    Attributes
-    ----------
-    p_value : float
-    n_units : int
-        Tracks or groups whose predictions can be exchanged.
-    exact : bool
-        Whether all combinations were tried, or a random choice of them.
-    """
+    """A two-sided paired permutation test."""
 
     p_value: float
-    n_units: int
-    exact: bool
+    n_units: int  # tracks or groups whose predictions can be exchanged
+    exact: bool  # all combinations were tried, not a random choice of them
 
 
 def sign_flip_test(differences: ArrayLike, seed: int = 0) -> SignFlipTest:

@@ -44,26 +44,13 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The predictions of a variant, on the same tracks and folds as those of the others.
-
-    Attributes
-    ----------
-    variant : Variant
-    correct : (n_tracks,) array
-        Share of correct predictions of each track, over the repeats.
-    predicted : array of str
-        Predicted genres, fold by fold.
-    fold_accuracies : (n_folds,) array
-        Of all repeats.
-    interval : (float, float)
-        95 % confidence interval of the accuracy.
-    """
+    """The predictions of a variant, on the same tracks and folds as those of the others."""
 
     variant: Variant
-    correct: Doubles
-    predicted: Texts
-    fold_accuracies: Doubles
-    interval: tuple[float, float]
+    correct: Doubles  # (n_tracks,): share of correct predictions over the repeats
+    predicted: Texts  # genres, fold by fold
+    fold_accuracies: Doubles  # (n_folds,), of all repeats
+    interval: tuple[float, float]  # 95 %, of the accuracy
 
     @property
     def accuracy(self) -> float:
@@ -84,38 +71,18 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The difference in accuracy between a variant and a reference, and its significance.
-
-    Attributes
-    ----------
-    variant, reference : str
-    difference : float
-        Accuracy of the variant minus that of the reference.
-    interval : (float, float)
-        95 % confidence interval, from the test that decides.
-    same_answers : bool
-        Whether both predicted the same genre for every track.
-    t_test : TTest or None
-        Over folds; None if it is undefined.
-    group_t_test : TTest or None
-        Over groups, or over tracks without groups.
-    permutation : SignFlipTest
-    test : str
-        The test that decides: ``t``, ``group_t`` or ``permutation``.
-    p_holm : float
-        Its p-value, corrected for the number of comparisons.
-    """
+    """The difference in accuracy between a variant and a reference, and its significance."""
 
     variant: str
     reference: str
-    difference: float
-    interval: tuple[float, float]
-    same_answers: bool
-    t_test: TTest | None
-    group_t_test: TTest | None
+    difference: float  # accuracy of the variant minus that of the reference
+    interval: tuple[float, float]  # 95 %, from the test that decides
+    same_answers: bool  # the same genre for every track
+    t_test: TTest | None  # over folds, if it is defined
+    group_t_test: TTest | None  # over groups, or over tracks without groups
     permutation: SignFlipTest
-    test: str
-    p_holm: float = 1.0
+    test: str  # the one that decides: "t", "group_t" or "permutation"
+    p_holm: float = 1.0  # its p-value, corrected for the number of comparisons
 
     @property
     def p_value(self) -> float:
@@ -152,19 +119,11 @@ class Difference:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """What the tests need to know of the folds and of the tested tracks.
+    """What the tests need to know of the folds and of the tested tracks."""
 
-    Attributes
-    ----------
-    splits : dict
-        ``n_folds``, ``seed``, and ``n_test`` and ``n_train`` of each fold of all repeats.
-    labels, groups : (n_tracks,) array of str
-        Tracks of one group depend on each other.
-    """
-
-    splits: dict[str, Any]
+    splits: dict[str, Any]  # n_folds, seed; n_test and n_train of each fold of all repeats
     labels: Texts
-    groups: Texts
+    groups: Texts  # tracks of one group depend on each other
 
     @property
     def train_share(self) -> float | None:

@@ -70,37 +70,17 @@ def figure(path: Path, width_inches: float = 8.0, height_inches: float = 5.0) ->
 
 @dataclass(frozen=True, kw_only=True)
 class TrackPicture:
-    """What ``draw_track`` shows.
+    """What ``draw_track`` shows; times in seconds."""
 
-    Attributes
-    ----------
-    seconds_a_value : float
-        Duration of each value of the following arrays.
-    peaks : (n,) float32
-        Largest magnitude of the waveform.
-    energies : (n,) float64
-        Mean square.
-    spans : list of (start, stop) in seconds
-        The excerpts.
-    segments : list of (start, stop, letter)
-        Sections, if any; those that sound alike share a letter.
-    """
-
-    seconds_a_value: float
-    peaks: "NDArray[np.float32]"
-    energies: "NDArray[np.float64]"
-    spans: list[tuple[float, float]]
-    segments: list[tuple[float, float, str]]
+    seconds_a_value: float  # of the following two
+    peaks: "NDArray[np.float32]"  # (n,): largest magnitude of the waveform
+    energies: "NDArray[np.float64]"  # (n,): mean square
+    spans: list[tuple[float, float]]  # of the excerpts
+    segments: list[tuple[float, float, str]]  # similar sections share a letter
 
 
 def draw_track(path: Path, track: TrackPicture) -> None:
-    """Draw the waveform, energy and sections of a track, and highlight the excerpts.
-
-    Raises
-    ------
-    GenreclfError
-        As ``check_plot``.
-    """
+    """Draw the waveform, energy and sections of a track, and highlight the excerpts."""
     heights = [3, 2, 0.6] if track.segments else [3, 2]
     with figure(path, height_inches=4.4 if track.segments else 3.8) as drawn:
         waveform, energy, *below = drawn.subplots(
@@ -228,7 +208,6 @@ def draw_timeline(
     Parameters
     ----------
     path : Path
-        Picture to write.
     borders : sequence of n + 1 float
         Borders of n windows, in seconds.
     probabilities : (n, n_genres) array
@@ -265,13 +244,7 @@ def draw_timeline(
 
 
 def draw_spectrograms(path: Path, spectrograms: Sequence["Spectrogram"], title: str = "") -> None:
-    """Draw spectrograms one below the other, with the same colour scale.
-
-    Raises
-    ------
-    GenreclfError
-        As ``check_plot``.
-    """
+    """Draw spectrograms one below the other, with the same colour scale."""
     with figure(path, 9, 1 + 2.6 * len(spectrograms)) as drawn:
         several = drawn.subplots(len(spectrograms), sharex=True, squeeze=False)[:, 0]
         for axes, shown in zip(several, spectrograms, strict=True):
