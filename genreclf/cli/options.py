@@ -30,56 +30,48 @@ TABLE = ANY_PATH  # a file, or a folder of Parquet files
 
 
 class OutputFile(click.Path):
-    """A file to write, whose folder is checked before any work is done."""
+    """A file to write; its folder, and its name by ``check``, are checked before any work."""
 
-    def __init__(self, *, folder: bool = False) -> None:
+    def __init__(
+        self, *, folder: bool = False, check: Callable[[Path], None] = lambda _: None
+    ) -> None:
         super().__init__(dir_okay=folder, readable=False, path_type=Path)
+        self.check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Fail if the file cannot be written."""
         path = Path(os.fspath(value))
         super().convert(value, param, ctx)
-        folder = path.absolute().parent
-        if str(path) == "-":
-            return path
-        if not folder.is_dir():
-            self.fail(f"{path}: the folder {folder} does not exist; create it first", param, ctx)
-        if not os.access(path if path.exists() else folder, os.W_OK):
-            self.fail(f"{path}: cannot be written; permission denied", param, ctx)
-        if ctx is not None and path.is_file():
-            remember_replaced(path, ctx)
-        return path
-
-
-class PictureFile(OutputFile):
-    """A picture to draw: its suffix and matplotlib are checked before any work is done."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Fail if the picture cannot be drawn."""
-        from genreclf.reports.plots import check_plot
-
-        path = super().convert(value, param, ctx)
+        if str(path) != "-":
+            folder = path.absolute().parent
+            if not folder.is_dir():
+                self.fail(f"{path}: the folder {folder} does not exist; create it", param, ctx)
+            if not os.access(path if path.exists() else folder, os.W_OK):
+                self.fail(f"{path}: cannot be written; permission denied", param, ctx)
+            if ctx is not None and path.is_file():
+                remember_replaced(path, ctx)
         try:
-            check_plot(path)
+            self.check(path)
         except GenreclfError as error:
             self.fail(str(error), param, ctx)
         return path
 
 
-class HtmlFile(OutputFile):
-    """A report to write; the suffix is checked, so that it replaces no table and no model."""
+def _check_picture(path: Path) -> None:
+    from genreclf.reports.plots import check_plot
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Fail if the name is not that of an HTML file."""
-        path = super().convert(value, param, ctx)
-        if path.suffix.lower() not in (".html", ".htm"):
-            self.fail(f"{path}: the name of a report ends in .html or .htm", param, ctx)
-        return path
+    check_plot(path)
+
+
+def _check_report(path: Path) -> None:
+    """By its suffix, a report replaces no table and no model."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise GenreclfError(f"{path}: the name of a report ends in .html or .htm")
 
 
 OUTPUT_FILE = OutputFile()
 OUTPUT_TABLE = OutputFile(folder=True)
-PICTURE_FILE = PictureFile()
+PICTURE_FILE = OutputFile(check=_check_picture)
 
 
 def collected(
@@ -196,7 +188,7 @@ json_file = click.option(
     help="Write the result as JSON to this file (- for standard output) instead.",
 )
 html_file = click.option(
-    "--html", "html_file", type=HtmlFile(), metavar="FILE",
+    "--html", "html_file", type=OutputFile(check=_check_report), metavar="FILE",
     help="Also write an HTML report with charts to this file. It includes the importance of "
     "features, measured by up to 20,000 more predictions.",
 )
@@ -228,8 +220,8 @@ file_and_fold_jobs = _jobs("files, and then of folds,")
 class ConfigOptions:
     """A configuration: the values of ``config``."""
 
-    config: str
-    overrides: tuple[str, ...]
+    config: str = "default"
+    overrides: tuple[str, ...] = ()
 
     def settings(self) -> "Config":
         """Read the configuration."""
@@ -239,11 +231,9 @@ class ConfigOptions:
 
 
 @dataclass(frozen=True)
-class Learning:
+class Learning(ConfigOptions):
     """Settings for learning: the values of ``learning``."""
 
-    config: str = "default"
-    overrides: tuple[str, ...] = ()
     classifier: str | None = None
     search: bool = False
 
@@ -254,10 +244,8 @@ class Learning:
 
     def settings(self) -> "Config":
         """Read the configuration; --set wins over --classifier."""
-        from genreclf.config.load import load_config
-
-        chosen = [f"classifier.name={self.classifier}"] if self.classifier else []
-        return load_config(self.config, [*chosen, *self.overrides])
+        chosen = (f"classifier.name={self.classifier}",) if self.classifier else ()
+        return ConfigOptions(self.config, chosen + self.overrides).settings()
 
 
 @dataclass(frozen=True)
