@@ -25,6 +25,10 @@ def test_names_from_elsewhere_go_by_their_first_word() -> None:
     assert {group: list(columns) for group, columns in groups.items()} == {
         "mfcc": [0, 1, 3], "rms": [2], OTHERS: [4],
     }  # fmt: skip
+    same = column_groups(["mfcc.00.mean", "mfcc.01.mean", "mfcc_delta.00.mean"])
+    assert {group: list(columns) for group, columns in same.items()} == {
+        "mfcc": [0, 1], "mfcc_delta": [2],
+    }  # fmt: skip
     many = column_groups([f"{chr(97 + i)}_{k}" for i in range(26) for k in range(1 + (i == 3))])
     assert len(many) == MOST_GROUPS
     assert list(many["d"]) == [3, 4]

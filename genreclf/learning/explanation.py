@@ -26,13 +26,12 @@ def column_groups(names: Sequence[str]) -> dict[str, Indices]:
     -------
     dict of str to array of int
         Groups of the catalogue that have columns. If none of the names is ours, columns with the
-        same first word are a group (``spectral_centroid_var``), and the rarest are one together.
+        same first word are a group (``spectral_centroid_var``); if all have the same, those with
+        the same text before a number (``mfcc_delta.03``). The rarest are one group together.
     """
     of_columns = [_group(name) for name in names]
     if set(of_columns) == {OTHERS}:
-        of_columns = [_first_word(name) for name in names]
-        frequent = {word for word, _ in Counter(of_columns).most_common(MOST_GROUPS - 1)}
-        of_columns = [word if word in frequent else OTHERS for word in of_columns]
+        of_columns = _groups_by_name(names)
     groups: dict[str, list[int]] = {}
     for column, group in enumerate(of_columns):
         groups.setdefault(group, []).append(column)
@@ -43,9 +42,14 @@ def _group(name: str) -> str:
     return CODEBOOK if name.startswith("codebook.") else group_of(name) or OTHERS
 
 
-def _first_word(name: str) -> str:
-    found = re.search(r"[^\W\d_]{1,40}", name)
-    return found[0] if found else OTHERS
+def _groups_by_name(names: Sequence[str]) -> list[str]:
+    for beginning in (r"[^\W\d_]{1,40}", r"\D{1,40}?(?=[._\s-]*\d)"):
+        found = [re.search(beginning, name) for name in names]
+        groups = [match[0] if match else OTHERS for match in found]
+        if len(set(groups)) > 1:
+            break
+    frequent = {group for group, _ in Counter(groups).most_common(MOST_GROUPS - 1)}
+    return [group if group in frequent else OTHERS for group in groups]
 
 
 def explain(
