@@ -18,6 +18,15 @@ from genreclf.evaluation import comparison
 from genreclf.evaluation.comparison import compare
 from genreclf.evaluation.intervals import wilson_interval
 from genreclf.evaluation.matching import match_tracks
+from genreclf.evaluation.planning import (
+    Choices,
+    PlanError,
+    estimate,
+    extraction_variants,
+    plan_comparison,
+    reference_number,
+    with_tables,
+)
 from genreclf.evaluation.variants import Variant
 from genreclf.tables.table import FeatureTable
 
@@ -146,6 +155,35 @@ def test_tables_that_contradict_each_other_are_refused() -> None:
         match_tracks({"a": first, "b": elsewhere})
 
 
+def test_a_plan_names_only_what_varies() -> None:
+    plan = plan_comparison(Choices(classifiers=["lda", "knn"], variants=["odd: pca=off"]), ["a"])
+    assert [variant.name for variant in plan] == ["lda", "knn", "odd"]
+    assert {variant.source for variant in plan} == {"a"}
+    assert plan[2].config.classifier.name == "lda"
+    plan = plan_comparison(Choices(classifiers=["lda", "knn"]), ["a", "b"])
+    assert [variant.name for variant in plan] == ["a, lda", "a, knn", "b, lda", "b, knn"]
+    assert reference_number(plan, "b, lda") == 2
+    on_audio = plan_comparison(Choices(configs=["default", "wide"], variants=["C: classifier.C=1"]))
+    assert [variant.name for variant in extraction_variants(on_audio)] == ["default", "wide"]
+    with pytest.raises(PlanError, match="default and again are the same"):
+        plan_comparison(Choices(classifiers=["lda"], variants=["again: excerpt.seconds=9"]), ["a"])
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_trainings_of_a_comparison_are_counted(published: bool) -> None:
+    known = table(1)
+    if published:
+        known = replace(known, folds=np.array(["x", "y", "z"] * 20, dtype=object))
+    plan = plan_comparison(Choices(classifiers=["lda", "knn"]), ["a"])
+    variants, _ = with_tables(plan, {"a": known})
+    work = estimate(variants, repeats=2)
+    done: list[int] = []
+    result = compare(variants, repeats=2, on_fold=lambda: done.append(1))
+    assert len(done) == work.n_trainings
+    assert result.splits["n_folds"] == work.n_folds
+    assert result.splits["n_repeats"] == work.n_rounds
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[Path, Path]:
     paths = tmp_path / "weak.csv", tmp_path / "strong.csv"
@@ -205,7 +243,7 @@ def test_configurations_on_audio_with_a_file_that_fails(tmp_path: Path, write_au
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "there is one variant only"),
+        ([], "there is only one variant"),
         (["--config", "default,wide"], "are the same: on a table"),
         (["--classifiers", "lda,svm", "--reference", "knn"], "no such variant"),
         (["--classifiers", "lda,svm", "--folds", "a", "--split", "b"], "exclude each other"),

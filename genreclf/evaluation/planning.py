@@ -122,7 +122,7 @@ def short_names(sources: Sequence[str | Path]) -> list[str]:
 def _check(plan: Sequence[Planned]) -> None:
     if len(plan) < 2:
         raise PlanError(
-            f"there is one variant only, {plan[0].name}; give another table, or several --configs "
+            f"there is only one variant, {plan[0].name}; give another table, or several --configs "
             "or --classifiers, or a --variant"
         )
     seen: dict[str, tuple[str, Config]] = {}

@@ -90,7 +90,7 @@ class FilePath:
         return self.path.replace("\\", "/").rpartition("/")[2]
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Ask for room for the name at least."""
+        """Ask for room for at least the name."""
         longest = cell_len(self.path)
         return Measurement(min(longest, 1 + cell_len(self.name), _NAME_WIDTH), longest)
 

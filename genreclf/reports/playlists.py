@@ -1,4 +1,4 @@
-"""Playlists: one a genre, as extended M3U in UTF-8."""
+"""Playlists: one per genre, as extended M3U in UTF-8."""
 
 import os
 import unicodedata
@@ -14,7 +14,7 @@ from genreclf.parallel.workers import WorkerError, Workers
 LONGEST_NAME = 80  # characters
 LONGEST_NAME_BYTES = 240  # file systems take 255, and a number and a suffix follow
 _PUNCTUATION = set(" -_&+.,'()!")
-# Names that Windows keeps for devices, whatever their suffix.
+# Names that Windows reserves for devices, with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{p}{i}" for p in ("com", "lpt") for i in range(1, 10)}
 
 
@@ -28,34 +28,26 @@ class Song:
 
 @dataclass
 class Playlists:
-    """Tracks by genre, to be written as playlists into one folder.
+    """Tracks by genre, to be written as playlists into one folder."""
 
-    Attributes
-    ----------
-    folder : Path
-        Made where there is none.
-    n_replaced : int
-        How many of the playlists that ``write`` wrote took the place of older ones.
-    """
-
-    folder: Path
-    n_replaced: int = 0
+    folder: Path  # created if it does not exist
+    n_replaced: int = 0  # older playlists that ``write`` replaced
     _tracks: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, name: str, path: str) -> None:
-        """Put a track into the playlist of this name, once."""
+        """Add a track to the playlist of this name, once."""
         self._tracks.setdefault(name, {})[path] = None
 
     def write(self, workers: Workers) -> tuple[list[Path], list[str]]:
-        """Write the playlists, each whole or not at all.
+        """Write the playlists, each completely or not at all.
 
-        Paths are relative to the folder, so that it can be moved together with the music. What
-        cannot stand in a playlist, since its name is no text or breaks a line, is left out.
+        Paths are relative to the folder, so that it can be moved together with the music. A track
+        whose name is not text in one line is left out.
 
         Parameters
         ----------
         workers : Workers
-            Read the songs' lengths and tags.
+            They read the lengths and tags of the songs.
 
         Returns
         -------
@@ -77,23 +69,23 @@ class Playlists:
             with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
                 lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
                 for path, song in workers.map(_song, fit):
-                    told = Song(None, "") if isinstance(song, WorkerError) else song
-                    lines.write(decoded(_entry(told, path, self.folder)))
+                    known = Song(None, "") if isinstance(song, WorkerError) else song
+                    lines.write(decoded(_entry(known, path, self.folder)))
             written.append(file)
         return written, left_out
 
 
 def file_name(genre: str) -> str:
-    """Make a file name of a genre, without a suffix, that is one on every system."""
+    """Return a file name for a genre, without a suffix, that is valid on every system."""
     text = unicodedata.normalize("NFC", genre)
-    kept = (char if char.isalnum() or char in _PUNCTUATION else "_" for char in text)
-    cut = "".join(kept)[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
+    valid = (char if char.isalnum() or char in _PUNCTUATION else "_" for char in text)
+    cut = "".join(valid)[:LONGEST_NAME].encode()[:LONGEST_NAME_BYTES].decode(errors="ignore")
     name = cut.strip(" .") or "_"
     return f"{name}_" if name.partition(".")[0].casefold() in _DEVICES else name
 
 
 def _free(name: str, taken: set[str]) -> str:
-    """Add a number to a name that is taken, also by one that differs in upper case only."""
+    """Add a number to a name that is taken; upper and lower case are the same."""
     free, n = name, 1
     while free.casefold() in taken:
         n += 1
@@ -121,10 +113,10 @@ def _entry(song: Song, path: str, folder: Path) -> str:
 
 def _relative(path: str, folder: Path) -> str:
     try:
-        # From where the folder really is, since ".." does not lead back through a link.
+        # From the folder's real place, since ".." does not lead back through a link.
         relative = os.path.relpath(path, folder.resolve())
     except ValueError:  # on another drive of Windows
         return os.path.abspath(path)  # noqa: PTH100  links stay links
-    # A name that begins with # would be a comment, "c:" a drive or a protocol, a blank nothing.
-    # Not by Path, which takes the "." away again.
+    # "#…" would be a comment, "c:…" a drive or a protocol, and a leading blank would be lost.
+    # Not with Path, which removes the ".".
     return relative if relative.startswith("..") else os.path.join(".", relative)  # noqa: PTH118
