@@ -29,7 +29,9 @@ from genreclf.config.load import load_config
 from genreclf.learning.duplicates import copies_in
 from genreclf.learning.pipelines import Task
 from genreclf.learning.splits import own_groups, published_folds
-from genreclf.tables.table import Columns, FeatureTable, load_table
+from genreclf.tables.columns import Columns
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 BEFORE = {
     "svm": "scaling_limit=off pca=0.99 classifier.C=10 classifier.gamma=scale",

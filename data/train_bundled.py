@@ -27,7 +27,9 @@ from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model, write_model
 from genreclf.reports.evaluation import calibration_clause
-from genreclf.tables.table import Columns, FeatureTable, load_table
+from genreclf.tables.columns import Columns
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 # Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.
 SETTINGS = (

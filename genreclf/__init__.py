@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from genreclf.features.pooling import feature_names as feature_names
     from genreclf.learning.model import Model as Model
     from genreclf.parallel.workers import Workers as Workers
+    from genreclf.tables.reading import load_table as load_table
     from genreclf.tables.table import FeatureTable as FeatureTable
-    from genreclf.tables.table import load_table as load_table
 
 # Public name to the module that it is loaded from.
 _HOMES = {
@@ -45,7 +45,7 @@ _HOMES = {
     "extract_one": "extraction.chain",
     "feature_names": "features.pooling",
     "load_config": "config.load",
-    "load_table": "tables.table",
+    "load_table": "tables.reading",
 }
 
 __all__ = [*_HOMES, "__version__"]

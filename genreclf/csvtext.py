@@ -1,48 +1,43 @@
-"""CSV files as people have them: by their encoding, separators and decimal marks, whole or cut off.
+"""CSV files as spreadsheets write them.
 
-Spreadsheets save what they show: with a byte order mark or as UTF-16, with semicolons or tabs, with
-decimal commas, and with the configuration in our first line spread over cells.
+They have a byte order mark or are in UTF-16, have other separators, and spread the configuration in
+the first line of our tables over cells.
 """
 
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
-
-from genreclf.errors import shortened
 
 _LONGEST_LINE = 2**24
 _SEPARATORS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-# Between the signs of JSON. None of our configurations has one of those in a text.
+# Words between the punctuation of JSON, which no text of our configurations contains.
 _WORD = re.compile(r"[^{}\[\],:]+")
 _JSON_VALUE = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|true|false|null")
-_NUMBER = re.compile(r"[+-]?(\d[\d.,]*|[.,]\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_GROUPS = {mark: re.compile(rf"[1-9]\d{{0,2}}({re.escape(mark)}\d{{3}})+") for mark in ".,"}
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands above the rows of a table.
+    """What is above the rows of a table.
 
     Attributes
     ----------
     names : list of str
-        Of the columns; empty where a cell is.
+        Of the columns; an empty cell is an empty name.
     separator : str
     start : int
-        Where in the file the line with the names begins, as ``tell`` gives it.
+        Position of the line with the names, as ``tell`` returns it.
     n_above : int
-        How many lines are above that.
+        Number of lines above it.
     header : dict or None
-        The configuration that an own table has in its first line.
+        The first line of a table of genreclf, with its configuration.
     """
 
     names: list[str]
@@ -53,13 +48,13 @@ class Head:
 
     @property
     def n_fields(self) -> int:
-        """How many fields a whole row has; behind the last name, spreadsheets put empty cells."""
+        """Number of fields of a row; spreadsheets add empty cells after the last name."""
         return max((i + 1 for i, name in enumerate(self.names) if name.strip()), default=0)
 
 
 @contextmanager
 def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
-    """Open a CSV file in the encoding that its byte order mark says, UTF-8 without one.
+    """Open a CSV file in the encoding of its byte order mark, or UTF-8 without one.
 
     Raises
     ------
@@ -77,26 +72,26 @@ def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
 
 
 def ends_within_a_line(path: Path) -> bool:
-    """Tell whether the last line lacks its line break."""
+    """Return True if the last line has no line break."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2))
         return not file.read().strip(b"\0").endswith((b"\n", b"\r"))
 
 
 def read_head(file: TextIO) -> Head:
-    """Read what stands above the rows.
+    """Read what is above the rows.
 
     Raises
     ------
     ValueError
-        If it is no text, or the configuration is damaged.
+        If it is not text, or the configuration is damaged.
     """
     start, n_above, separator, header = 0, 0, None, None
     line = _line(file)
     while line and not line.strip():
         start, n_above = file.tell(), n_above + 1
         line = _line(file)
-    if match := re.fullmatch(r'"?sep=(.)"?\s*', line):  # for Excel's eyes only
+    if match := re.fullmatch(r'"?sep=(.)"?\s*', line):  # for Excel only
         separator, start, n_above = match[1], file.tell(), n_above + 1
         line = _line(file)
     if line.lstrip('"').startswith("# {"):
@@ -104,11 +99,11 @@ def read_head(file: TextIO) -> Head:
         line = _line(file)
     separator = separator or _separator(line)
     file.seek(start)
-    return Head(next(_records(file, separator), []), separator, start, n_above, header)
+    return Head(next(records(file, separator), []), separator, start, n_above, header)
 
 
-def _records(file: TextIO, separator: str) -> Iterator[list[str]]:
-    # Not by iteration over the file, after which it cannot tell where it is.
+def records(file: TextIO, separator: str) -> Iterator[list[str]]:
+    """Read row by row, so that ``tell`` goes on to work."""
     return csv.reader(iter(partial(file.readline, _LONGEST_LINE), ""), delimiter=separator)
 
 
@@ -122,13 +117,13 @@ def _line(file: TextIO) -> str:
 
 
 def _separator(line: str) -> str:
-    """Return what separates names; the comma, where all separators are equally frequent."""
+    """Return the most frequent separator; the comma if several are."""
     outside = _QUOTED.sub("", line)
     return max(_SEPARATORS, key=outside.count)
 
 
 def _configuration(line: str) -> dict[str, Any] | None:
-    """Read the first line of an own table, whatever a spreadsheet made of it."""
+    """Read the first line of a table of genreclf, even after a spreadsheet changed it."""
     for text in _readings(line):
         try:
             found = json.loads(text[2:])
@@ -136,13 +131,13 @@ def _configuration(line: str) -> dict[str, Any] | None:
             continue
         return found if isinstance(found, dict) and "config" in found else None
     raise ValueError(
-        "its first line, the configuration, is damaged; extract the table anew, or delete the line "
-        "to have it read as a table from elsewhere"
+        "its first line, the configuration, is damaged; extract the table again, or delete the "
+        "line to read it as a table that genreclf did not make"
     )
 
 
 def _readings(line: str) -> Iterator[str]:
-    """Yield a line as it is, with its cells joined, and with quotes around all words."""
+    """Yield the line as it is, with its cells joined, and with quotes around all words."""
     yield line
     [cells] = csv.reader([line], delimiter=_separator(line))
     cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]  # decimal commas
@@ -152,126 +147,13 @@ def _readings(line: str) -> Iterator[str]:
 
 
 def _with_quotes(text: str) -> str:
-    """Put every word of JSON in quotes again: those at the beginning of a cell are lost."""
+    """Put quotes around every word of JSON; spreadsheets remove those at the start of a cell."""
 
     def quoted(match: re.Match[str]) -> str:
         word = match[0].strip()
         return word.lower() if _JSON_VALUE.fullmatch(word.lower()) else json.dumps(word)
 
     return text[:2] + _WORD.sub(quoted, text[2:].replace('"', ""))
-
-
-def check_levels(file: TextIO, head: Head) -> None:
-    """Refuse several rows of names, as pandas writes them for columns of several levels.
-
-    Raises
-    ------
-    ValueError
-        If there are any, with what to do.
-    """
-    file.seek(head.start)
-    rows = list(islice(_records(file, head.separator), 5))
-    if len(rows) < 3 or any(map(is_number, rows[1][1:])):
-        return
-    for n, row in enumerate(rows[2:], 2):
-        if len(row) > 2 and row[0].strip() and not any(map(str.strip, row[1:])):
-            levels = ", ".join(level[0] or level[1] for level in rows[:n])
-            raise ValueError(
-                f"it has {n} header rows ({shortened(levels)}) and one with the name of the index, "
-                f"{shortened(row[0])}, as FMA's tables have; a table has one header row: join them "
-                "into one, and add a column label, as docs/how-to/pandas.md shows"
-            )
-
-
-def short_rows(file: TextIO, head: Head) -> tuple[list[int], bool]:
-    """Find rows with fewer fields than there are names.
-
-    Returns
-    -------
-    lines : list of int
-        The lines in which they end.
-    last : bool
-        Whether the last row is one of them.
-    """
-    file.seek(head.start)
-    reader = csv.reader(file, delimiter=head.separator)
-    lines, last = [], False
-    for record in reader:
-        if any(record):
-            last = len(record) < head.n_fields
-            if last:
-                lines.append(head.n_above + reader.line_num)
-    return lines, last
-
-
-def is_number(text: str) -> bool:
-    """Tell whether a cell holds a number, whatever its decimal mark."""
-    match = _NUMBER.fullmatch(text.strip())
-    if match is None:
-        return False
-    return match[1].count(".") + match[1].count(",") < 2 or _thousands_mark(match[1]) is not None
-
-
-def decimal_marks(numbers: Iterable[str]) -> tuple[str, str]:
-    """Tell which sign is before decimals, and which between thousands.
-
-    Parameters
-    ----------
-    numbers : iterable of str
-        Of one table.
-
-    Raises
-    ------
-    ValueError
-        If they contradict each other, or could be read in two ways.
-    """
-    alone: dict[str, str] = {}  # sign to a number with one such sign
-    grouped: dict[str, str] = {}  # sign to a number in which it can only be between thousands
-    groups_only = {".": True, ",": True}
-    for number in numbers:
-        digits = re.sub(r"^[+-]|[eE].*$", "", number.strip())
-        signs = [sign for sign in digits if sign in ".,"]
-        if len(signs) == 1:
-            alone.setdefault(signs[0], number)
-            groups_only[signs[0]] &= _GROUPS[signs[0]].fullmatch(digits) is not None
-        elif mark := _thousands_mark(digits):
-            grouped.setdefault(mark, number)
-    return _agreed_marks(alone, grouped, groups_only)
-
-
-def _thousands_mark(digits: str) -> str | None:
-    """Return the sign between thousands of a number with several signs; None if it is no number."""
-    for thousands, decimal in (",.", ".,"):
-        whole, _, rest = digits.partition(decimal)
-        if _GROUPS[thousands].fullmatch(whole) and (not rest or rest.isdigit()):
-            return thousands
-    return None
-
-
-def _agreed_marks(
-    alone: dict[str, str], grouped: dict[str, str], groups_only: dict[str, bool]
-) -> tuple[str, str]:
-    if len(grouped) == 1:
-        [(thousands, cell)] = grouped.items()
-        decimal = "," if thousands == "." else "."
-        if thousands not in alone or groups_only[thousands]:
-            return decimal, thousands
-        raise ValueError(_mixed(cell, alone[thousands]))
-    if grouped or len(alone) > 1:
-        raise ValueError(_mixed(*(grouped or alone).values()))
-    if "," in alone and groups_only[","]:
-        raise ValueError(
-            f"{alone[',']} could be thousands or have a decimal comma; save the table with decimal "
-            "points and without a sign between thousands"
-        )
-    return (",", ".") if "," in alone else (".", ",")
-
-
-def _mixed(one: str, other: str) -> str:
-    return (
-        f"{one} and {other} do not have the same decimal mark; save the table with decimal points "
-        "in all columns"
-    )
 
 
 def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
@@ -282,12 +164,12 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     names : list of str
         Of the columns.
     rows : list of (int, dict of str to str)
-        The line in which a row ends, and its cells by column; rows that are empty are left out.
+        The line in which a row ends, and its cells by column; empty rows are left out.
 
     Raises
     ------
     ValueError
-        If it is not text, a row has more fields than there are names, or the last has fewer.
+        If it is not text, a row has more fields than there are names, or the last row has fewer.
     """
     try:
         with open_text(path) as file:
@@ -305,7 +187,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
             line = head.n_above + reader.line_num
             if any(record[len(head.names) :]):
                 raise ValueError(
-                    f"line {line} has {len(record)} fields, and the names are {len(head.names)}; "
+                    f"line {line} has {len(record)} fields, but there are {len(head.names)} names; "
                     "a text with a comma in it needs quotes"
                 )
             rows.append((line, dict(zip(head.names, record, strict=False))))
@@ -320,7 +202,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 
 def _is_open(lines: list[str], separator: str) -> bool:
-    """Tell whether a quoted cell has no end."""
+    """Return True if a quoted cell has no end."""
     try:
         list(csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error as error:

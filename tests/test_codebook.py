@@ -35,7 +35,8 @@ from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline, tune
 from genreclf.tables.frames import Frames
 from genreclf.tables.inputs import FrameInputs, inputs
-from genreclf.tables.table import FeatureTable, load_table
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 N_FRAMES, N_ROWS = 60, 3
 # The statistics are one column, the frames have three rows.

@@ -17,7 +17,9 @@ from genreclf.evaluation.crossvalidation import choose_splits
 from genreclf.extraction.chain import extract
 from genreclf.learning import duplicates
 from genreclf.learning.duplicates import Copies, copies_in, find_copies
-from genreclf.tables.table import Columns, FeatureTable, load_table
+from genreclf.tables.columns import Columns
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 TABLES = Path(__file__).parents[2] / "shared" / "data" / "tables"
 

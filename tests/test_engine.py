@@ -17,7 +17,7 @@ from genreclf.features.catalogue import FEATURES
 from genreclf.features.compute import features_of, prepare_engine
 from genreclf.features.librosa_engine import RECIPES
 from genreclf.features.pooling import feature_names
-from genreclf.tables.table import load_table
+from genreclf.tables.reading import load_table
 
 BY_LIBROSA = ["features.engine=librosa"]
 INSTALLED = f"librosa {librosa.__version__}"

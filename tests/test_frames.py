@@ -35,7 +35,8 @@ from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
 from genreclf.tables.frames import frames_path
-from genreclf.tables.table import FeatureTable, load_table
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 OVERRIDES = [
     "excerpt.seconds=2",

@@ -129,7 +129,7 @@ def test_the_number_of_the_row_is_no_feature(folder: Path) -> None:
     rows = json.loads(run("evaluate", folder / "rows.csv", *LDA, "--json", "-").stdout)
     assert rows["confusion_matrix"] == plain["confusion_matrix"]
     assert rows["accuracy"] < 0.35
-    assert "columns that number the rows, and are no features: Unnamed: 0" in rows["notes"]
+    assert "columns that number the rows, and are not features: Unnamed: 0" in rows["notes"]
 
 
 def test_the_number_of_the_genre_is_named_in_commands_and_reports(

@@ -25,7 +25,8 @@ from genreclf.learning.model import Model
 from genreclf.learning.modelfile import write_model
 from genreclf.learning.prediction import Prediction
 from genreclf.learning.training import fit_pipeline
-from genreclf.tables.table import FeatureTable, load_table
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 # Two seconds without separation, and the quickest classifier.
 QUICK = load_config(

@@ -14,7 +14,9 @@ from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning import outofcore
 from genreclf.learning.model import Model
 from genreclf.learning.outofcore import TableParts, train_in_parts
-from genreclf.tables.table import Columns, FeatureTable, load_table
+from genreclf.tables.columns import Columns
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 

@@ -16,7 +16,7 @@ from genreclf.extraction.chain import Row, extract_tracks
 from genreclf.extraction.journal import extract_resumably, journal_path, only_run
 from genreclf.extraction.partitions import extract_in_parts
 from genreclf.library.sources import Track, find_tracks
-from genreclf.tables.table import load_table
+from genreclf.tables.reading import load_table
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 
@@ -138,7 +138,7 @@ def test_parts_of_other_configurations_are_not_mixed(genre_folder: Path, tmp_pat
         assert (
             extract(genre_folder, "-o", out, "--set", f"excerpt.seconds={seconds}").exit_code == 0
         )
-    with pytest.raises(TableError, match="other columns or configurations"):
+    with pytest.raises(TableError, match="different columns or configurations"):
         load_table(folder)
 
 

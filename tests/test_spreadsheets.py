@@ -13,7 +13,9 @@ from test_table import any_floats, own_table, texts
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
 from genreclf.features.pooling import feature_names
-from genreclf.tables.table import Columns, FeatureTable, load_table
+from genreclf.tables.columns import Columns
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 NUMBER = re.compile(r"-?\d+\.\d+(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -127,7 +129,7 @@ def test_a_feature_that_became_a_date_is_told(tmp_path: Path) -> None:
     lines = path.read_text().splitlines()
     lines[-2] = lines[-2].rpartition(",")[0] + ",01. Mai"
     path.write_text("\n".join(lines) + "\n")
-    told = rf"{re.escape(table.names[-1])} of track 2 is 01\. Mai, which is no number"
+    told = rf"{re.escape(table.names[-1])} of track 2 is 01\. Mai, which is not a number"
     with pytest.raises(TableError, match=told):
         load_table(path)
 
@@ -189,7 +191,7 @@ def test_a_column_of_numbers_with_a_date_among_them_is_named(tmp_path: Path) -> 
     table = load_table(tmp_path / "t.csv")
     assert table.names == ["f"]
     assert table.notes == [
-        "columns of numbers with some cells that are none, and so no features: g (01. Mai)"
+        "columns that are not features, because some of their cells are not numbers: g (01. Mai)"
     ]
 
 
@@ -198,7 +200,7 @@ def test_lists_and_dates_are_no_numbers(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(text)
     table = load_table(tmp_path / "t.csv")
     assert table.names == ["f"]
-    assert table.notes == ["columns taken for no features: list, date"]
+    assert table.notes == ["columns that are not features: list, date"]
 
 
 @pytest.mark.parametrize(
@@ -374,7 +376,7 @@ def test_numbers_of_rows_are_no_features(
     frame.to_csv(path, index=False) if suffix == ".csv" else frame.to_parquet(path)
     table = load_table(path)
     assert table.names == ["f"]
-    assert table.notes == [f"columns that number the rows, and are no features: {name}"]
+    assert table.notes == [f"columns that number the rows, and are not features: {name}"]
     assert load_table(path, Columns(features=(name, "f"))).names == [name, "f"]
     ignored = load_table(path, Columns(ignore=(name,)))
     assert (ignored.names, ignored.notes) == (["f"], [])

@@ -19,7 +19,7 @@ from genreclf.extraction.journal import extract_resumably
 from genreclf.extraction.transformer import FeatureExtractor
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track
-from genreclf.tables.table import load_table
+from genreclf.tables.reading import load_table
 
 TWO = """
 [[views]]

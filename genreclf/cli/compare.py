@@ -234,7 +234,7 @@ def compare(asked: CompareOptions) -> None:
 def _read_tables(asked: CompareOptions) -> tuple["dict[str, FeatureTable]", "Failed"]:
     """Read the tables, and refuse changes of the features, which they already hold."""
     from genreclf.evaluation.planning import parse_variant
-    from genreclf.tables.table import load_tables
+    from genreclf.tables.reading import load_tables
 
     columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
     tables = load_tables(asked.paths, columns)

@@ -171,7 +171,7 @@ def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.trained import evaluate_model
     from genreclf.learning.model import Model
-    from genreclf.tables.table import load_table
+    from genreclf.tables.reading import load_table
 
     table = load_table(asked.table, asked.table_options.columns())
     model = Model.load(model_file, trusted=asked.trust)

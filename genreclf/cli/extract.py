@@ -142,7 +142,7 @@ def extract(asked: ExtractOptions) -> None:
     with job.only_run():
         with _workers(asked, len(tracks)) as workers:
             # pandas is needed only at the end, but takes as long to import as workers to start.
-            import_module("genreclf.tables.table")
+            import_module("genreclf.tables.storage")
             tracks = labelled(tracks, labelling, workers)
             rows, failures = collect(tracks, job.outcomes(tracks, workers), asked.output)
         if asked.errors is not None:

@@ -58,7 +58,7 @@ def inspect(asked: InspectOptions) -> None:
     from genreclf.learning.modelfile import SUFFIXES, read_card
     from genreclf.reports.inspection import model_report, table_report
     from genreclf.tables.formats import FORMATS
-    from genreclf.tables.table import load_table
+    from genreclf.tables.reading import load_table
 
     file, suffix = asked.file, asked.file.suffix.lower()
     is_table = suffix in FORMATS or file.is_dir()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from genreclf.config.schema import Config
     from genreclf.library.labels import Labelling
-    from genreclf.tables.table import Columns
+    from genreclf.tables.columns import Columns
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -266,7 +266,7 @@ class TableOptions:
 
     def columns(self, **published: str | None) -> "Columns":
         """Return them as ``Columns``, with ``folds`` or ``split`` if given."""
-        from genreclf.tables.table import Columns
+        from genreclf.tables.columns import Columns
 
         return Columns(
             self.label_column, self.group, self.group_regex,

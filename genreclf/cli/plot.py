@@ -52,7 +52,7 @@ def features(
     """
     from genreclf.reports.distributions import distributions
     from genreclf.reports.plots import draw_features
-    from genreclf.tables.table import load_table
+    from genreclf.tables.reading import load_table
 
     found = distributions(load_table(table, table_options.columns()).labelled(), patterns)
     if found.n_features_left_out:

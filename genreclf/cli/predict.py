@@ -231,7 +231,7 @@ def predict(asked: PredictOptions) -> None:
 
 
 def _predict_table(asked: PredictOptions, table: Path) -> None:
-    from genreclf.tables.table import load_table
+    from genreclf.tables.reading import load_table
 
     model = _load(asked.choice())
     predictions = model.predict_table(load_table(table), explained=asked.explain)

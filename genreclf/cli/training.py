@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.result import Evaluation
     from genreclf.evaluation.trainings import Trainings
-    from genreclf.tables.table import Columns, FeatureTable
+    from genreclf.tables.columns import Columns
+    from genreclf.tables.table import FeatureTable
 
 LONG_SECONDS = 600  # trainings that take longer are announced
 
@@ -60,7 +61,7 @@ def check_learning(learning: options.Learning, made_with: "ExtractionConfig | No
 
 def load_checked(table: Path, columns: "Columns", learning: options.Learning) -> "FeatureTable":
     """Load a table that the options for learning fit."""
-    from genreclf.tables.table import load_table
+    from genreclf.tables.reading import load_table
 
     features = load_table(table, columns)
     check_learning(learning, features.config)

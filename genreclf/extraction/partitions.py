@@ -14,7 +14,7 @@ from genreclf.extraction.journal import finish, identity
 from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 from genreclf.tables.formats import Parts, read_parts, write_parts
-from genreclf.tables.table import load_table
+from genreclf.tables.reading import load_table
 
 
 def extract_in_parts(

@@ -18,8 +18,10 @@ from genreclf.errors import TableError
 from genreclf.learning.classifiers.lda import Lda
 from genreclf.learning.estimators import BalancedLda
 from genreclf.learning.model import Model
+from genreclf.tables.columns import Columns
 from genreclf.tables.formats import import_pyarrow, table_parts
-from genreclf.tables.table import Columns, FeatureTable, in_one, load_table
+from genreclf.tables.reading import in_one, load_table
+from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
 Choice = Callable[[FeatureTable], NDArray[np.bool_]]

@@ -70,7 +70,7 @@ def read_parts(folder: Path) -> Parts | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        raise TableError(f"{path}: damaged; extract the table anew into another folder") from None
+        raise TableError(f"{path}: damaged; extract the table again into another folder") from None
 
 
 def write_parts(folder: Path, parts: Parts) -> None:

@@ -26,7 +26,8 @@ from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
 from genreclf.library.sources import Track
 from genreclf.reports.inspection import model_report, table_report
-from genreclf.tables.table import FeatureTable, load_table
+from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 # All features, of two seconds in the middle of six: they have to be sought for.
 AUDIO_CONFIG = load_config(overrides=["excerpt.seconds=2"])
