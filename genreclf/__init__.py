@@ -1,6 +1,6 @@
-"""genreclf: music genre classification that can be believed.
+"""genreclf: features, training, evaluation and prediction for music genre classification.
 
-The public names are loaded when first used, so that ``import genreclf`` costs nothing.
+Each public name is loaded when it is first used, so that ``import genreclf`` takes no time.
 """
 
 from importlib import import_module
