@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from genreclf.errors import TableError as TableError
     from genreclf.evaluation.crossvalidation import cross_validate as cross_validate
     from genreclf.evaluation.trained import evaluate_model as evaluate_model
-    from genreclf.extraction.chain import extract as extract
     from genreclf.extraction.chain import extract_one as extract_one
+    from genreclf.extraction.tracks import extract as extract
     from genreclf.extraction.transformer import FeatureExtractor as FeatureExtractor
     from genreclf.features.pooling import feature_names as feature_names
     from genreclf.learning.model import Model as Model
@@ -41,7 +41,7 @@ _HOMES = {
     "Workers": "parallel.workers",
     "cross_validate": "evaluation.crossvalidation",
     "evaluate_model": "evaluation.trained",
-    "extract": "extraction.chain",
+    "extract": "extraction.tracks",
     "extract_one": "extraction.chain",
     "feature_names": "features.pooling",
     "load_config": "config.load",

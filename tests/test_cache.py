@@ -26,7 +26,7 @@ from genreclf.errors import AudioError
 from genreclf.extraction import cache as module
 from genreclf.extraction.audiodigest import audio_digest
 from genreclf.extraction.cache import Cache, cache_file, cache_info, clear_cache, prepare_cache
-from genreclf.extraction.chain import extract_tracks
+from genreclf.extraction.tracks import extract_tracks
 from genreclf.features.measured import Measured
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track

@@ -26,7 +26,7 @@ from worker_functions import (
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError
-from genreclf.extraction.chain import Failure, extract_tracks
+from genreclf.extraction.tracks import Failure, extract_tracks
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import WorkerError
 

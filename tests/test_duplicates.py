@@ -14,7 +14,7 @@ from test_table import blobs, texts
 from genreclf.cli import cli
 from genreclf.config.schema import Config
 from genreclf.evaluation.crossvalidation import choose_splits
-from genreclf.extraction.chain import extract
+from genreclf.extraction.tracks import extract
 from genreclf.learning import duplicates
 from genreclf.learning.duplicates import Copies, copies_in, find_copies
 from genreclf.tables.columns import Columns

@@ -12,7 +12,8 @@ from sounds import excerpt_of
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import ConfigError
-from genreclf.extraction.chain import extract, extract_one
+from genreclf.extraction.chain import extract_one
+from genreclf.extraction.tracks import extract
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.compute import features_of, prepare_engine
 from genreclf.features.librosa_engine import RECIPES

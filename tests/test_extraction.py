@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from genreclf.config.schema import Config
-from genreclf.extraction import chain as extraction
-from genreclf.extraction.chain import Row, extract_tracks
+from genreclf.extraction import tracks as extraction
+from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 

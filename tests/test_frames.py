@@ -19,17 +19,9 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.extraction.cache import cache_file
-from genreclf.extraction.chain import (
-    Row,
-    build_table,
-    extract,
-    extract_frames,
-    extract_one,
-    extract_tracks,
-    measure,
-    measure_excerpts,
-)
+from genreclf.extraction.chain import extract_frames, extract_one, measure, measure_excerpts
 from genreclf.extraction.journal import extract_resumably
+from genreclf.extraction.tracks import Row, build_table, extract, extract_tracks
 from genreclf.features.measured import frame_shapes, keep_frames, pack, unpack
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track

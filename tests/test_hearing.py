@@ -18,8 +18,9 @@ from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import SilenceError
-from genreclf.extraction.chain import Row, extract, extract_one, extract_tracks
+from genreclf.extraction.chain import extract_one
 from genreclf.extraction.journal import extract_resumably
+from genreclf.extraction.tracks import Row, extract, extract_tracks
 from genreclf.extraction.windows import MeasuredWindows, measure_windows
 from genreclf.features import selection
 from genreclf.features.selection import load_chosen

@@ -136,7 +136,7 @@ def test_help_imports_nothing_slow() -> None:
 
 def test_extraction_needs_no_compiler_no_pandas_and_no_scikit_learn() -> None:
     code = (
-        "import sys, genreclf.extraction.chain\n"
+        "import sys, genreclf.extraction.tracks\n"
         "print(*{m.split('.')[0] for m in sys.modules} & {'numba', 'librosa', 'sklearn', 'pandas'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -13,8 +13,8 @@ from conftest import music
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.extraction import journal
-from genreclf.extraction.chain import Failure, Outcome, Row, build_table, extract_tracks
 from genreclf.extraction.journal import extract_resumably, journal_path
+from genreclf.extraction.tracks import Failure, Outcome, Row, build_table, extract_tracks
 from genreclf.library.sources import Track
 
 # Two seconds without separation: some milliseconds a track.

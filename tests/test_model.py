@@ -18,7 +18,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.trained import evaluate_model
-from genreclf.extraction.chain import Failure, extract
+from genreclf.extraction.tracks import Failure, extract
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
 from genreclf.learning.model import Model

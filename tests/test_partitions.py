@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.extraction.chain import Row, extract_tracks
 from genreclf.extraction.journal import extract_resumably, journal_path, only_run
 from genreclf.extraction.partitions import extract_in_parts
+from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.library.sources import Track, find_tracks
 from genreclf.tables.reading import load_table
 

@@ -15,7 +15,8 @@ from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import config_from_dict, load_config, override
 from genreclf.config.schema import ExtractionConfig
 from genreclf.evaluation.crossvalidation import cross_validate
-from genreclf.extraction.chain import extract, extract_one
+from genreclf.extraction.chain import extract_one
+from genreclf.extraction.tracks import extract
 from genreclf.features.catalogue import FEATURES, feature_rows
 from genreclf.features.compute import compute_features
 from genreclf.features.pooling import STATISTICS, feature_names, pool

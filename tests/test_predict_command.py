@@ -20,7 +20,7 @@ from mutagen.apev2 import APEv2
 from test_model import QUICK, edited
 
 from genreclf.evaluation.crossvalidation import cross_validate
-from genreclf.extraction.chain import extract
+from genreclf.extraction.tracks import extract
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model, read_card
 from genreclf.library.tags import read_tags

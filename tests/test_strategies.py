@@ -16,14 +16,8 @@ from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import AudioError
-from genreclf.extraction.chain import (
-    Failure,
-    Row,
-    extract,
-    extract_frames,
-    extract_one,
-    measure_excerpts,
-)
+from genreclf.extraction.chain import extract_frames, extract_one, measure_excerpts
+from genreclf.extraction.tracks import Failure, Row, extract
 from genreclf.features import scan, selection
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.pooling import feature_names, pool
@@ -338,7 +332,7 @@ def test_probabilities_of_excerpts_are_averaged(
 def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
     model: Model, genre_folder: Path, tmp_path: Path
 ) -> None:
-    from genreclf.extraction.chain import extract_tracks
+    from genreclf.extraction.tracks import extract_tracks
     from genreclf.library.sources import Track
 
     tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"
@@ -360,7 +354,7 @@ def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
 def test_one_excerpt_has_the_same_cache_in_extract_and_predict(
     genre_folder: Path, tmp_path: Path
 ) -> None:
-    from genreclf.extraction.chain import extract_tracks
+    from genreclf.extraction.tracks import extract_tracks
     from genreclf.library.sources import Track
 
     tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"

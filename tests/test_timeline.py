@@ -12,7 +12,8 @@ from rich.console import Console
 from test_model import QUICK
 
 from genreclf.config.load import load_config
-from genreclf.extraction.chain import Failure, extract, extract_one
+from genreclf.extraction.chain import extract_one
+from genreclf.extraction.tracks import Failure, extract
 from genreclf.extraction.windows import MeasuredWindows, Windows, measure_windows
 from genreclf.learning.model import Model
 from genreclf.learning.prediction import Prediction

@@ -14,8 +14,9 @@ from genreclf.config.load import config_from_dict, extraction_config_from_dict, 
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.config.views import View
 from genreclf.errors import ConfigError
-from genreclf.extraction.chain import extract, extract_one
+from genreclf.extraction.chain import extract_one
 from genreclf.extraction.journal import extract_resumably
+from genreclf.extraction.tracks import extract
 from genreclf.extraction.transformer import FeatureExtractor
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track

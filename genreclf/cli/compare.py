@@ -38,7 +38,7 @@ from genreclf.parallel.meter import duration
 if TYPE_CHECKING:
     from genreclf.evaluation.planning import Choices, Estimate, Planned
     from genreclf.evaluation.variants import Variant
-    from genreclf.extraction.chain import Failure, Row
+    from genreclf.extraction.tracks import Failure, Row
     from genreclf.library.labels import Labelling
     from genreclf.tables.table import FeatureTable
 
@@ -249,7 +249,7 @@ def _extract(
 ) -> tuple["dict[str, FeatureTable]", "Failed"]:
     """Make a table with each extraction, of the tracks that fail with none."""
     from genreclf.evaluation.planning import extraction_variants
-    from genreclf.extraction.chain import build_table, extract_tracks
+    from genreclf.extraction.tracks import build_table, extract_tracks
     from genreclf.parallel.workers import Workers
 
     labelling = asked.labelling()

@@ -27,7 +27,7 @@ from genreclf.cli.tags import open_backup, tell_tags, write_tag
 from genreclf.cli.tracks import audio_sources, cache_in_use, worker_count
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Failure
+    from genreclf.extraction.tracks import Failure
     from genreclf.learning.choice import ModelChoice
     from genreclf.learning.model import Model
     from genreclf.learning.prediction import Prediction
@@ -239,7 +239,7 @@ def _predict_table(asked: PredictOptions, table: Path) -> None:
 
 
 def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
-    from genreclf.extraction.chain import extract_tracks
+    from genreclf.extraction.tracks import extract_tracks
     from genreclf.learning.modelfile import read_card
 
     uses = _Uses.of(asked)
@@ -295,7 +295,7 @@ def _load(choice: "ModelChoice") -> "Model":
 
 
 def _draw(timeline: "Timeline | Failure", picture: Path, genres: list[str]) -> None:
-    from genreclf.extraction.chain import Failure
+    from genreclf.extraction.tracks import Failure
     from genreclf.reports.plots import draw_timeline
 
     if not isinstance(timeline, Failure):
@@ -326,7 +326,7 @@ class _Uses:
 
     def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
         """Yield results, each when its tag is written."""
-        from genreclf.extraction.chain import Failure
+        from genreclf.extraction.tracks import Failure
         from genreclf.learning.prediction import UNKNOWN
 
         for result in results:
@@ -384,7 +384,7 @@ def _write_csv(results: "Iterable[Result]", genres: list[str], *, windows: bool)
 
 def _write_tables(results: "Iterable[Result]", top: int) -> None:
     """Print a table of predictions in pieces, or one for each timeline; failures as errors."""
-    from genreclf.extraction.chain import Failure
+    from genreclf.extraction.tracks import Failure
     from genreclf.learning.timeline import Timeline
     from genreclf.reports.predictions import predictions_table, timeline_report
 

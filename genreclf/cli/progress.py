@@ -9,7 +9,7 @@ from genreclf.cli.output import detail, is_quiet, is_verbose, note, plural
 from genreclf.parallel.meter import Meter, rate
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Failure, Row
+    from genreclf.extraction.tracks import Failure, Row
     from genreclf.learning.timeline import Timeline
 
 Result = TypeVar("Result", bound="Row | Timeline | Failure")
@@ -18,7 +18,7 @@ MOST_NAMED_TRACKS = 5  # tracks whose notes are printed without --verbose
 
 def counted(results: Iterable[Result], meter: "Meter") -> Iterator[Result]:
     """Count results as they come, and print the notes on them; with --verbose, each file."""
-    from genreclf.extraction.chain import Failure, Row
+    from genreclf.extraction.tracks import Failure, Row
 
     n_noted = 0
     for result in results:

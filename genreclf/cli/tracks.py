@@ -12,7 +12,7 @@ from genreclf.cli.progress import counted, progress, tally
 from genreclf.errors import AudioError, GenreclfError, TableError
 
 if TYPE_CHECKING:
-    from genreclf.extraction.chain import Failure, Outcome, Row
+    from genreclf.extraction.tracks import Failure, Outcome, Row
     from genreclf.library.labels import Labelling
     from genreclf.library.sources import Sources, Track
     from genreclf.parallel.cluster import DaskWorkers
@@ -101,7 +101,7 @@ def collect(
     tracks: "Sequence[Track]", outcomes: "Iterable[Outcome]", output: Path | None = None
 ) -> "tuple[list[Row], list[Failure]]":
     """Wait for the outcomes of tracks, with a progress bar and a line for each failure."""
-    from genreclf.extraction.chain import Row
+    from genreclf.extraction.tracks import Row
 
     rows: list[Row] = []
     failures: list[Failure] = []

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, one_line
-from genreclf.extraction.chain import Failure, Outcome, Row, build_table, extract_tracks
 from genreclf.extraction.journal import extract_resumably, finish, only_run
 from genreclf.extraction.partitions import extract_in_parts
+from genreclf.extraction.tracks import Failure, Outcome, Row, build_table, extract_tracks
 from genreclf.files import written_whole
 from genreclf.library.sources import Track
 from genreclf.tables.formats import table_format

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import TableError
-from genreclf.extraction.chain import Outcome, Row, extract_tracks
+from genreclf.extraction.tracks import Outcome, Row, extract_tracks
 from genreclf.features.measured import Halves, Measured, frame_shapes, pack, unpack
 from genreclf.files import beside, locked
 from genreclf.library.sources import Track

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from genreclf.config.schema import Config
 from genreclf.errors import TableError
-from genreclf.extraction.chain import Outcome, Row, build_table
 from genreclf.extraction.journal import finish, identity
+from genreclf.extraction.tracks import Outcome, Row, build_table
 from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 from genreclf.tables.formats import Parts, read_parts, write_parts

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from genreclf.config.load import load_config
 from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import AudioError
-from genreclf.extraction.chain import Failure, extract_tracks
+from genreclf.extraction.tracks import Failure, extract_tracks
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers

@@ -16,7 +16,8 @@ from genreclf.config.load import config_from_dict
 from genreclf.config.schema import Config
 from genreclf.config.views import Excerpt
 from genreclf.errors import AudioError, SilenceError
-from genreclf.extraction.chain import Failure, failure, measure
+from genreclf.extraction.chain import measure
+from genreclf.extraction.tracks import Failure, failure
 from genreclf.features.measured import Measured
 from genreclf.library.sources import Track
 

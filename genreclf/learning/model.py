@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError, shortened
-from genreclf.extraction.chain import Failure, Outcome, extract_tracks
+from genreclf.extraction.tracks import Failure, Outcome, extract_tracks
 from genreclf.features.measured import Measured, frame_shapes
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.errors import ModelError, shortened
-from genreclf.extraction.chain import Failure, Outcome, Row
+from genreclf.extraction.tracks import Failure, Outcome, Row
 from genreclf.features.measured import Measured
 from genreclf.learning.explanation import explain
 from genreclf.tables.inputs import Inputs, inputs_of, statistics_of

@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf.extraction.chain import Failure
+from genreclf.extraction.tracks import Failure
 from genreclf.extraction.windows import MeasuredWindows, Windows, measure_windows, with_length
 from genreclf.learning.model import Model
 from genreclf.learning.prediction import Prediction, predict_windows

@@ -22,7 +22,7 @@ from pebble import ProcessExpired, ProcessPool
 from genreclf.errors import GenreclfError
 
 # What every worker is for. By name, since it stands after this module in the chain.
-PRELOADED = "genreclf.extraction.chain"
+PRELOADED = "genreclf.extraction.tracks"
 
 POOL_CHECK_SECONDS = 2
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from genreclf.extraction.chain import Failure
+from genreclf.extraction.tracks import Failure
 from genreclf.learning.prediction import Prediction
 from genreclf.learning.timeline import Timeline, Window
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError
-from genreclf.extraction.chain import Row, extract_tracks
+from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card

@@ -1,0 +1,298 @@
+"""The features of many tracks, in this process or in others, and the table that they make."""
+
+import platform
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genreclf.config.schema import Config, ExtractionConfig
+from genreclf.errors import AudioError
+from genreclf.extraction.cache import Cache, prepare_cache
+from genreclf.extraction.chain import measure, measure_excerpts
+from genreclf.features.compute import prepare_engine
+from genreclf.features.measured import Measured
+from genreclf.features.pooling import feature_names
+from genreclf.library.labels import Labelling, label_tracks
+from genreclf.library.sources import Track, find_tracks
+from genreclf.parallel.workers import WorkerError, Workers
+
+if TYPE_CHECKING:
+    from genreclf.parallel.cluster import DaskWorkers
+    from genreclf.tables.table import FeatureTable
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A track whose features are known.
+
+    Attributes
+    ----------
+    track : Track
+    measured : tuple of Measured
+        One, or one for each excerpt where that was asked for. None of a track in a part of a table
+        that is on the disk already.
+    resumed, cached : bool
+        Whether an interrupted run computed it, or any run that used the same cache.
+    seconds : float
+        How long it took.
+    """
+
+    track: Track
+    measured: tuple[Measured, ...]
+    resumed: bool = False
+    cached: bool = False
+    seconds: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how the track was decoded, without its name."""
+        return self.measured[0].notes if self.measured else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A track without features: at which stage it failed, and why, in one line."""
+
+    track: Track
+    stage: str
+    error: str
+
+
+Outcome = Row | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the features of each track are computed.
+
+    Attributes
+    ----------
+    config : ExtractionConfig
+    cache : Path or None
+        File that keeps features from run to run; see ``cache_file``.
+    each_excerpt : bool
+        Measure each excerpt of a track by itself, where the configuration takes several.
+    """
+
+    config: ExtractionConfig
+    cache: Path | None = None
+    each_excerpt: bool = False
+
+    def measure(self, path: Path) -> tuple[Measured, ...]:
+        """Measure a track, or each of its excerpts."""
+        if self.each_excerpt:
+            return measure_excerpts(path, self.config)
+        return (measure(path, self.config),)
+
+
+def extract_tracks(
+    tracks: Iterable[Track],
+    config: ExtractionConfig,
+    workers: "Workers | DaskWorkers | None" = None,
+    cache: Path | None = None,
+    each_excerpt: bool = False,
+) -> Generator[Outcome]:
+    """Compute the features of many tracks, in their order.
+
+    Parameters
+    ----------
+    tracks : iterable of Track
+    config : ExtractionConfig
+    workers : Workers or DaskWorkers, optional
+        Processes whose crashes and delays cost no more than the track at hand; None computes in
+        this process, without such protection.
+    cache, each_excerpt
+        See ``Recipe``.
+
+    Yields
+    ------
+    Row or Failure
+        One a track.
+
+    Warns
+    -----
+    UserWarning
+        At the end, once for each warning that was raised in workers, with the number of files.
+    """
+    if cache is not None and not prepare_cache(cache):
+        cache = None
+    recipe = Recipe(config, cache, each_excerpt and config.takes_several)
+    if workers is None:
+        return _outcomes_here(tracks, recipe)
+    prepare_engine(config)
+    outcome_of = partial(_outcome_in_worker, recipe=recipe, host=platform.node())
+    return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
+
+
+def _outcomes_here(tracks: Iterable[Track], recipe: Recipe) -> Generator[Outcome]:
+    with _open_cache(recipe) or nullcontext() as cache:
+        yield from (_outcome(track, recipe, cache) for track in tracks)
+
+
+def _outcomes_there(
+    results: Iterable[tuple[Track, tuple[Outcome, list[str]] | WorkerError]],
+) -> Generator[Outcome]:
+    warned: Counter[str] = Counter()
+    for track, result in results:
+        if isinstance(result, WorkerError):
+            yield Failure(track, "worker", f"{track.path}: {result.reason}")
+        else:
+            outcome, texts = result
+            warned.update(texts)
+            yield outcome
+    for text, n in warned.items():
+        warnings.warn(f"{text} ({n} files)" if n > 1 else text, stacklevel=2)
+
+
+def _outcome_in_worker(track: Track, recipe: Recipe, host: str) -> tuple[Outcome, list[str]]:
+    """Return the outcome and the warnings, which nobody would see, or see too often."""
+    with warnings.catch_warnings(record=True) as caught:
+        outcome = _outcome(track, recipe, _cache_of_process(recipe))
+    here = platform.node()
+    if isinstance(outcome, Failure) and here != host and not track.path.exists():
+        where = f"on {here}, whose worker looked for it; it has to be there at the same path"
+        outcome = replace(outcome, error=f"{outcome.error} ({where})")
+    return outcome, sorted({str(warning.message) for warning in caught})
+
+
+@lru_cache(maxsize=1)
+def _cache_of_process(recipe: Recipe) -> Cache | None:
+    # Once a worker process, and closed when that ends.
+    return _open_cache(recipe)
+
+
+def _open_cache(recipe: Recipe) -> Cache | None:
+    if recipe.cache is None:
+        return None
+    return Cache(recipe.cache, recipe.config, b", each excerpt" if recipe.each_excerpt else b"")
+
+
+def _outcome(track: Track, recipe: Recipe, cache: Cache | None) -> Outcome:
+    started = time.perf_counter()
+    try:
+        if cache is None:
+            measured, cached = recipe.measure(track.path), False
+        else:
+            measured, cached = cache.through(track.path, recipe.measure)
+    except Exception as error:  # a bug of ours, too, must not cost the other files
+        return failure(track, error)
+    for part in measured:
+        if name := part.not_finite(recipe.config):
+            return Failure(track, "features", f"{track.path}: feature {name} is not finite")
+    return Row(track, measured, cached=cached, seconds=time.perf_counter() - started)
+
+
+def failure(track: Track, error: Exception) -> Failure:
+    """Say in one line why a track has no features."""
+    if isinstance(error, AudioError):
+        return Failure(track, "audio", str(error))
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return Failure(track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}")
+
+
+def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
+    """Put rows together, sorted by path, so that their order does not depend on the input's."""
+    from genreclf.tables.frames import Frames  # pandas, which no worker process needs
+    from genreclf.tables.table import FeatureTable
+
+    rows = sorted(rows, key=lambda row: row.track.path.parts)
+    tracks, measured = [row.track for row in rows], [row.measured[0] for row in rows]
+    names = feature_names(config)
+    assigned = [dict(track.assignments) for track in tracks]
+    return FeatureTable(
+        paths=np.array([str(track.path) for track in tracks], dtype=object),
+        labels=np.array([track.label or "" for track in tracks], dtype=object),
+        groups=np.array([track.group or "" for track in tracks], dtype=object),
+        names=names,
+        values=np.array([m.statistics for m in measured], np.float32).reshape(-1, len(names)),
+        config=config.extraction,
+        frames=Frames.of_tracks([m.frames for m in measured], config),
+        assignments={
+            name: np.array([values.get(name, "") for values in assigned], dtype=object)
+            for name in dict.fromkeys(name for values in assigned for name in values)
+        },
+    )
+
+
+def extract(
+    paths: str | Path | Iterable[str | Path],
+    config: ExtractionConfig | None = None,
+    *,
+    labels: str | Path = "folder",
+    label_map: str | Path | None = None,
+    group: str | None = None,
+    group_regex: str | None = None,
+    label_regex: str | None = None,
+    jobs: int | None = None,
+    on_failure: Callable[[Failure], object] | None = None,
+) -> "FeatureTable":
+    """Compute the features of audio files and folders.
+
+    Parameters
+    ----------
+    paths : path or iterable of paths
+        Audio files, and folders to search.
+    config : ExtractionConfig or Config, optional
+        The default configuration if there is none.
+    labels : "folder", "tags", "none", or path of a manifest
+        Where genres come from. ``"folder"`` is the first folder below each of ``paths``, or that
+        path's own name. A manifest is a CSV file with columns ``path,label[,group]``.
+    label_map : path, optional
+        How labels are to be spelt; see ``read_label_map``.
+    group : "artist", "album" or "albumartist", optional
+        Tag whose value no test may have on both sides, where a manifest gives no group.
+    group_regex : str, optional
+        Instead, a regular expression whose first parenthesis finds the group in the path.
+    label_regex : str, optional
+        Likewise for the label, in place of ``labels``.
+    jobs : int, optional
+        Worker processes; None computes in this process.
+    on_failure : callable, optional
+        Called with each ``Failure``; without it the first one is raised.
+
+    Returns
+    -------
+    FeatureTable
+        Sorted by path; a track that was given twice is there once. Its notes tell which labels
+        and groups are missing, and which tracks were not heard as usual.
+
+    Raises
+    ------
+    AudioError
+        If a file fails and there is no ``on_failure``, or if no file gave features.
+    TableError
+        If manifest or map cannot be read, or the options contradict each other.
+
+    Examples
+    --------
+    >>> table = genreclf.extract("music", jobs=2)  # doctest: +SKIP
+    >>> table = genreclf.extract("music", labels="tags", group="artist")  # doctest: +SKIP
+    >>> table.to_frame()  # doctest: +SKIP
+    """
+    config = config or Config()
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    labelling = Labelling(labels, label_map, group, group_regex, label_regex)
+    found = find_tracks(paths, labelling.of_paths)
+    rows = []
+    with Workers(jobs) if jobs else nullcontext() as workers:
+        labelled = label_tracks(list(dict.fromkeys(found.tracks)), labelling, workers)
+        for outcome in extract_tracks(labelled.tracks, config, workers):
+            if isinstance(outcome, Row):
+                rows.append(outcome)
+            elif on_failure is None:
+                raise AudioError(outcome.error)
+            else:
+                on_failure(outcome)
+    if not rows:
+        raise AudioError("no audio file gave features")
+    of_tracks = [f"{row.track.path}: {note}" for row in rows for note in row.notes]
+    notes = [*found.notes, *labelled.notes, *of_tracks]
+    return replace(build_table(rows, config), notes=notes)
