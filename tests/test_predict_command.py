@@ -243,7 +243,7 @@ def test_tags_are_written_and_restored(model: Path, library: Path, tmp_path: Pat
     assert "3 tags written" in done.stderr
     assert f"genreclf tags restore {backup}" in done.stderr
     again = run("predict", library, "--model", model, "--write-tags", "--backup", backup)
-    assert "0 tags written, 3 as predicted already" in again.stderr
+    assert "0 tags written, 3 already as predicted" in again.stderr
     told = run("tags", "restore", backup, "--dry-run")
     assert f"{library / 'b.mp3'}: genre tonal -> Rock" in told.stdout
     assert genres(library) == predicted
@@ -252,7 +252,7 @@ def test_tags_are_written_and_restored(model: Path, library: Path, tmp_path: Pat
     assert restored.stdout == told.stdout
     assert "3 tags restored" in restored.stderr
     assert genres(library) == before
-    assert "0 tags restored, 3 as before already" in run("tags", "restore", backup).stderr
+    assert "0 tags restored, 3 already as before" in run("tags", "restore", backup).stderr
 
 
 def test_only_missing_genres_are_written(model: Path, library: Path, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_unknown_and_novel_files_keep_their_tags(
 ) -> None:
     before = genres(library)
     done = run("predict", library, "--model", bundled_model(), "--write-tags", "--threshold", 1)
-    assert "0 tags written, 0 as predicted already, 3 unknown or novel" in done.stderr
+    assert "0 tags written, 0 already as predicted, 3 unknown or novel" in done.stderr
     assert genres(library) == before
     strange = write_audio("strange.flac", noise(4, RATE, 0.5), RATE, tmp_path)
     done = run("predict", strange, "--model", bundled_model(), "--write-tags", "--format", "jsonl")

@@ -22,7 +22,7 @@ from genreclf.cli.output import (
 )
 from genreclf.cli.progress import progress
 from genreclf.cli.tracks import (
-    audio_sources,
+    audio_tracks,
     cache_in_use,
     collect,
     labelled,
@@ -253,7 +253,7 @@ def _extract(
     from genreclf.parallel.workers import Workers
 
     labelling = asked.labelling()
-    tracks = list(dict.fromkeys(audio_sources(asked.paths, labelling.of_paths).tracks))
+    tracks = audio_tracks(asked.paths, labelling.of_paths)
     variants, cache = extraction_variants(plan), cache_in_use(asked.no_cache)
     rows: dict[str, list[Row]] = {}
     failed: Failed = []

@@ -24,7 +24,7 @@ from genreclf.cli.output import (
 )
 from genreclf.cli.streams import document
 from genreclf.cli.tracks import (
-    audio_sources,
+    audio_tracks,
     cache_in_use,
     collect,
     labelled,
@@ -138,7 +138,7 @@ def extract(asked: ExtractOptions) -> None:
     cache = None if asked.scheduler else cache_in_use(asked.no_cache)
     job = Job(asked.config.settings(), asked.output, asked.rows_per_file, cache)
     prepare_engine(job.config)
-    tracks = list(dict.fromkeys(audio_sources(asked.paths, labelling.of_paths).tracks))
+    tracks = audio_tracks(asked.paths, labelling.of_paths)
     with job.only_run():
         with _workers(asked, len(tracks)) as workers:
             # pandas is needed only at the end, but takes as long to import as workers to start.

@@ -24,7 +24,7 @@ from genreclf.cli.output import (
 from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, tell_tags, write_tag
-from genreclf.cli.tracks import audio_sources, cache_in_use, worker_count
+from genreclf.cli.tracks import audio_tracks, cache_in_use, worker_count
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure
@@ -222,7 +222,7 @@ def predict(asked: PredictOptions) -> None:
     from genreclf.parallel.workers import Workers
 
     # Before a model is chosen: without music there is nothing to answer.
-    tracks = audio_sources(asked.paths, labels="none").tracks
+    tracks = audio_tracks(asked.paths)
     if asked.plot_file is not None and len(tracks) != 1:
         raise click.UsageError(f"--plot draws one file, not {len(tracks)}")
     predict_tracks = _predict_timelines if asked.timeline else _predict_files

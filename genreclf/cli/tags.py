@@ -64,7 +64,7 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
         else:
             same += 1
     done = "would be restored" if dry_run else "restored"
-    note(f"{plural(restored, 'tag')} {done}, {same} as before already, {failed} failed")
+    note(f"{plural(restored, 'tag')} {done}, {same} already as before, {failed} failed")
     if failed:
         raise click.exceptions.Exit(SOME_FAILED if restored or same else NOTHING_DONE)
 
@@ -100,7 +100,7 @@ def write_tag(writing: "TagWriting", path: Path, genre: str | None) -> None:
 def tell_tags(writing: "TagWriting") -> None:
     """Print how many tags were written, and how to undo it."""
     done = "would be written" if writing.backup is None else "written"
-    others = f"{writing.unchanged} as predicted already"
+    others = f"{writing.unchanged} already as predicted"
     if writing.only_missing:
         others = f"{writing.left_alone} with a genre left alone"
     note(

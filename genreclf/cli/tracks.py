@@ -14,7 +14,7 @@ from genreclf.errors import AudioError, GenreclfError, TableError
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure, Outcome, Row
     from genreclf.library.labels import Labelling
-    from genreclf.library.sources import Sources, Track
+    from genreclf.library.sources import Track
     from genreclf.parallel.cluster import DaskWorkers
     from genreclf.parallel.workers import Workers
 
@@ -46,7 +46,7 @@ def worker_count(jobs: int | None, n_items: int) -> int:
     return min(jobs, n_items)
 
 
-def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
+def audio_tracks(paths: Sequence[Path], labels: "str | Path" = "none") -> "list[Track]":
     """Find the tracks behind the arguments, and print what else was found."""
     from genreclf.library.sources import find_tracks
 
@@ -60,7 +60,7 @@ def audio_sources(paths: Sequence[Path], labels: "str | Path") -> "Sources":
             f"{', '.join(map(str, paths))}: no audio files found; looked for the suffixes of mp3, "
             "wav, flac, ogg, opus, aiff, au, caf and others"
         )
-    return sources
+    return sources.tracks
 
 
 def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
@@ -78,9 +78,10 @@ def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
 def labelled(
     tracks: "list[Track]", labelling: "Labelling", workers: "Workers | DaskWorkers"
 ) -> "list[Track]":
-    """Add labels and groups to tracks, and print what was found."""
+    """Add labels and groups to the tracks, each once, and print what was found."""
     from genreclf.library.labels import describe_labels, label_tracks
 
+    tracks = list(dict.fromkeys(tracks))
     shown = (
         progress(len(tracks), "tags", "tracks")
         if labelling.needs_tags
