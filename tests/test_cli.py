@@ -557,7 +557,7 @@ def test_interrupted_extraction_goes_on_where_it_stopped(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in stderr
+    assert "run the same command again" in stderr
     assert not (tmp_path / "t.csv").exists()
     again = run("extract", "music", "-o", "t.csv", cwd=tmp_path)
     assert again.exit_code == 0

@@ -15,8 +15,8 @@ from genreclf.cli.output import (
     SOME_FAILED,
     note,
     plural,
+    report_written,
     stdout_console,
-    tell_written,
     verbosity_options,
     write_text,
 )
@@ -331,7 +331,7 @@ def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None
 
     if plot_file is not None:
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])
-        tell_written("picture", plot_file)
+        report_written("picture", plot_file)
     if json_file is not None:
         write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
     else:

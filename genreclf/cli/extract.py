@@ -18,7 +18,7 @@ from genreclf.cli.output import (
     complain,
     is_replaced,
     note,
-    tell_written,
+    report_written,
     verbosity_options,
     written_to,
 )
@@ -148,7 +148,7 @@ def extract(asked: ExtractOptions) -> None:
         if asked.errors is not None:
             write_failures(failures, asked.errors)
             if is_replaced(asked.errors):
-                tell_written("failures", asked.errors)
+                report_written("failures", asked.errors)
         if not rows:
             if len(tracks) > 1:
                 complain(f"genreclf: none of {len(tracks)} files gave features")
@@ -172,5 +172,5 @@ def _workers(asked: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
     from genreclf.parallel.cluster import DaskWorkers
 
     for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of what is told in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print tracebacks
     return DaskWorkers(asked.scheduler, asked.timeout)

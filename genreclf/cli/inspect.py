@@ -8,7 +8,7 @@ import click
 from genreclf.cli import options
 from genreclf.cli.engine import load_librosa, prepare_engine
 from genreclf.cli.options import collected
-from genreclf.cli.output import note, stdout_console, tell_written
+from genreclf.cli.output import note, report_written, stdout_console
 from genreclf.errors import AudioError
 
 
@@ -121,7 +121,7 @@ def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]
         segments=scan.structure.segments if scan.structure else [],
     )
     draw_track(picture, drawn)
-    tell_written("picture", picture)
+    report_written("picture", picture)
 
 
 def _compare_with_librosa(asked: InspectOptions) -> None:

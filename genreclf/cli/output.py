@@ -112,7 +112,7 @@ def written_to(path: Path) -> str:
     return f"written to {path}{' (replaced)' if is_replaced(path) else ''}"
 
 
-def tell_written(what: str, path: Path) -> None:
+def report_written(what: str, path: Path) -> None:
     """Print that something was written."""
     note(f"{what} {written_to(path)}")
 
@@ -126,4 +126,4 @@ def write_text(path: Path, text: str, what: str) -> None:
         return
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
-    tell_written(what, path)
+    report_written(what, path)

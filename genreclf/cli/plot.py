@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli import options
-from genreclf.cli.output import note, tell_written
+from genreclf.cli.output import note, report_written
 from genreclf.cli.progress import progress
 from genreclf.cli.training import load_checked
 
@@ -61,7 +61,7 @@ def features(
             f"note: the first {n_drawn} of {n_drawn + found.n_features_left_out} columns are drawn"
         )
     draw_features(output, found.values, found.n_genres_left_out)
-    tell_written("picture", output)
+    report_written("picture", output)
 
 
 @plot.command()
@@ -102,7 +102,7 @@ def confusion(
             result = trainings.cross_validate(on_fold=advance)
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
-    tell_written("picture", output)
+    report_written("picture", output)
 
 
 @plot.command()
@@ -132,7 +132,7 @@ def spectrogram(
 
     shown = in_worker(partial(spectrogram_of, kind=kind), song, config.settings(), timeout)
     draw_spectrograms(output, [shown], song.name)
-    tell_written("picture", output)
+    report_written("picture", output)
 
 
 @plot.command()
@@ -153,4 +153,4 @@ def hpss(song: Path, output: Path, config: options.ConfigOptions, timeout: float
     from genreclf.reports.spectrograms import parts_of
 
     draw_spectrograms(output, in_worker(parts_of, song, config.settings(), timeout), song.name)
-    tell_written("picture", output)
+    report_written("picture", output)

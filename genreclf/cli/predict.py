@@ -17,13 +17,13 @@ from genreclf.cli.output import (
     complain,
     note,
     plural,
+    report_written,
     stdout_console,
-    tell_written,
     verbosity_options,
 )
 from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
-from genreclf.cli.tags import open_backup, tell_tags, write_tag
+from genreclf.cli.tags import open_backup, report_tags, write_tag
 from genreclf.cli.tracks import audio_tracks, cache_in_use, worker_count
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ def _draw(timeline: "Timeline | Failure", picture: Path, genres: list[str]) -> N
     if not isinstance(timeline, Failure):
         shares, name = timeline.probabilities(genres), Path(timeline.path).name
         draw_timeline(picture, timeline.borders, shares, genres, name)
-        tell_written("picture", picture)
+        report_written("picture", picture)
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ class _Uses:
             for path in left_out:
                 complain(f"{path}: in no playlist; its name is not one line of text")
         if self.tags is not None:
-            tell_tags(self.tags)
+            report_tags(self.tags)
         return bool(left_out or (self.tags is not None and self.tags.failed))
 
 

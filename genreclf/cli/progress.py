@@ -27,10 +27,10 @@ def counted(results: Iterable[Result], meter: "Meter") -> Iterator[Result]:
         elif isinstance(result, Row):
             meter(cached=result.cached or result.resumed)
             _name(result)
-            n_noted += _tell_notes(result.track.path, result.notes, n_noted)
+            n_noted += _print_notes(result.track.path, result.notes, n_noted)
         else:
             meter()
-            n_noted += _tell_notes(result.path, result.notes, n_noted)
+            n_noted += _print_notes(result.path, result.notes, n_noted)
         yield result
     if n_noted > MOST_NAMED_TRACKS and not is_verbose():
         more = plural(n_noted - MOST_NAMED_TRACKS, "more track")
@@ -45,7 +45,7 @@ def _name(row: "Row") -> None:
         detail(f"{row.track.path}: {how}, {row.seconds:.2f} s")
 
 
-def _tell_notes(path: object, notes: Sequence[str], n_noted: int) -> bool:
+def _print_notes(path: object, notes: Sequence[str], n_noted: int) -> bool:
     """Print the notes on a track, unless many tracks had some; return True if there are any."""
     say = note if n_noted < MOST_NAMED_TRACKS else detail
     for text in notes:

@@ -97,7 +97,7 @@ def write_tag(writing: "TagWriting", path: Path, genre: str | None) -> None:
         tell(_shown(path, before, [genre]))
 
 
-def tell_tags(writing: "TagWriting") -> None:
+def report_tags(writing: "TagWriting") -> None:
     """Print how many tags were written, and how to undo it."""
     done = "would be written" if writing.backup is None else "written"
     others = f"{writing.unchanged} already as predicted"

@@ -116,15 +116,15 @@ def collect(
                     complain(outcome.error)
         except (KeyboardInterrupt, OSError, GenreclfError) as error:
             if output is not None:
-                _tell_kept(error, f"{len(rows)} of {len(tracks)} files", output)
+                _report_kept(error, f"{len(rows)} of {len(tracks)} files", output)
             raise
     return rows, failures
 
 
-def _tell_kept(error: BaseException, files: str, output: Path) -> None:
+def _report_kept(error: BaseException, files: str, output: Path) -> None:
     from genreclf.extraction.journal import journal_path
 
-    kept = f"{files} are kept; the same command goes on from there"
+    kept = f"{files} are kept; run the same command again to continue"
     if isinstance(error, OSError):  # of the journal, since no audio file raises one
         reason = (error.strerror or str(error)).lower()
         raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None

@@ -12,8 +12,8 @@ from genreclf.cli.output import (
     SOME_FAILED,
     complain,
     plural,
+    report_written,
     stdout_console,
-    tell_written,
     verbosity_options,
 )
 from genreclf.cli.progress import progress
@@ -154,4 +154,4 @@ def _report(model: "Model", output: Path) -> None:
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, stdout_console())
-    tell_written("model", output)
+    report_written("model", output)
