@@ -128,6 +128,13 @@ def test_scripts_that_are_called_are_there(file: Path) -> None:
         assert (ROOT / script).is_file()
 
 
+def test_files_of_the_source_that_are_named_are_there() -> None:
+    for file in (*DOCUMENTS, *sorted((ROOT / "benchmarks").glob("*.md"))):
+        named = r"`((?:genreclf|tests|docs|data|configs|benchmarks)/[\w./-]+\.\w+)`"
+        for name in re.findall(named, file.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{file.name} names {name}"
+
+
 @pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(file: Path) -> None:
     for link in re.findall(r"\]\(([^)\s#]+)", file.read_text(encoding="utf-8")):
