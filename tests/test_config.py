@@ -487,7 +487,7 @@ def test_a_configuration_is_frozen_and_hashable(section: str | None) -> None:
         ("a." * 300 + "a = 1", "over 200 dots in a line"),
         ("a = " + "[" * 5000, "nested too deeply"),
         ("a = 1" + "0" * 5000, "4300 digits"),
-        ("seed = 1" + "0" * 4000, "seed = a number of hundreds of digits"),
+        ("seed = 1" + "0" * 4000, "seed = a number with hundreds of digits"),
         ("pca = 1" + "0" * 30, "expected a whole number <= 1000000"),
         ("k" * 10_000 + " = 1", "unknown key kkk"),
         ("separation = '" + "x" * 10_000 + "'", "…: can be hpss, none"),

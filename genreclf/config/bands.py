@@ -1,6 +1,6 @@
-"""Where bands lie: a spectrum's bins within limits, and the mel scale.
+"""Bands of frequencies: the bins of a spectrum between two limits, and the mel scale.
 
-In plain Python, so that a configuration can be checked before anything slow is imported.
+In plain Python, so that a configuration can be checked before slow packages are imported.
 """
 
 import math
@@ -14,7 +14,7 @@ _MELS_PER_LOG = 27 / math.log(6.4)
 
 
 class Emphasis(NamedTuple):
-    """How many times as dense mel bands lie between two frequencies."""
+    """Mel bands are ``factor`` times as dense between two frequencies."""
 
     factor: float = 1.0
     min_hz: float = 4000.0
@@ -25,7 +25,7 @@ NO_EMPHASIS = Emphasis()
 
 
 def band_bins(min_hz: float, max_hz: float, sample_rate_hz: int, n_fft: int) -> slice:
-    """Return the bins whose frequency is ``min_hz`` at least and ``max_hz`` at most."""
+    """Return the bins with frequencies from ``min_hz`` to ``max_hz``, both included."""
     first = math.ceil(min_hz * n_fft / sample_rate_hz)
     last = math.floor(min(max_hz, sample_rate_hz / 2) * n_fft / sample_rate_hz)
     return slice(first, last + 1)
@@ -34,10 +34,10 @@ def band_bins(min_hz: float, max_hz: float, sample_rate_hz: int, n_fft: int) -> 
 def mel_edges(
     n_mels: int, min_hz: float, max_hz: float, emphasis: Emphasis = NO_EMPHASIS
 ) -> list[float]:
-    """Return what mel bands lie between, in Hz.
+    """Return the edges of mel bands in Hz.
 
-    Band ``i`` rises from edge ``i`` to ``i + 1`` and falls to ``i + 2``. The edges are evenly
-    spaced on the mel scale, but ``emphasis.factor`` times as dense within the emphasis.
+    Band ``i`` rises from edge ``i`` to edge ``i + 1`` and falls to edge ``i + 2``. Edges are evenly
+    spaced on the mel scale, except that they are denser within the emphasis.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def mel_edges(
 
 
 def check_mel_bands(edges: list[float], sample_rate_hz: int, n_fft: int) -> None:
-    """Refuse mel bands of which one lies between two bins, so that it would always be empty.
+    """Refuse mel bands that would always be empty, because they are between two bins.
 
     Raises
     ------
@@ -77,14 +77,14 @@ def check_mel_bands(edges: list[float], sample_rate_hz: int, n_fft: int) -> None
 
 
 def hz_to_mel(hz: float) -> float:
-    """Slaney's Auditory Toolbox scale: linear below 1 kHz, logarithmic above."""
+    """Convert by the scale of Slaney's Auditory Toolbox: linear below 1 kHz, logarithmic above."""
     if hz < _KNEE_HZ:
         return hz * _MELS_PER_HZ
     return _KNEE_MEL + math.log(hz / _KNEE_HZ) * _MELS_PER_LOG
 
 
 def mel_to_hz(mel: float) -> float:
-    """Inverse of ``hz_to_mel``."""
+    """Invert ``hz_to_mel``."""
     if mel < _KNEE_MEL:
         return mel / _MELS_PER_HZ
     return _KNEE_HZ * math.exp((mel - _KNEE_MEL) / _MELS_PER_LOG)

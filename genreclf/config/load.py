@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from genreclf.config.schema import CHOICES, CLASSIFIERS, Config, ExtractionConfig
-from genreclf.config.sections import UnknownNameError
+from genreclf.config.messages import explain
+from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.config.views import View
 from genreclf.errors import ConfigError, shortened
 from genreclf.files import shipped
@@ -35,7 +35,7 @@ def preset_text(name: str) -> str:
     Raises
     ------
     ConfigError
-        If there is none of that name.
+        If there is no such preset.
     """
     if name not in preset_names():
         raise ConfigError(f"no preset {shortened(name)}; there are {', '.join(preset_names())}")
@@ -54,12 +54,12 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     Parameters
     ----------
     source : str or Path
-        Name of a preset (``"default"``, ``"wide"``) or path of a TOML file. What the file does
-        not name keeps its default value. A view in it may begin with ``preset = "…"``, of which
-        it takes what it does not name itself.
+        Name of a preset (``"default"``, ``"wide"``) or path of a TOML file. Keys that the file
+        leaves out have their default values; in a view that begins with ``preset = "…"``, those of
+        the preset.
     overrides : iterable of str
-        ``key=value`` pairs that win over the file, as in ``classifier.C=10``. What views have
-        each for themselves changes in all of them.
+        ``key=value`` pairs that take precedence over the file, such as ``classifier.C=10``. A key
+        of a view changes in all views.
 
     Returns
     -------
@@ -68,8 +68,8 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     Raises
     ------
     ConfigError
-        If there is no such file, or it is not TOML, or a key is unknown, or a value is of the
-        wrong type or out of range. The message names file, key and value.
+        If the file does not exist or is not TOML, a key is unknown, or a value has the wrong type
+        or is out of range. The message names the file, the key and the value.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
 
 
 def _complete_view(view: Any, source: str) -> Any:
-    """Fill in what a view does not name from the preset that it begins with."""
+    """Fill in the keys that a view leaves out from the preset that it begins with."""
     if not isinstance(view, dict) or "preset" not in view:
         return view
     name = view.pop("preset")
@@ -121,12 +121,12 @@ def override(config: Config, overrides: Iterable[str]) -> Config:
 
 
 def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[str]) -> list[str]:
-    """Return the overrides that would change features which are there already.
+    """Return the overrides that would change features of an existing table or model.
 
     Parameters
     ----------
     made_with : ExtractionConfig or None
-        What the features were made with; None if that is not known.
+        Configuration of the features; None if it is unknown.
     overrides : iterable of str
         ``key=value`` pairs.
     """
@@ -146,12 +146,12 @@ def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[s
 
 
 def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
-    """Validate plain values, as ``tomllib`` or ``json`` gives them, into a ``Config``.
+    """Convert plain values, as from ``tomllib`` or ``json``, to a validated ``Config``.
 
     Raises
     ------
     ConfigError
-        Names ``source``, the key and the value.
+        The message names ``source``, the key and the value.
     """
     classifier = tree.get("classifier")
     if isinstance(classifier, Mapping) and "name" not in classifier:
@@ -160,17 +160,17 @@ def config_from_dict(tree: Mapping[str, Any], source: str) -> Config:
 
 
 def extraction_config_from_dict(tree: Mapping[str, Any], source: str) -> ExtractionConfig:
-    """As ``config_from_dict``, for what a feature table carries."""
+    """As ``config_from_dict``, for the configuration of a feature table."""
     return _convert(_with_old_values(tree), source, ExtractionConfig)
 
 
 def config_of_model(tree: Mapping[str, Any], source: str) -> Config:
-    """As ``config_from_dict``, for what a model carries."""
+    """As ``config_from_dict``, for the configuration of a model."""
     return config_from_dict(_with_old_values(tree), source)
 
 
 def _with_old_values(tree: Any) -> Any:
-    """Fill in keys that are newer than a file, with what its features were made with."""
+    """Add keys that did not exist when a file was written, with the values of that time."""
     if not isinstance(tree, Mapping):
         return tree
     if isinstance(views := tree.get("views"), list) and views:
@@ -184,57 +184,9 @@ def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_explain(error, tree)}") from None
+        raise ConfigError(f"{source}: {explain(error, tree)}") from None
     except UnicodeEncodeError:  # JSON can hold half of a character
-        raise ConfigError(f"{source}: holds what is no text") from None
-
-
-def _explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
-    """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value."""
-    reason, _, place = str(error).partition(" - at `$")
-    keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
-    if isinstance(error.__cause__, UnknownNameError):
-        keys += error.__cause__.keys
-        reason = f"can be {', '.join(error.__cause__.choices)}"
-        return f"{'.'.join(keys)} = {_shown(_value_at(keys, tree))}: {reason}"
-    unknown = re.search(r"unknown field `(.+)`", reason)
-    if unknown:
-        return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
-    value = _value_at(keys, tree)
-    reason = reason[:1].lower() + reason[1:]
-    for jargon, word in _WORDS.items():
-        reason = reason.replace(f"`{jargon}`", word)
-    reason = shortened(reason, 300)
-    if keys == ["classifier", "name"]:
-        reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
-    elif "enum value" in reason and (key := next((k for k in keys if k in CHOICES), None)):
-        reason = f"can be {', '.join(CHOICES[key])}"
-    if not keys or isinstance(value, Mapping):
-        return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
-    return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
-
-
-def _value_at(keys: Iterable[str], tree: Any) -> Any:
-    for key in keys:
-        tree = tree[int(key) if isinstance(tree, list | tuple) else key]
-    return tree
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 1000:
-        return "a number of hundreds of digits"  # more than 4,300 are none that Python prints
-    return shortened(repr(value))
-
-
-# msgspec's words for types, and those of a person who writes TOML.
-_WORDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "str": "a text",
-    "array": "a list",
-    "object": "a table",
-    "bool": "true or false",
-}
+        raise ConfigError(f"{source}: holds characters that are not valid text") from None
 
 
 def _config_path(source: str | Path) -> Path:
@@ -249,18 +201,20 @@ def _config_path(source: str | Path) -> Path:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    # tomllib needs memory by the square of the parts of a dotted key.
+    # The memory that tomllib needs grows with the square of the length of a dotted key.
     max_bytes, max_dots = 100_000, 200
     try:
         if path.stat().st_size > max_bytes:
-            raise ConfigError(f"{path}: over {max_bytes:,} bytes; that is no configuration file")
+            raise ConfigError(
+                f"{path}: over {max_bytes:,} bytes, too large for a configuration file"
+            )
         text = path.read_text(encoding="utf-8-sig")
         if any(line.count(".") > max_dots for line in text.splitlines()):
-            raise ConfigError(f"{path}: over {max_dots} dots in a line; no key is so long")
+            raise ConfigError(f"{path}: over {max_dots} dots in a line, too many for a key")
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{path}: cannot be read as TOML: nested too deeply") from None
-    except (OSError, ValueError) as error:  # not UTF-8, no TOML, a number of too many digits
+    except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number with too many digits
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
 
 

@@ -5,53 +5,22 @@ reason for each value.
 """
 
 import hashlib
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from genreclf.config.sections import Count, Positive, Section
-from genreclf.config.views import (
-    OWN_ENGINE,
-    BinsPerOctave,
-    Delta,
-    OnsetAggregate,
-    PadMode,
-    Resampler,
-    Rms,
-    Separation,
-    Statistic,
-    Strategy,
-    View,
-)
+from genreclf.config.views import OWN_ENGINE, View
 from genreclf.learning.classifiers import ClassifierConfig
 from genreclf.learning.classifiers.svm import Svm
 
-# Raised whenever the same configuration would give other numbers than before, so that tables
-# of both are never mixed.
+# Raised whenever a configuration gives other numbers than before, so that tables of both are never
+# mixed.
 FEATURES_VERSION = 2
 
 Scaling = Literal["log", "standard"]
 Weighting = Literal["none", "sqrt", "tfidf"]
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "statistics": get_args(Statistic),
-    "strategy": get_args(Strategy),
-    "from_seconds": ("a number of seconds", "energy"),
-    "separation": get_args(Separation),
-    "resampler": get_args(Resampler),
-    "pad_mode": get_args(PadMode),
-    "delta": get_args(Delta),
-    "rms": get_args(Rms),
-    "onset_aggregate": get_args(OnsetAggregate),
-    "texture_statistics": get_args(Statistic),
-    "frames_per_track": ("a number of frames", "all"),
-    "weighting": get_args(Weighting),
-    "scaling": get_args(Scaling),
-    "max_hz": ("nyquist", "a frequency in Hz"),
-    "cqt_bins_per_octave": tuple(map(str, get_args(BinsPerOctave))),
-    "rms_dbfs": ("a level in dB from -60 to 0", "as recorded"),
-}
 
 
 class ExtractionConfig(View, frozen=True, kw_only=True):
@@ -92,7 +61,7 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
 
     @property
     def extraction(self) -> "ExtractionConfig":
-        """The part that decides the features, without how they are learned from."""
+        """The part that decides the features, without the settings of learning."""
         return ExtractionConfig(
             **{name: getattr(self, name) for name in ExtractionConfig.__struct_fields__}
         )
@@ -124,19 +93,19 @@ CLASSIFIERS: tuple[str, ...] = tuple(
 
 
 class Codebook(Section, frozen=True):
-    """How kept frames become columns: as the histogram of the words that stand for them."""
+    """How stored frames become columns: as histograms of clusters (words)."""
 
     words: Annotated[int, Meta(ge=2, le=4096)] | Literal["auto", "off"] = "auto"
     weighting: Weighting = "sqrt"
 
     @property
     def n_words(self) -> int:
-        """How many words each kept feature has; 0 where there are none, or it is not settled."""
+        """Number of words per feature; 0 if there are none or "auto" is not resolved."""
         return self.words if isinstance(self.words, int) else 0
 
 
 class Evaluation(Section, frozen=True):
-    """How cross-validation is done."""
+    """Settings of cross-validation."""
 
     folds: Annotated[int, Meta(ge=2, le=1000)] = 10
     bootstrap_samples: Annotated[int, Meta(ge=100, le=100_000)] = 2000
@@ -154,6 +123,6 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     evaluation: Evaluation = Evaluation()
 
     def with_extraction(self, extraction: ExtractionConfig) -> "Config":
-        """Return this way of learning for features that were made with ``extraction``."""
+        """Return a copy that learns from features made with ``extraction``."""
         parts = {name: getattr(extraction, name) for name in ExtractionConfig.__struct_fields__}
         return msgspec.structs.replace(self, **parts)

@@ -72,15 +72,11 @@ class Feature(Struct, frozen=True):
 
     def compute(self, sound: "Sound") -> "Array":
         """Compute the feature of a part of a sound, (rows, values) float32."""
-        rows: Array = sound.once(_resolve(self.function))
-        return rows
+        return sound.once(_resolve(self.function))
 
     def row_names(self, view: "View") -> tuple[str, ...]:
         """Return the names of the rows; a feature of one row has one empty name."""
-        if isinstance(self.rows, str):
-            names: tuple[str, ...] = _resolve(self.rows)(view)
-            return names
-        return self.rows
+        return _resolve(self.rows)(view) if isinstance(self.rows, str) else self.rows
 
 
 def _resolve(function: str) -> Any:

@@ -68,17 +68,15 @@ class _Analysis:
         import librosa
 
         self.librosa: Any = librosa
-        self.y, self.view = samples, view
-        self.rate = view.audio.sample_rate_hz
-        self.hop, self.n_fft = view.spectra.hop_length, view.spectra.n_fft
-        self.hz = librosa.fft_frequencies(sr=self.rate, n_fft=self.n_fft)
+        self.feature: Any = librosa.feature
+        self.y, self.view, self.rate = samples, view, view.audio.sample_rate_hz
+        self.framing = {"n_fft": view.spectra.n_fft, "hop_length": view.spectra.hop_length}
+        self.hz = librosa.fft_frequencies(sr=self.rate, n_fft=view.spectra.n_fft)
         self.in_band = (self.hz >= view.band_hz[0]) & (self.hz <= view.band_hz[1])
 
     @cached_property
     def stft(self) -> Any:
-        pad_mode = self.view.spectra.pad_mode
-        framing = {"n_fft": self.n_fft, "hop_length": self.hop, "pad_mode": pad_mode}
-        return self.librosa.stft(self.y, **framing)
+        return self.librosa.stft(self.y, **self.framing, pad_mode=self.view.spectra.pad_mode)
 
     @cached_property
     def mix(self) -> Array:
@@ -91,75 +89,64 @@ class _Analysis:
         magnitude, hpss = np.abs(self.stft), self.view.hpss
         if not self.view.separates:
             return magnitude, magnitude
-        harmonic, percussive = self.librosa.decompose.hpss(
+        return self.librosa.decompose.hpss(
             magnitude,
             kernel_size=(hpss.harmonic_kernel_frames, hpss.percussive_kernel_bins),
             power=hpss.mask_power,
             margin=(hpss.harmonic_margin, hpss.percussive_margin),
         )
-        return harmonic, percussive
 
     @cached_property
     def harmonic(self) -> Array:
         return self.parts[0] * self.in_band[:, None]
 
     @cached_property
-    def percussive(self) -> Array:
-        return self.parts[1] * self.in_band[:, None]
-
-    @cached_property
     def spectrum(self) -> dict[str, Any]:
         """Arguments for functions of a spectrum, which see the bins of the band only."""
-        magnitude = self.mix[self.in_band]
-        return {"S": magnitude, "sr": self.rate, "freq": self.hz[self.in_band]}
+        return {"S": self.mix[self.in_band], "sr": self.rate, "freq": self.hz[self.in_band]}
 
     @cached_property
-    def harmonic_chroma(self) -> Array:
+    def chroma(self) -> Array:
         return _chroma(self, self.harmonic)
 
     @cached_property
-    def harmonic_chroma_cqt(self) -> Array:
+    def chroma_cqt(self) -> Array:
         samples = _waveform(self, self.parts[0])[0] if self.view.separates else self.y
         return _chroma_cqt(self, samples, self.harmonic)
 
     @cached_property
     def onsets(self) -> Array:
-        return _onsets(self, self.percussive)
+        return _onsets(self, self.parts[1] * self.in_band[:, None])
 
     @cached_property
     def mfcc(self) -> Array:
-        mfcc: Array = self.librosa.feature.mfcc(
-            S=_mel_db(self, self.mix), n_mfcc=self.view.features.n_mfcc
-        )
-        return mfcc
+        return self.feature.mfcc(S=_mel_db(self, self.mix), n_mfcc=self.view.features.n_mfcc)
 
 
 def _chroma(a: _Analysis, magnitude: Array) -> Array:
-    chroma: Array = a.librosa.feature.chroma_stft(
-        S=magnitude**2, sr=a.rate, n_fft=a.n_fft, tuning=_tuning(a, magnitude)
-    )
-    return chroma
+    n_fft = a.view.spectra.n_fft
+    tuning = _tuning(a, magnitude)
+    return a.feature.chroma_stft(S=magnitude**2, sr=a.rate, n_fft=n_fft, tuning=tuning)
 
 
 def _tuning(a: _Analysis, magnitude: Array) -> float:
     """Return the deviation in semitones, from peaks within the band but not at its ends."""
-    limits = {}
+    n_fft, limits = a.view.spectra.n_fft, {}
     if a.view.band_hz != (0, a.rate / 2):
-        bins = band_bins(*a.view.band_hz, a.rate, a.n_fft)
+        bins = band_bins(*a.view.band_hz, a.rate, n_fft)
         limits = {
-            "fmin": max(150.0, (bins.start + 1) * a.rate / a.n_fft),
-            "fmax": min(4000.0, (bins.stop - 1) * a.rate / a.n_fft),
+            "fmin": max(150.0, (bins.start + 1) * a.rate / n_fft),
+            "fmax": min(4000.0, (bins.stop - 1) * a.rate / n_fft),
         }
-    tuning: float = a.librosa.estimate_tuning(S=magnitude**2, sr=a.rate, n_fft=a.n_fft, **limits)
-    return tuning
+    return a.librosa.estimate_tuning(S=magnitude**2, sr=a.rate, n_fft=n_fft, **limits)
 
 
 def _cqt(a: _Analysis, samples: Samples, magnitude: Array) -> Array:
     """Return the constant-Q transform of samples, tuned by their STFT."""
     spectra = a.view.spectra
     hz, bins_per_octave = cqt_frequencies(spectra), spectra.cqt_bins_per_octave
-    cqt: Array = a.librosa.cqt(
-        samples, sr=a.rate, hop_length=a.hop, fmin=hz[0], n_bins=len(hz),
+    cqt = a.librosa.cqt(
+        samples, sr=a.rate, hop_length=spectra.hop_length, fmin=hz[0], n_bins=len(hz),
         bins_per_octave=bins_per_octave, pad_mode=spectra.pad_mode,
         tuning=_tuning(a, magnitude) * bins_per_octave / 12,
     )  # fmt: skip
@@ -168,84 +155,81 @@ def _cqt(a: _Analysis, samples: Samples, magnitude: Array) -> Array:
 
 def _chroma_cqt(a: _Analysis, samples: Samples, magnitude: Array) -> Array:
     spectra = a.view.spectra
-    chroma: Array = a.librosa.feature.chroma_cqt(
+    return a.feature.chroma_cqt(
         C=_cqt(a, samples, magnitude), fmin=cqt_frequencies(spectra)[0],
         bins_per_octave=spectra.cqt_bins_per_octave,
     )  # fmt: skip
-    return chroma
 
 
 def _mel_db(a: _Analysis, magnitude: Array) -> Array:
-    low, high = a.view.band_hz
-    mel = a.librosa.feature.melspectrogram(
-        S=magnitude**2, sr=a.rate, n_fft=a.n_fft, n_mels=a.view.spectra.n_mels, fmin=low, fmax=high
+    spectra, (low, high) = a.view.spectra, a.view.band_hz
+    mel = a.feature.melspectrogram(
+        S=magnitude**2, sr=a.rate, n_fft=spectra.n_fft, n_mels=spectra.n_mels, fmin=low, fmax=high
     )
-    mel_db: Array = a.librosa.power_to_db(mel)
-    return mel_db
+    return a.librosa.power_to_db(mel)
 
 
 def _onsets(a: _Analysis, magnitude: Array) -> Array:
-    onsets: Array = a.librosa.onset.onset_strength(
-        S=_mel_db(a, magnitude), sr=a.rate, n_fft=a.n_fft, hop_length=a.hop,
-        aggregate=getattr(np, a.view.features.onset_aggregate),
-    )  # fmt: skip
-    return onsets
+    aggregate = getattr(np, a.view.features.onset_aggregate)
+    mel_db = _mel_db(a, magnitude)
+    return a.librosa.onset.onset_strength(S=mel_db, sr=a.rate, aggregate=aggregate, **a.framing)
 
 
 def _tempo(a: _Analysis, onsets: Array) -> Array:
     settings = a.view.features
-    tempo: Array = a.librosa.feature.tempo(
-        onset_envelope=onsets, sr=a.rate, hop_length=a.hop, start_bpm=settings.tempo_prior_bpm,
-        ac_size=settings.tempogram_seconds, max_tempo=settings.tempo_max_bpm,
+    tempo = a.feature.tempo(
+        onset_envelope=onsets, sr=a.rate, hop_length=a.framing["hop_length"],
+        start_bpm=settings.tempo_prior_bpm, ac_size=settings.tempogram_seconds,
+        max_tempo=settings.tempo_max_bpm,
     )  # fmt: skip
     return tempo[None]
 
 
 def _onset_rate(a: _Analysis) -> Array:
-    detected = a.librosa.onset.onset_detect(onset_envelope=a.onsets, sr=a.rate, hop_length=a.hop)
-    return np.array([[len(detected) * a.rate / a.hop / len(a.onsets)]])
+    hop = a.framing["hop_length"]
+    detected = a.librosa.onset.onset_detect(onset_envelope=a.onsets, sr=a.rate, hop_length=hop)
+    return np.array([[len(detected) * a.rate / hop / len(a.onsets)]])
 
 
 def _delta(a: _Analysis, order: int) -> Array:
     settings = a.view.features
     if settings.delta == "difference":
         return np.diff(a.mfcc, order)
-    delta: Array = a.librosa.feature.delta(a.mfcc, width=settings.delta_frames, order=order)
-    return delta
+    return a.feature.delta(a.mfcc, width=settings.delta_frames, order=order)
 
 
 def _contrast(a: _Analysis) -> Array:
     min_hz, quantile = a.view.features.contrast_min_hz, a.view.features.contrast_quantile
     octaves = math.ceil(round(math.log2(a.spectrum["freq"][-1] / min_hz), 9))
-    contrast: Array = a.librosa.feature.spectral_contrast(
+    return a.feature.spectral_contrast(
         **a.spectrum, n_bands=octaves, fmin=min_hz, quantile=quantile
     )
-    return contrast
 
 
 def _rms(a: _Analysis) -> Array:
-    framing = {"frame_length": a.n_fft, "hop_length": a.hop}
-    rms: Array = (
-        a.librosa.feature.rms(S=a.mix, **framing)
-        if a.view.features.rms == "spectrum"
-        else a.librosa.feature.rms(y=a.y, **framing, pad_mode=a.view.spectra.pad_mode)
-    )
-    return rms
+    n_fft, hop_length = a.framing.values()
+    if a.view.features.rms == "spectrum":
+        return a.feature.rms(S=a.mix, frame_length=n_fft, hop_length=hop_length)
+    pad_mode = a.view.spectra.pad_mode
+    return a.feature.rms(y=a.y, frame_length=n_fft, hop_length=hop_length, pad_mode=pad_mode)
+
+
+def _zero_crossing_rate(a: _Analysis) -> Array:
+    n_fft, hop_length = a.framing.values()
+    return a.feature.zero_crossing_rate(a.y, frame_length=n_fft, hop_length=hop_length)
 
 
 def _waveform(a: _Analysis, magnitude: Array) -> Array:
     """Invert a part as ``librosa.effects.hpss`` did before 0.10: the last hop is 0."""
-    phase = np.exp(1j * np.angle(a.stft))
-    samples = a.librosa.istft(magnitude * phase, n_fft=a.n_fft, hop_length=a.hop)
-    waveform: Array = a.librosa.util.fix_length(samples, size=len(a.y))
-    return waveform[None]
+    samples = a.librosa.istft(magnitude * np.exp(1j * np.angle(a.stft)), **a.framing)
+    return a.librosa.util.fix_length(samples, size=len(a.y))[None]
 
 
 RECIPES: dict[str, Callable[[_Analysis], Array]] = {
-    "harmonic.chroma": lambda a: a.harmonic_chroma,
-    "harmonic.tonnetz": lambda a: a.librosa.feature.tonnetz(chroma=a.harmonic_chroma),
-    "harmonic.chroma_cqt": lambda a: a.harmonic_chroma_cqt,
-    "harmonic.tonnetz_cqt": lambda a: a.librosa.feature.tonnetz(chroma=a.harmonic_chroma_cqt),
+    "harmonic.chroma": lambda a: a.chroma,
+    "harmonic.tonnetz": lambda a: a.feature.tonnetz(chroma=a.chroma),
+    "harmonic.chroma_cqt": lambda a: a.chroma_cqt,
+    "harmonic.tonnetz_cqt": lambda a: a.feature.tonnetz(chroma=a.chroma_cqt),
     "harmonic.waveform": lambda a: _waveform(a, a.parts[0]),
     "percussive.onset_strength": lambda a: a.onsets[None],
     "percussive.tempo": lambda a: _tempo(a, a.onsets),
@@ -259,15 +243,13 @@ RECIPES: dict[str, Callable[[_Analysis], Array]] = {
     "mix.mfcc": lambda a: a.mfcc,
     "mix.mfcc_delta": lambda a: _delta(a, 1),
     "mix.mfcc_delta2": lambda a: _delta(a, 2),
-    "mix.centroid": lambda a: a.librosa.feature.spectral_centroid(**a.spectrum),
-    "mix.bandwidth": lambda a: a.librosa.feature.spectral_bandwidth(**a.spectrum),
-    "mix.rolloff": lambda a: a.librosa.feature.spectral_rolloff(
+    "mix.centroid": lambda a: a.feature.spectral_centroid(**a.spectrum),
+    "mix.bandwidth": lambda a: a.feature.spectral_bandwidth(**a.spectrum),
+    "mix.rolloff": lambda a: a.feature.spectral_rolloff(
         **a.spectrum, roll_percent=a.view.features.rolloff_fraction
     ),
-    "mix.flatness": lambda a: a.librosa.feature.spectral_flatness(S=a.spectrum["S"]),
+    "mix.flatness": lambda a: a.feature.spectral_flatness(S=a.spectrum["S"]),
     "mix.contrast": _contrast,
     "mix.rms": _rms,
-    "mix.zero_crossing_rate": lambda a: a.librosa.feature.zero_crossing_rate(
-        a.y, frame_length=a.n_fft, hop_length=a.hop
-    ),
+    "mix.zero_crossing_rate": _zero_crossing_rate,
 }

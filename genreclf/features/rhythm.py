@@ -141,8 +141,7 @@ def mean_tempogram(sound: Sound) -> Floats:
     size = scipy.fft.next_fast_len(2 * length - 1, real=True)
     spectra = scipy.fft.rfft(windows, size, axis=1)
     power = np.sum(spectra.real**2 + spectra.imag**2, axis=0) / n
-    autocorrelation: Floats = scipy.fft.irfft(power, size)[:length]
-    return autocorrelation
+    return scipy.fft.irfft(power, size)[:length]
 
 
 def _count_apart(positions: NDArray[np.intp], wait: int) -> int:

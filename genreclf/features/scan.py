@@ -74,8 +74,7 @@ class Scan:
         total = np.concatenate(([0.0], np.cumsum(self.energies)))
         edges = np.arange(n + 1) * (block_seconds * self.info.sample_rate_hz / self.hop)
         sums = np.diff(np.interp(edges, np.arange(len(total)), total))
-        rms: Doubles = np.sqrt(np.maximum(sums, 0) / np.diff(edges))
-        return rms
+        return np.sqrt(np.maximum(sums, 0) / np.diff(edges))
 
 
 def scan(path: Path, *, timbre: bool) -> Scan:

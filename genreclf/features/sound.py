@@ -39,5 +39,4 @@ class Sound:
         """Return what a function gives for this sound, computed the first time only."""
         if function not in self._known:
             self._known[function] = function(self)
-        value: Value = self._known[function]
-        return value
+        return self._known[function]

@@ -131,8 +131,7 @@ def _squared_distances(rows: Doubles) -> Doubles:
     """Return squared Euclidean distances of columns, (m, m)."""
     products = rows.T @ rows
     lengths = np.diag(products)
-    squared: Doubles = np.maximum(0, lengths[:, None] + lengths - 2 * products)
-    return squared
+    return np.maximum(0, lengths[:, None] + lengths - 2 * products)
 
 
 def _spectral_embedding(distances: Doubles) -> tuple[Doubles, Doubles]:
@@ -192,8 +191,7 @@ def _k_means(points: Doubles, k: int) -> Labels:
 
 def _to_centres(points: Doubles, centres: Doubles) -> Doubles:
     """Return squared distances, (n_points, n_centres)."""
-    squared: Doubles = np.sum((points[:, None] - centres) ** 2, axis=2)
-    return squared
+    return np.sum((points[:, None] - centres) ** 2, axis=2)
 
 
 def _most_frequent_around(labels: Labels) -> Labels:
@@ -220,8 +218,7 @@ def _repetition(labels: Labels, loudness: Doubles) -> Doubles:
             n_times = sum(round(length / min(lengths)) for length in lengths)
             louder = np.sqrt(np.mean(loudness[here] ** 2)) / max(loudness.max(), _TINY)
             scores[here] = (n_times - 1) ** 2 * sum(lengths) * louder**_LOUDNESS_EXPONENT
-    relative: Doubles = (scores / max(scores.max(), _TINY)) ** _SHARPNESS
-    return relative
+    return (scores / max(scores.max(), _TINY)) ** _SHARPNESS
 
 
 def _runs(labels: Labels) -> list[tuple[int, int, int]]:
@@ -248,5 +245,4 @@ def _without_short_runs(labels: Labels) -> Labels:
 def _in_order(labels: Labels) -> Labels:
     """Renumber labels in the order of their first appearance."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    order: Labels = np.argsort(np.argsort(first))
-    return order[inverse]
+    return np.argsort(np.argsort(first))[inverse]

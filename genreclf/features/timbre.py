@@ -201,8 +201,7 @@ def zero_crossing_rate(sound: Sound) -> Array:
 
 def cepstrum(spectrum: Spectrum, n_coefficients: int) -> Array:
     """Return the first mel-frequency cepstral coefficients, (n_coefficients, t)."""
-    cosines: Array = scipy.fft.dct(spectrum.mel_db, axis=0, type=2, norm="ortho")
-    return cosines[:n_coefficients]
+    return scipy.fft.dct(spectrum.mel_db, axis=0, type=2, norm="ortho")[:n_coefficients]
 
 
 def delta(rows: Array, width: int, order: int) -> Array:

@@ -1,0 +1,83 @@
+"""Errors of a configuration as one line that names the key and its value."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from genreclf.config.schema import CLASSIFIERS, Config
+from genreclf.config.sections import UnknownNameError
+from genreclf.errors import shortened
+
+_NUMBERS = {
+    "from_seconds": "a number of seconds",
+    "frames_per_track": "a number of frames",
+    "max_hz": "a frequency in Hz",
+    "rms_dbfs": "a level in dB from -60 to 0",
+}
+
+# msgspec's names of types, and those for people who write TOML.
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "array": "a list",
+    "object": "a table",
+    "bool": "true or false",
+}
+
+
+def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
+    """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value."""
+    reason, _, place = str(error).partition(" - at `$")
+    keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
+    if isinstance(error.__cause__, UnknownNameError):
+        keys += error.__cause__.keys
+        reason = f"can be {', '.join(error.__cause__.choices)}"
+        return f"{'.'.join(keys)} = {_shown(_value_at(keys, tree))}: {reason}"
+    unknown = re.search(r"unknown field `(.+)`", reason)
+    if unknown:
+        return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
+    value = _value_at(keys, tree)
+    reason = reason[:1].lower() + reason[1:]
+    for jargon, word in _WORDS.items():
+        reason = reason.replace(f"`{jargon}`", word)
+    reason = shortened(reason, 300)
+    if keys == ["classifier", "name"]:
+        reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
+    elif "enum value" in reason:
+        reason = f"can be {', '.join(_choices([key for key in keys if not key.isdigit()][-1]))}"
+    if not keys or isinstance(value, Mapping):
+        return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
+    return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
+
+
+def _choices(key: str) -> list[str]:
+    """Return the words that a key can have, after what else it can be."""
+    of_config = get_type_hints(Config).values()
+    sections = [kind for hint in of_config for kind in (hint, *get_args(hint))]
+    for section in (Config, *sections):
+        if key in getattr(section, "__struct_fields__", ()):
+            hint = get_type_hints(section)[key]
+            number = {int, float}.intersection(get_args(hint))
+            return [*([_NUMBERS.get(key, "a number")] if number else []), *_words(hint)]
+    return []
+
+
+def _words(hint: Any) -> list[str]:
+    if get_origin(hint) is Literal:
+        return list(map(str, get_args(hint)))
+    return [word for part in get_args(hint) for word in _words(part)]
+
+
+def _value_at(keys: Iterable[str], tree: Any) -> Any:
+    for key in keys:
+        tree = tree[int(key) if isinstance(tree, list | tuple) else key]
+    return tree
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return "a number with hundreds of digits"  # Python prints at most 4,300
+    return shortened(repr(value))
