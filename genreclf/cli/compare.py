@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from genreclf.cli import options
-from genreclf.cli.engine import prepare_engine
 from genreclf.cli.options import collected
 from genreclf.cli.output import (
     SOME_FAILED,
@@ -26,6 +25,7 @@ from genreclf.cli.tracks import (
     cache_in_use,
     collect,
     labelled,
+    prepare_engine,
     summary,
     warn_of_groups,
     worker_count,

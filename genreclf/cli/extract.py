@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli import options
-from genreclf.cli.engine import prepare_engine
 from genreclf.cli.options import collected
 from genreclf.cli.output import (
     NOTHING_DONE,
@@ -28,6 +27,7 @@ from genreclf.cli.tracks import (
     cache_in_use,
     collect,
     labelled,
+    prepare_engine,
     summary,
     warn_of_groups,
     worker_count,

@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from genreclf.cli import options
-from genreclf.cli.engine import load_librosa, prepare_engine
 from genreclf.cli.options import collected
 from genreclf.cli.output import note, report_written, stdout_console
+from genreclf.cli.tracks import load_librosa, prepare_engine
 from genreclf.errors import AudioError
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from genreclf.cli import options
-from genreclf.cli.engine import prepare_engine
 from genreclf.cli.options import collected
 from genreclf.cli.output import (
     NOTHING_DONE,
@@ -24,7 +23,7 @@ from genreclf.cli.output import (
 from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, report_tags, write_tag
-from genreclf.cli.tracks import audio_tracks, cache_in_use, worker_count
+from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare_engine, worker_count
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure

@@ -12,6 +12,7 @@ from genreclf.cli.progress import counted, progress, tally
 from genreclf.errors import AudioError, GenreclfError, TableError
 
 if TYPE_CHECKING:
+    from genreclf.config.schema import ExtractionConfig
     from genreclf.extraction.tracks import Failure, Outcome, Row
     from genreclf.library.labels import Labelling
     from genreclf.library.sources import Track
@@ -44,6 +45,27 @@ def worker_count(jobs: int | None, n_items: int) -> int:
 
         jobs = int(cpu_count())
     return min(jobs, n_items)
+
+
+def prepare_engine(config: "ExtractionConfig") -> None:
+    """Load librosa if the configuration computes features with it."""
+    from genreclf.features.compute import prepare_engine
+
+    if any(view.features.uses_librosa for view in config.each_view):
+        _note_librosa()
+        prepare_engine(config)
+
+
+def load_librosa() -> None:
+    """Load librosa, and compile its functions if that was never done on this machine."""
+    from genreclf.features.librosa_engine import compile_functions
+
+    _note_librosa()
+    compile_functions()
+
+
+def _note_librosa() -> None:
+    note("loading librosa, which compiles its functions on the first run (about 30 s)")
 
 
 def audio_tracks(paths: Sequence[Path], labels: "str | Path" = "none") -> "list[Track]":
