@@ -69,7 +69,7 @@ def html_report(
         how=how_measured(result["splits"]),
         ungrouped=is_ungrouped(result["splits"]),
         accuracies=_accuracies(result),
-        genres=_most_frequent(evaluation)[:MOST_GENRES],
+        genres=_most_frequent(evaluation),
         confusion=_confusion(evaluation),
         calibration=calibration_clause(result),
         confidence=_confidence(evaluation),
