@@ -83,14 +83,16 @@ def cross_validate(
     weights = copies.weights(held_out.rows)
     train_share = splits.train_share(table.labels)
     test_set = TestSet.of(table, splits)
-    n_unscored = len(test_set.rows) - len(held_out.rows)
+    facts = {
+        "kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed, "search": search,
+        "n_unscored": len(test_set.rows) - len(held_out.rows),
+        "n_unknown_genre": int((~held_out.known).sum()),
+        "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies),
+    }  # fmt: skip
     return Evaluation(
         replace(held_out, rows=order[held_out.rows]),
         table.genres,
-        {"kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed,
-         "search": search, "n_unscored": n_unscored,
-         "n_unknown_genre": int((~held_out.known).sum()),
-         "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies)},
+        facts,
         config,
         held_out.interval(table.has_groups, weights.sum(), train_share),
         replace(test_set, rows=order[test_set.rows]),
@@ -98,7 +100,7 @@ def cross_validate(
         ungrouped,
         [*table.notes, *splits.notes, *warnings],
         warnings,
-    )  # fmt: skip
+    )
 
 
 def count_folds(table: FeatureTable, config: Config) -> int:

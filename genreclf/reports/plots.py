@@ -116,12 +116,11 @@ def _draw_segments(axes: "Axes", segments: list[tuple[float, float, str]]) -> No
     axes.set_ylabel("sections", rotation=0, ha="right", va="center")
 
 
-# Colour, whether the dot is filled, and text of the legend, by verdict.
-_VERDICTS = {
-    "better": (COLOURS[2], True, "better"),
-    "worse": (COLOURS[5], True, "worse"),
-    "noise": ("0.45", False, "within noise"),
-    "same": ("0.45", False, "same predictions"),
+_VERDICTS: dict[str, dict[str, Any]] = {
+    "better": {"color": COLOURS[2], "label": "better"},
+    "worse": {"color": COLOURS[5], "label": "worse"},
+    "noise": {"color": "0.45", "markerfacecolor": "white", "label": "within noise"},
+    "same": {"color": "0.45", "markerfacecolor": "white", "label": "same predictions"},
 }
 
 
@@ -147,15 +146,13 @@ def draw_comparison(
     with figure(path, 8.5 if reference is not None else 12, 1.5 + 0.3 * n_rows) as drawn:
         left, right = drawn.subplots(1, 2, sharey=reference is not None)
         for row, variant in enumerate(variants):
-            _draw_estimate(left, row, variant["accuracy"], variant["accuracy_ci95"], COLOURS[0])
+            _draw_estimate(left, row, variant["accuracy"], variant["accuracy_ci95"])
         _finish(left, names, "accuracy (%) with 95 % interval")
         rows = [variant["name"] for variant in variants]
         for i, found in enumerate(differences):
-            colour, filled, words = _VERDICTS[found["verdict"]]
-            _draw_estimate(
-                right, i if reference is None else rows.index(found["variant"]),
-                found["difference"], found["difference_ci95"], colour, filled, words,
-            )  # fmt: skip
+            row = i if reference is None else rows.index(found["variant"])
+            style = _VERDICTS[found["verdict"]]
+            _draw_estimate(right, row, found["difference"], found["difference_ci95"], **style)
         right.axvline(0, color="0.3", linewidth=0.8)
         if reference is None:
             pairs = [f"{_label(d['variant'])} minus {_label(d['reference'])}" for d in differences]
@@ -163,27 +160,22 @@ def draw_comparison(
         else:
             _finish(right, names, f"difference from {_label(reference)} (points)")
             right.tick_params(axis="y", labelleft=False)
-        handles, words = right.get_legend_handles_labels()
-        of_words = dict(zip(words, handles, strict=True))
-        shown = [words for _, _, words in _VERDICTS.values() if words in of_words]
+        handles, labels = right.get_legend_handles_labels()
+        by_label = dict(zip(labels, handles, strict=True))  # one per verdict
         drawn.legend(
-            [of_words[words] for words in shown], shown,
-            loc="outside upper right", ncols=4, frameon=False,
-        )  # fmt: skip
+            by_label.values(), by_label.keys(), loc="outside upper right", ncols=4, frameon=False
+        )
 
 
 def _draw_estimate(
-    axes: "Axes", row: int, value: float, interval: Sequence[float], colour: str,
-    filled: bool = True, words: str = "",
-) -> None:  # fmt: skip
+    axes: "Axes", row: int, value: float, interval: Sequence[float], **style: Any
+) -> None:
     low, high = interval
+    # Rounding may put the value outside of its interval by the last digit.
+    reach = [[max(0.0, 100 * (value - low))], [max(0.0, 100 * (high - value))]]
     axes.errorbar(
-        100 * value, row,
-        # Rounding may put the value outside of its interval by the last digit.
-        xerr=[[max(0.0, 100 * (value - low))], [max(0.0, 100 * (high - value))]],
-        fmt="o", color=colour, markerfacecolor=colour if filled else "white", capsize=3,
-        label=words or None,
-    )  # fmt: skip
+        100 * value, row, xerr=reach, fmt="o", capsize=3, **{"color": COLOURS[0], **style}
+    )
 
 
 def _finish(axes: "Axes", names: Sequence[str], what: str) -> None:
