@@ -461,7 +461,7 @@ def test_confidence_is_off_only_beyond_chance(n: int, power: int) -> None:
     assert f"{100 * low:.1f} to {100 * high:.1f} with this many tracks" in clause
     if power == 1:
         assert low <= error <= high
-        assert "no more than chance" in clause
+        assert "no more than by chance" in clause
     else:
         assert plain["excess_calibration_error"] > 0.1
         assert re.search(r"off by \d\d\.\d points on average, \d\d\.\d more than by", clause)
