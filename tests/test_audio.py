@@ -543,7 +543,7 @@ def test_sample_rates_that_no_music_has(tmp_path: Path, rate: int) -> None:
     content = bytearray(path.read_bytes())
     struct.pack_into("<I", content, 24, rate)
     path.write_bytes(content)
-    assert f"{rate} samples a second" in message_of(path)
+    assert f"sample rate of {rate} Hz" in message_of(path)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
