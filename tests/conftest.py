@@ -4,6 +4,7 @@ import getpass
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,11 @@ def clicks(bpm: float, seconds: float, rate: int) -> Samples:
 
 def music(seconds: float, rate: int, seed: int = 0, bpm: float = 100) -> Samples:
     """Chords with partials and a beat over a little noise: a stand-in for real music."""
+    return _music(seconds, rate, seed, bpm).copy()
+
+
+@lru_cache(maxsize=64)
+def _music(seconds: float, rate: int, seed: int, bpm: float) -> Samples:
     random = np.random.default_rng(seed)
     signal = clicks(bpm, seconds, rate) + noise(seconds, rate, 0.003, seed)
     bar = 240 / bpm

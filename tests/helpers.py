@@ -7,9 +7,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
+from genreclf.audio.audiofile import AudioInfo, Samples
+from genreclf.audio.decode import decode_spans
 from genreclf.cli import cli
+from genreclf.errors import AudioError
 
 
 class PoolInThisProcess:
@@ -52,3 +56,32 @@ def run(*arguments: object, stdin: str | None = None, cwd: Path | None = None) -
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
+
+
+def decode(
+    path: Path, span: Callable[[int, int], tuple[int, int]]
+) -> tuple[Samples, AudioInfo, int]:
+    """Decode one part of a file; ``span`` takes its length and sample rate."""
+    starts = []
+
+    def only(info: AudioInfo) -> list[tuple[int, int]]:
+        wanted = span(info.n_frames, info.sample_rate_hz)
+        starts.append(wanted[0])
+        return [wanted]
+
+    [samples], info, _ = decode_spans(path, only)
+    return samples, info, starts[0]
+
+
+def whole(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
+    return 0, n_frames
+
+
+def message_of(path: Path) -> str:
+    """What the error says; it has to be one line with the file's name."""
+    with pytest.raises(AudioError) as caught:
+        decode(path, whole)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert len(message.splitlines()) == 1
+    return message

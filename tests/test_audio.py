@@ -12,10 +12,11 @@ import pytest
 import scipy.signal
 import soundfile
 from conftest import music, noise, sine
+from helpers import decode, message_of, whole
 from numpy.typing import NDArray
 
 from genreclf.audio.audiofile import Samples
-from genreclf.audio.decode import CANCELS, decode, decode_blocks, decode_spans, describe
+from genreclf.audio.decode import CANCELS, decode_blocks, decode_spans, describe
 from genreclf.audio.resampling import resample
 from genreclf.config.views import Resampler
 from genreclf.errors import AudioError
@@ -39,26 +40,12 @@ LOSSY = {
 }
 
 
-def whole(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
-    return 0, n_frames
-
-
 def write(path: Path, samples: Samples, rate: int, kind: str) -> Path:
     container, codec = (LOSSLESS | LOSSY)[kind]
     if not soundfile.check_format(container, codec):
         pytest.skip(f"this libsndfile writes no {codec} in {container}")
     soundfile.write(path, samples, rate, format=container, subtype=codec)
     return path
-
-
-def message_of(path: Path) -> str:
-    """What the error says; it has to be one line with the file's name."""
-    with pytest.raises(AudioError) as caught:
-        decode(path, whole)
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert len(message.splitlines()) == 1
-    return message
 
 
 # --- what is decoded -------------------------------------------------------------------------

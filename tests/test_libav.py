@@ -14,12 +14,12 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from conftest import Samples, clicks, music
+from helpers import decode, message_of, whole
 from scipy.signal import correlate
-from test_audio import message_of
 
 from genreclf import extract_one, load_config
 from genreclf.audio import libav
-from genreclf.audio.decode import decode, decode_blocks, describe
+from genreclf.audio.decode import decode_blocks, describe
 from genreclf.cli import cli
 from genreclf.errors import AudioError
 from genreclf.library.sources import CODEC_SUFFIXES, find_tracks
@@ -73,10 +73,6 @@ def write(path: Path, samples: Samples, kind: str, rate: int = RATE, **options: 
             file.mux(stream.encode(part))
         file.mux(stream.encode(None))
     return path
-
-
-def whole(n_frames: int, sample_rate_hz: int) -> tuple[int, int]:
-    return 0, n_frames
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from conftest import Samples, music, noise
-from test_audio import message_of, whole
+from helpers import decode, message_of, whole
 
 from genreclf import extract_one, load_config
 from genreclf.audio.chain import adts_links, ogg_links
-from genreclf.audio.decode import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.decode import decode_blocks, decode_spans, describe
 from genreclf.audio.flac import flac_links
 from genreclf.cli import cli
 from genreclf.errors import AudioError

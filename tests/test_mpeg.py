@@ -13,9 +13,9 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from conftest import Samples, music, noise
-from test_audio import message_of, whole
+from helpers import decode, message_of, whole
 
-from genreclf.audio.decode import decode, decode_blocks, decode_spans, describe
+from genreclf.audio.decode import decode_blocks, decode_spans, describe
 from genreclf.audio.mpeg import find_mpeg
 from genreclf.cli import cli
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import Samples, music, noise
+from helpers import decode
 
 from genreclf.audio.audiofile import AudioInfo
-from genreclf.audio.decode import decode
 from genreclf.audio.excerpt import Excerpt, load_excerpts
 from genreclf.audio.placement import placed_spans
 from genreclf.cli import cli

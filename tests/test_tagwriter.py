@@ -11,11 +11,11 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
+from helpers import decode
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, TIT2, TPE1, TXXX
 from test_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
 
-from genreclf.audio.decode import decode
 from genreclf.errors import TagError
 from genreclf.library.tags import read_tags
 from genreclf.library.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre

@@ -51,55 +51,31 @@ def describe(path: Path) -> AudioInfo:
         return _info(path, file)
 
 
-def decode(
-    path: Path, span: Callable[[int, int], tuple[int, int]]
-) -> tuple[Samples, AudioInfo, int]:
-    """Decode part of an audio file, mixed down to one channel, at its own sample rate.
+def decode_spans(
+    path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
+) -> tuple[list[Samples], AudioInfo, tuple[str, ...]]:
+    """Decode parts of an audio file, mixed down to one channel, at its own sample rate.
 
     Parameters
     ----------
     path : Path
-    span : callable
-        Takes ``(n_frames, sample_rate_hz)`` and returns the ``(start, stop)`` to decode, in frames.
-        Only that part is read.
-
-    Returns
-    -------
-    samples : (n,) float32
-        Mean over the channels. Where they cancel each other, as in a stereo file with one inverted
-        channel, those of opposite polarity are inverted first.
-    info : AudioInfo
-    start : int
-        The frame at which ``samples`` begin.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be decoded, holds no audio, breaks off before the part is complete,
-        or holds values that are not finite or absurdly large.
-    """
-    starts: list[int] = []
-
-    def only(info: AudioInfo) -> list[tuple[int, int]]:
-        wanted = span(info.n_frames, info.sample_rate_hz)
-        starts.append(wanted[0])
-        return [wanted]
-
-    [samples], info, _ = decode_spans(path, only)
-    return samples, info, starts[0]
-
-
-def decode_spans(
-    path: Path, spans: Callable[[AudioInfo], Sequence[tuple[int, int]]]
-) -> tuple[list[Samples], AudioInfo, tuple[str, ...]]:
-    """Decode several parts of a file like ``decode``, opening it once.
+    spans : callable
+        Returns the ``(start, stop)`` of each part, in frames. Only these parts are read.
 
     Returns
     -------
     parts : list of (n,) float32
+        Mean over the channels. Where they cancel each other, as in a stereo file with one inverted
+        channel, those of opposite polarity are inverted first.
     info : AudioInfo
     notes : tuple of str
         What the user should know about how the file was decoded, without its name.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded, holds no audio, breaks off before a part is complete, or
+        holds values that are not finite or absurdly large.
     """
     parts, notes = [], []
     with open_audio(path) as file:
@@ -123,14 +99,14 @@ def decode_blocks(path: Path) -> Iterator[tuple[AudioInfo, Samples]]:
     info : AudioInfo
         The same each time.
     samples : (n,) float32
-        Mean over the channels of the next block. Together, the blocks are what ``decode`` returns
-        for the whole file, but only ``BLOCK_SAMPLES`` values are in memory at a time. Whether
-        channels cancel each other is decided for each block.
+        Mean over the channels of the next block. Together, the blocks are what ``decode_spans``
+        returns for the whole file, but only ``BLOCK_SAMPLES`` values are in memory at a time.
+        Whether channels cancel each other is decided for each block.
 
     Raises
     ------
     AudioError
-        As ``decode`` of the whole.
+        As ``decode_spans``.
     """
     with open_audio(path) as file:
         info = _info(path, file)
