@@ -17,8 +17,9 @@ from mutagen.id3 import ID3, TCON, TIT2, TPE1, TXXX
 from test_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
 
 from genreclf.errors import TagError
+from genreclf.library.tagbackup import Backup, Change, read_backup
 from genreclf.library.tags import read_tags
-from genreclf.library.tagwriter import Backup, Change, read_backup, read_genre, restore, write_genre
+from genreclf.library.tagwriter import read_genre, restore, write_genre
 
 ENCODED = {".m4a": ("aac", "ipod"), ".aac": ("aac", "adts"), ".wma": ("wmav2", "asf"),
            ".wv": ("wavpack", "wv"), ".oga": ("flac", "ogg")}  # fmt: skip

@@ -16,7 +16,9 @@ import numpy as np
 
 from genreclf.audio.audiofile import AudioFile, AudioInfo, Samples
 from genreclf.audio.segments import Segment, open_segments
+from genreclf.library.containers import kind_of
 from genreclf.library.sources import CODEC_SUFFIXES
+from genreclf.library.streamtags import read_at
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream
@@ -46,15 +48,10 @@ _WITHOUT_BLOCKS = frozenset(
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_FLAGS_AT, _ASF_PROPERTIES_WITHIN = 88, 2**16
-# First bytes of files for FFmpeg, whatever their names: (offset, bytes).
-_MARKS = (
-    *((4, b"ftyp"), (0, b"\x1aE\xdf\xa3"), (0, _ASF)),
-    *((0, b"wvpk"), (0, b"MAC "), (0, b"TTA1"), (0, b"MPCK"), (0, b"MP+"), (0, b"tBaK")),
-    *((0, b"DSD "), (0, b"FRM8"), (0, b".RMF"), (0, b"#!AMR"), (0, b"ajkg")),
-    *((0, b"\xff\xf0"), (0, b"\xff\xf1"), (0, b"\xff\xf8"), (0, b"\xff\xf9")),  # AAC
-    # Ogg with something else than Vorbis or Opus.
-    *((28, b"\x7fFLAC"), (28, b"Speex"), (28, b"fishead"), (28, b"\x80theora")),
-)
+# Kinds of files, first bytes of others, and first bytes of streams in Ogg, that FFmpeg decodes.
+_KINDS = frozenset(("aac", "ape", "asf", "dsf", "mp4"))
+_MAGICS = (b"\x1aE\xdf\xa3", b"TTA1", b"FRM8", b".RMF", b"#!AMR", b"ajkg")
+_OGG_MAGICS = (b"\x7fFLAC", b"Speex", b"fishead", b"\x80theora")
 # Between time stamps and counted samples; if it is larger, part of the stream is missing.
 _LARGEST_GAP_SECONDS = 0.1
 
@@ -68,8 +65,8 @@ def is_for_libav(path: Path) -> bool:
     if path.suffix.lower() in CODEC_SUFFIXES:
         return True
     with path.open("rb") as file:
-        head = file.read(40)
-    return any(head.startswith(mark, offset) for offset, mark in _MARKS)
+        kind, head = kind_of(file), read_at(file, 0, 40)
+    return kind in _KINDS or head.startswith(_MAGICS) or head.startswith(_OGG_MAGICS, 28)
 
 
 class LibavFile(AudioFile):
@@ -252,7 +249,7 @@ class LibavFile(AudioFile):
                 target = self._start + int(max(at - early, 0) * self._step)
                 container.seek(target, stream=stream)
             yield from container.decode(stream)
-        except (FFmpegError, OSError):  # the latter from a file told to seek before its beginning
+        except (FFmpegError, OSError):  # the latter from a seek before the beginning of the file
             return
 
     @contextmanager

@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from genreclf.library.containers import Box, chunks
 from genreclf.library.genretags import GenreTag, TagKind, require_genres
@@ -170,7 +169,7 @@ class _InfoTags(_ItemTags):
     kind = "info"
 
     def items(self, path: Path) -> list[bytes] | None:
-        return self._find(path).items
+        return self._find(path)[1]
 
     def is_genre(self, item: bytes) -> bool:
         return item[:4] == b"IGNR"
@@ -186,7 +185,7 @@ class _InfoTags(_ItemTags):
         return b"IGNR" + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
 
     def save(self, path: Path, items: list[bytes], *, drop_empty: bool) -> None:
-        chunk = self._find(path).chunk
+        chunk, _ = self._find(path)
         if chunk is None:
             return
         body = b"INFO" + b"".join(items)
@@ -199,22 +198,16 @@ class _InfoTags(_ItemTags):
         if 0 < size < 2**32 - 1:
             splice(path, Span(4, 8), size.to_bytes(4, "little"))
 
-    def _find(self, path: Path) -> "_InfoChunk":
+    def _find(self, path: Path) -> tuple[Box | None, list[bytes]]:
+        """Return the chunk that includes a genre, and the bytes of each text in it."""
         with path.open("rb") as file:
             for chunk in chunks(file):
                 if chunk.name == b"LIST" and 4 <= chunk.size <= LONGEST_CHUNK:
                     body = read_at(file, chunk.body, chunk.size)
                     items = list(_split_info(body[4:])) if body.startswith(b"INFO") else []
                     if any(map(self.is_genre, items)):
-                        return _InfoChunk(chunk, items)
-        return _InfoChunk(None, [])
-
-
-class _InfoChunk(NamedTuple):
-    """The chunk that includes a genre, and the bytes of each text in it."""
-
-    chunk: Box | None
-    items: list[bytes]
+                        return chunk, items
+        return None, []
 
 
 def _split_info(body: bytes) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Genres written into the tags of many files, and put back."""
+"""Write genres into the tags of many files, and restore them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genreclf.errors import TagError
+from genreclf.library.tagbackup import Backup, Change, read_backup
 from genreclf.library.tagwriter import (
-    Backup,
-    Change,
     is_restored,
-    read_backup,
     read_genre,
     require_writable,
     restore,

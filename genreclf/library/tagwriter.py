@@ -1,4 +1,4 @@
-"""Genre tags inside audio files: written so that nothing is lost, and restored as they were.
+"""Write genre tags into audio files so that nothing is lost, and restore them as they were.
 
 A genre is written into the tags that players of such files look at first, and into all others that
 hold a genre, so that no player shows the old one. A file gets a new kind of tags only if it has no
@@ -8,7 +8,6 @@ A file is never changed in place: a changed copy replaces it. Before that, a bac
 holds what the tags were.
 """
 
-import json
 import os
 import shutil
 import stat
@@ -24,18 +23,10 @@ from genreclf.library.containers import kind_of
 from genreclf.library.genretags import GenreTag, as_written
 from genreclf.library.itemtags import ITEM_KINDS
 from genreclf.library.mutagentags import MUTAGEN_KINDS
+from genreclf.library.tagbackup import Backup, Change
 from genreclf.library.tags import PLACES
 
 _KINDS = {**MUTAGEN_KINDS, **ITEM_KINDS}
-FORMAT = {"format": "genreclf-tags", "format_version": 1}
-
-
-class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The genre of a file before and after it was written."""
-
-    path: str
-    before: GenreTag
-    after: list[str]
 
 
 def read_genre(path: Path) -> GenreTag:
@@ -60,7 +51,7 @@ def _read(path: Path, content: Path | None = None) -> GenreTag:
     return msgspec.structs.replace(own, others=[tag for tag in others if tag.values is not None])
 
 
-def write_genre(path: Path, change: Change, backup: "Backup") -> None:
+def write_genre(path: Path, change: Change, backup: Backup) -> None:
     """Write a genre tag; the audio, all other tags and the file's mode stay as they are.
 
     Parameters
@@ -79,7 +70,7 @@ def write_genre(path: Path, change: Change, backup: "Backup") -> None:
     with _changed_copy(path) as copy:
         for tag in change.before.to_write:
             _KINDS[tag.kind].write(copy, tag, change.after)
-        _require(path, _is_after(_read(path, copy), change))
+        _require(path, _holds(_read(path, copy), _after(change)))
         backup.append(change)
 
 
@@ -106,11 +97,11 @@ def restore(path: Path, change: Change, *, force: bool = False) -> bool:
     if is_restored(path, change, force=force):
         return False
     with _changed_copy(path) as copy:
-        values = _values_now(_read(path, copy))
+        now = _read(path, copy)
         for tag in (change.before, *change.before.others):
-            if values.get(tag.kind, tag.values) != tag.values:
+            if not _holds(now, {tag.kind: tag.values}):
                 _KINDS[tag.kind].restore(copy, tag)
-        _require(path, _is_before(_read(path, copy), change))
+        _require(path, _holds(_read(path, copy), _before(change)))
     return True
 
 
@@ -120,21 +111,18 @@ def _require(path: Path, found: bool) -> None:
         raise TagError(f"{path}: its genre tag cannot be written; the file is damaged")
 
 
-def _values_now(now: GenreTag) -> Mapping[str, list[str] | None]:
-    """Return the values by the kind of tags. Kinds that were deleted since do not count."""
-    return {tag.kind: tag.values for tag in (now, *now.others)}
+def _before(change: Change) -> Mapping[str, list[str] | None]:
+    return {tag.kind: tag.values for tag in (change.before, *change.before.others)}
 
 
-def _is_before(now: GenreTag, change: Change) -> bool:
-    values = _values_now(now)
-    tags = (change.before, *change.before.others)
-    return all(values.get(tag.kind, tag.values) == tag.values for tag in tags)
+def _after(change: Change) -> Mapping[str, list[str] | None]:
+    return {tag.kind: as_written(tag, change.after) for tag in change.before.to_write}
 
 
-def _is_after(now: GenreTag, change: Change) -> bool:
-    values = _values_now(now)
-    after = {tag.kind: as_written(tag, change.after) for tag in change.before.to_write}
-    return all(values.get(kind, written) == written for kind, written in after.items())
+def _holds(now: GenreTag, expected: Mapping[str, list[str] | None]) -> bool:
+    """Return True if the kinds of tags that are still there hold the expected values."""
+    values = {tag.kind: tag.values for tag in (now, *now.others)}
+    return all(values.get(kind, wanted) == wanted for kind, wanted in expected.items())
 
 
 def is_restored(path: Path, change: Change, *, force: bool = False) -> bool:
@@ -148,9 +136,9 @@ def is_restored(path: Path, change: Change, *, force: bool = False) -> bool:
     now = read_genre(path)
     if now.kind != change.before.kind:
         raise TagError(f"{path}: not the kind of file whose tag was written")
-    if _is_before(now, change):
+    if _holds(now, _before(change)):
         return True
-    if not (force or _is_after(now, change)):
+    if not (force or _holds(now, _after(change))):
         raise TagError(
             f"{path}: its genre tag was changed since, to {_shown(now.genres)}; --force restores "
             f"{_shown(change.before.genres)} anyway"
@@ -206,93 +194,3 @@ def _changed_copy(path: Path) -> Iterator[Path]:
                 os.chown(copy, path.stat().st_uid, path.stat().st_gid)
         shutil.copystat(path, copy)
         yield copy
-
-
-class Backup:
-    """A file of what tags were before they were written, a line each.
-
-    A line is on the disk before the audio file is changed. The backup is created with the first
-    line; lines are added to an older backup of this name.
-
-    Parameters
-    ----------
-    file : Path
-
-    Raises
-    ------
-    TagError
-        If there is another file of this name.
-    """
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-        if file.exists():
-            read_backup(file)
-
-    def append(self, change: Change) -> None:
-        """Store what a tag was.
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        is_new = not self.file.exists() or not self.file.stat().st_size
-        with self.file.open("a+b") as file:
-            if is_new:
-                file.write(json.dumps(FORMAT).encode() + b"\n")
-            else:
-                file.seek(-1, os.SEEK_END)
-                if file.read(1) != b"\n":  # after a run that was killed
-                    file.write(b"\n")
-            file.write(json.dumps(msgspec.to_builtins(change)).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        if is_new:
-            _sync_folder(self.file.absolute().parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write the name of a new file to the disk too, if the system can."""
-    with suppress(OSError):
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
-
-
-def read_backup(file: Path) -> list[Change]:
-    """Read what tags were before they were written, the first one first.
-
-    An incomplete line is left out: its writer was stopped before the audio file was changed.
-
-    Raises
-    ------
-    TagError
-        If it is no backup of tags.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise TagError(f"{file}: {(error.strerror or str(error)).lower()}") from None
-    try:
-        first, *lines = content.split(b"\n") if content else [json.dumps(FORMAT).encode()]
-        if json.loads(first) != FORMAT:
-            raise ValueError("the first line")
-        return [change for line in lines if line and (change := _change(line)) is not None]
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise TagError(f"{file}: not a backup of tags: {shortened(error, 200)}") from None
-
-
-def _change(line: bytes) -> Change | None:
-    try:
-        plain = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    before = plain.get("before") if isinstance(plain, dict) else None
-    if isinstance(before, dict) and "v1" in before:  # in older backups, not a tag of its own
-        number = before.pop("v1")
-        if number is not None:
-            before["others"] = [{"kind": "id3v1", "values": [str(number)]}]
-    return msgspec.convert(plain, Change)
