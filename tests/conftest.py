@@ -13,7 +13,7 @@ import numpy as np
 import pebble
 import pytest
 import soundfile
-from helpers import PoolInThisProcess
+from helpers import PoolInThisProcess, run
 from numpy.typing import NDArray
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from threadpoolctl import threadpool_limits
@@ -182,4 +182,17 @@ def genre_folder(
         write_audio(f"tonal/{i}.mp3", tones, 22050, folder)
         write_audio(f"noisy/{i}.mp3", beats, 22050, folder)
     (folder / "cover.txt").write_text("no audio")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(genre_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with features.csv and model.joblib made by the commands."""
+    folder = tmp_path_factory.mktemp("trained")
+    extracted = run("extract", genre_folder, "-o", folder / "features.csv", "--jobs", 2)
+    assert extracted.exit_code == 0, extracted.output
+    assert "skipped 1 file " in extracted.stderr
+    done = run("train", folder / "features.csv", "-o", folder / "model.joblib")
+    assert done.exit_code == 0, done.output
+    assert "accuracy" in done.stdout
     return folder
