@@ -15,6 +15,12 @@ from genreclf.audio.decode import decode_spans
 from genreclf.cli import cli
 from genreclf.errors import AudioError
 
+# Packages that no command imports before it needs them.
+SLOW = {
+    "numpy", "scipy", "sklearn", "pandas", "numba", "librosa", "soundfile", "rich", "matplotlib",
+    "jinja2",
+}  # fmt: skip
+
 
 class PoolInThisProcess:
     """Stands for pebble's pool of processes: each task runs when it is scheduled, here.

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import run
-from test_evaluation import configured
-from test_table import blobs, texts
+from sample_tables import blobs, texts
 
+from genreclf.config.load import load_config
 from genreclf.evaluation.audit import Audit, audit
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
 from genreclf.tables.table import FeatureTable
 
+FOUR_FOLDS = load_config(overrides=["classifier.name=logistic", "evaluation.folds=4"])
 COLUMNS = [
     "kind", "path", "label", "predicted", "confidence", "label_confidence", "recording",
     "distance", "labels_differ",
@@ -42,7 +43,7 @@ def with_faults(group: bool = False) -> tuple[FeatureTable, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def audited() -> Audit:
-    return audit(with_faults()[0], configured())
+    return audit(with_faults()[0], FOUR_FOLDS)
 
 
 def test_wrong_labels_are_found_with_the_right_ones(audited: Audit) -> None:
@@ -75,7 +76,7 @@ def test_copies_are_named_with_their_kind_and_whether_labels_differ(audited: Aud
 
 
 def test_sound_tables_have_no_findings() -> None:
-    result = audit(blobs(30, 4, 20, spread=2), configured())
+    result = audit(blobs(30, 4, 20, spread=2), FOUR_FOLDS)
     assert result.findings == []
     assert result.n_tracks == 120
     assert result.accuracy is not None
@@ -83,7 +84,7 @@ def test_sound_tables_have_no_findings() -> None:
 
 def test_labels_that_features_tell_nothing_of_are_not_doubted() -> None:
     table = blobs(50, 4, 20, spread=0)
-    result = audit(table, configured())
+    result = audit(table, FOUR_FOLDS)
     assert result.accuracy is not None
     assert result.accuracy < 0.4
     assert result.findings == []
@@ -91,8 +92,8 @@ def test_labels_that_features_tell_nothing_of_are_not_doubted() -> None:
 
 def test_no_label_is_judged_by_what_was_trained_on_its_group() -> None:
     table, right = with_faults(group=True)
-    result = audit(table, configured())
-    evaluation = cross_validate(table, configured())
+    result = audit(table, FOUR_FOLDS)
+    evaluation = cross_validate(table, FOUR_FOLDS)
     assert evaluation.splits["kind"] == "grouped"
     assert result.accuracy == evaluation.accuracy
     assert set(right) <= {finding.path for finding in result.of_kind("label")}
@@ -101,7 +102,7 @@ def test_no_label_is_judged_by_what_was_trained_on_its_group() -> None:
 def test_genres_of_one_group_are_named() -> None:
     table, _ = with_faults(group=True)
     one = replace(table, groups=np.where(table.labels == "genre2", "one", table.groups))
-    result = audit(one, configured())
+    result = audit(one, FOUR_FOLDS)
     assert any(note.startswith("not tested: genre2") for note in result.notes)
     assert "genre2" not in {finding.predicted for finding in result.of_kind("label")}
     assert result.of_kind("label")
@@ -138,13 +139,13 @@ def test_without_cleanlab_copies_are_found_and_the_remedy_is_told(
 
 def test_copies_are_kept_in_one_fold_without_being_called_groups() -> None:
     table, _ = with_faults()
-    splits = choose_splits(table, configured())
+    splits = choose_splits(table, FOUR_FOLDS)
     assert splits.kind == "stratified"
     assert len(splits.folds) == 4
     for train, test in splits.folds:
         for original, copy in zip([0, 1, 2, 4], range(120, 124), strict=True):
             assert (original in train) == (copy in train) != (copy in test)
-    evaluation = cross_validate(table, configured())
+    evaluation = cross_validate(table, FOUR_FOLDS)
     assert evaluation.ungrouped_accuracy is None
     [note] = [note for note in evaluation.notes if "copies" in note]
     assert note.startswith("8 tracks are copies of one another (4 recordings)")
@@ -154,7 +155,7 @@ def test_copies_are_kept_in_one_fold_without_being_called_groups() -> None:
 def test_copies_join_the_groups_that_they_are_in() -> None:
     table, _ = with_faults(group=True)
     apart = replace(table, groups=np.where(np.arange(124) >= 120, "sampler", table.groups))
-    splits = choose_splits(apart, configured())
+    splits = choose_splits(apart, FOUR_FOLDS)
     assert splits.kind == "grouped"
     for _, test in splits.folds:
         together = {row in test for row in [0, 1, 2, 4, 120, 121, 122, 123]}
@@ -165,7 +166,7 @@ def test_a_copy_makes_no_difference_to_the_number_of_folds() -> None:
     table, _ = with_faults()
     keep = np.ones(124, dtype=bool)
     keep[np.flatnonzero(table.labels == "genre3")[3:]] = False
-    splits = choose_splits(table.take(keep), configured())
+    splits = choose_splits(table.take(keep), FOUR_FOLDS)
     assert splits.notes[0] == "3 folds instead of 4: genre3 has 3 tracks"
 
 
@@ -176,7 +177,7 @@ def test_published_folds_are_run_as_they_are_and_copies_apart_are_counted() -> N
     folds[[122, 123]] = ["1", "1"]  # their originals are in fold 0
     for published in (replace(table, folds=folds),
                       replace(table, split=np.where(folds == "0", "train", "test"))):  # fmt: skip
-        evaluation = cross_validate(published, configured())
+        evaluation = cross_validate(published, FOUR_FOLDS)
         assert evaluation.splits["kind"] in ("folds", "split")
         [note] = [note for note in evaluation.notes if "copies" in note]
         assert note.startswith("2 recordings have copies in both the training and the test set")

@@ -16,8 +16,7 @@ from conftest import music, noise
 from mutagen.apev2 import APEv2
 from mutagen.flac import Picture
 from mutagen.id3 import APIC
-from test_tags import info_chunk, riff
-from test_tagwriter import NAMES, samples, untagged, with_genres, written
+from sample_tags import NAMES, info_chunk, riff, samples, untagged, with_genres, written
 
 from genreclf.cli import cli
 from genreclf.config import schema as config_module

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from conftest import scikit_learns_checks
 from numpy.typing import NDArray
+from sample_tables import blobs, texts
 from scipy.special import expit, softmax
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
@@ -21,7 +22,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
-from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import config_from_dict, load_config

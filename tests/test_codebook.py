@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import noise
 from numpy.typing import NDArray
+from sample_tables import texts
 from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.exceptions import NotFittedError
@@ -20,7 +21,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
-from test_table import texts
 from threadpoolctl import threadpool_limits
 
 from genreclf.cli import cli

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete, get_completion_class
 from click.testing import CliRunner, Result
-from test_imports import SLOW
+from helpers import SLOW
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config, preset_names

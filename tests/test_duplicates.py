@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import music
 from numpy.typing import NDArray
-from test_table import blobs, texts
+from sample_tables import blobs, texts
 
 from genreclf.cli import cli
 from genreclf.config.schema import Config

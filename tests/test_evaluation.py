@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sample_tables import blobs, texts
 from scipy.special import log_softmax
 from scipy.stats import binomtest
 from scipy.stats import t as student
@@ -16,7 +17,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from test_table import blobs, texts
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config

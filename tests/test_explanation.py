@@ -2,7 +2,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from test_model import QUICK, own_table
+from sample_models import QUICK, own_table
 
 from genreclf.config.load import load_config
 from genreclf.features.pooling import feature_names

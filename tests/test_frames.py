@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import music
-from test_table import texts
+from sample_tables import texts
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import run
+from sample_tables import blobs, texts
 from sklearn.metrics import confusion_matrix
-from test_table import blobs, texts
 
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config

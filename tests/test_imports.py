@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import SLOW
 
 import genreclf
 
@@ -47,18 +48,6 @@ AT_HOME = {
     "click": {"cli"},
     "rich": {"reports", "cli"},
     "jinja2": {"reports/html"},
-}
-SLOW = {
-    "numpy",
-    "scipy",
-    "sklearn",
-    "pandas",
-    "numba",
-    "librosa",
-    "soundfile",
-    "rich",
-    "matplotlib",
-    "jinja2",
 }
 
 

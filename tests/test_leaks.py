@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
+from sample_tables import blobs, texts
 from sklearn.model_selection import LeaveOneOut, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from test_table import blobs, texts
 
 from genreclf.cli import cli
 from genreclf.learning.leaks import leak_notes, leaking_columns

@@ -10,7 +10,8 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
-from test_table import blobs, texts
+from sample_models import QUICK, edited, own_table
+from sample_tables import blobs, texts
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
@@ -19,21 +20,11 @@ from genreclf.errors import ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.trained import evaluate_model
 from genreclf.extraction.tracks import Failure, extract
-from genreclf.features.pooling import feature_names
-from genreclf.learning.card import Card
 from genreclf.learning.model import Model
-from genreclf.learning.modelfile import write_model
 from genreclf.learning.prediction import Prediction
 from genreclf.learning.training import fit_pipeline
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
-
-# Two seconds without separation, and the quickest classifier.
-QUICK = load_config(
-    overrides=[
-        "excerpt.seconds=2", "separation=none", "classifier.name=lda", "evaluation.folds=2"
-    ]
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,13 +32,6 @@ def one_thread() -> Iterator[None]:
     """Many threads on small tables get into each other's way."""
     with threadpool_limits(1):
         yield
-
-
-def own_table(seed: int = 0) -> FeatureTable:
-    """A table as if extracted with ``QUICK``: real columns, random values."""
-    names = feature_names(QUICK)
-    table = blobs(12, 3, len(names), seed=seed)
-    return replace(table, names=names, config=QUICK.extraction)
 
 
 @pytest.fixture(scope="module")
@@ -262,20 +246,6 @@ def test_a_model_that_is_cut_off(tmp_path: Path, foreign: Model, share: float) -
     ) as caught:
         Model.load(path)
     assert "\n" not in str(caught.value)
-
-
-def edited(model: Model, path: Path, change: Callable[[dict[str, Any]], object]) -> Path:
-    """Save a model with another card."""
-    plain = copy.deepcopy(model.to_dict())
-    change(plain)
-
-    class Changed(Card):
-        def to_dict(self) -> dict[str, Any]:
-            return plain
-
-    card = Changed(**{name: getattr(model, name) for name in Card.__dataclass_fields__})
-    write_model(path, {"pipeline": model.pipeline, "novelty": model.novelty}, card)
-    return path
 
 
 def test_other_versions_are_warned_of_once_in_one_line(tmp_path: Path, foreign: Model) -> None:

@@ -11,8 +11,8 @@ import joblib
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from test_model import QUICK, own_table
-from test_table import blobs
+from sample_models import QUICK, own_table
+from sample_tables import blobs
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config

@@ -6,9 +6,9 @@ import pytest
 import soundfile
 from conftest import Samples, clicks, music, noise, scikit_learns_checks, sine
 from numpy.typing import NDArray
+from sample_tables import texts
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
-from test_table import texts
 
 from genreclf.config.load import load_config
 from genreclf.extraction.chain import extract_one

@@ -17,7 +17,7 @@ import soundfile
 from conftest import clicks, music, noise
 from helpers import run
 from mutagen.apev2 import APEv2
-from test_model import QUICK, edited
+from sample_models import QUICK, edited
 
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.extraction.tracks import extract

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from test_table import texts
+from sample_tables import texts
 
 from genreclf.errors import TableError
 from genreclf.learning.splits import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_table import any_floats, own_table, texts
+from sample_tables import any_floats, own_table, texts
 
 from genreclf.config.load import load_config
 from genreclf.errors import TableError

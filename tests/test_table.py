@@ -2,7 +2,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import combinations
@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from sample_tables import blobs, own_table, texts
 
 from genreclf import __version__
 from genreclf.config.load import load_config
 from genreclf.errors import GenreclfError, TableError
-from genreclf.features.pooling import feature_names
 from genreclf.tables import storage
 from genreclf.tables.columns import Columns
 from genreclf.tables.formats import table_format
@@ -26,57 +26,6 @@ from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
 SUFFIXES = [".csv", ".parquet", ".npz"]
-
-
-def texts(values: list[str]) -> NDArray[np.object_]:
-    return np.array(values, dtype=object)
-
-
-def blobs(
-    n_per_genre: int = 20,
-    n_genres: int = 3,
-    n_features: int = 6,
-    spread: float = 4.0,
-    seed: int = 0,
-    group: Callable[[int, int], str] = lambda genre, i: "",
-) -> FeatureTable:
-    """Normal clouds, one a genre; ``group`` maps genre and number within it to a group."""
-    random = np.random.default_rng(seed)
-    centres = spread * random.standard_normal((n_genres, n_features))
-    which = [(genre, i) for i in range(n_per_genre) for genre in range(n_genres)]
-    genres = [genre for genre, _ in which]
-    values = centres[genres] + random.standard_normal((len(which), n_features))
-    return FeatureTable(
-        paths=texts([f"{genre}/{i:03}.mp3" for genre, i in which]),
-        labels=texts([f"genre{genre}" for genre in genres]),
-        groups=texts([group(genre, i) for genre, i in which]),
-        names=[f"f{column}" for column in range(n_features)],
-        values=values.astype(np.float32),
-    )
-
-
-def any_floats(shape: tuple[int, int], seed: int = 0) -> NDArray[np.float32]:
-    """Finite numbers of every magnitude, from denormals to the largest, by random bits."""
-    bits = np.random.default_rng(seed).integers(0, 2**32, size=4 * shape[0] * shape[1])
-    drawn = bits.astype(np.uint32).view(np.float32)
-    limits = np.finfo(np.float32)
-    special = [0, -0.0, limits.max, limits.min, limits.tiny, limits.smallest_subnormal, 1 / 3]
-    finite = np.concatenate([np.array(special, np.float32), drawn[np.isfinite(drawn)]])
-    return finite[: shape[0] * shape[1]].reshape(shape)
-
-
-def own_table(n_tracks: int = 40) -> FeatureTable:
-    """A table as ``extract`` makes it, with real column names but random values."""
-    config = load_config("wide").extraction
-    names = feature_names(config)
-    return FeatureTable(
-        paths=texts([f"music/{i}.mp3" for i in range(n_tracks)]),
-        labels=texts([("rock", "blues", "")[i % 3] for i in range(n_tracks)]),
-        groups=texts([("", "a b", "c")[i % 3] for i in range(n_tracks)]),
-        names=names,
-        values=any_floats((n_tracks, len(names))),
-        config=config,
-    )
 
 
 def bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:

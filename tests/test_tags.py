@@ -5,22 +5,19 @@ import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import mutagen
 import numpy as np
 import pytest
 import soundfile
-from conftest import music
 from mutagen.apev2 import APEv2
-from mutagen.id3 import ID3, TALB, TCON, TDRC, TIT2, TPE1, TPE2, TXXX, Frame
+from mutagen.id3 import ID3, TALB, TCON, TDRC, TIT2, TPE1, TPE2, TXXX
+from sample_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
 
 from genreclf.errors import AudioError
 from genreclf.library.tags import Tags, clean, read_tags
 
-RATE = 44100
-SONG = music(2, RATE)
 EXPECTED = {
     "title": ("Title",),
     "artist": ("Ärtist", "Second"),
@@ -45,57 +42,12 @@ def written(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-def encoded(path: Path, codec: str, container: str) -> Path:
-    """Write an untagged file of a format that FFmpeg writes."""
-    av = pytest.importorskip("av", reason="PyAV is not installed")
-    with av.open(str(path), "w", format=container) as file:
-        stream = file.add_stream(codec, rate=RATE, layout="mono")
-        stream.bit_rate = 64_000
-        size = stream.codec_context.frame_size or 1024
-        for start in range(0, len(SONG) - size, size):
-            samples = np.ascontiguousarray(SONG[None, start : start + size])
-            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = RATE, start
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
-    return path
-
-
 def id3() -> ID3:
     tags = ID3()
     for kind, name in ((TIT2, "title"), (TPE1, "artist"), (TALB, "album"), (TPE2, "albumartist"),
                        (TCON, "genre")):  # fmt: skip
         tags.add(kind(encoding=3, text=list(EXPECTED[name])))
     return tags
-
-
-def id3_bytes(*frames: Frame) -> bytes:
-    tags, file = ID3(), BytesIO()
-    for frame in frames:
-        tags.add(frame)
-    tags.save(file)
-    return file.getvalue()
-
-
-def ape_bytes(**items: str | list[str]) -> bytes:
-    tags, file = APEv2(), BytesIO()
-    for key, value in items.items():
-        tags[key] = value
-    tags.save(file)
-    return file.getvalue()
-
-
-def info_chunk(**texts: bytes) -> bytes:
-    body = b"INFO"
-    for key, text in texts.items():
-        body += key.encode() + len(text).to_bytes(4, "little") + text + bytes(len(text) % 2)
-    return b"LIST" + len(body).to_bytes(4, "little") + body
-
-
-def riff(path: Path, chunk: bytes) -> bytes:
-    """Put a chunk before the others of a WAV file."""
-    body = b"WAVE" + chunk + path.read_bytes()[12:]
-    return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
 def tagged(path: Path, keys: dict[str, str]) -> Path:

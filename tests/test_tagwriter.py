@@ -11,52 +11,31 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-from helpers import decode
 from mutagen.apev2 import APEv2
 from mutagen.id3 import ID3, TCON, TIT2, TPE1, TXXX
-from test_tags import RATE, SONG, ape_bytes, encoded, id3_bytes, info_chunk, riff
+from sample_tags import (
+    NAMES,
+    RATE,
+    SONG,
+    ape_bytes,
+    id3_bytes,
+    info_chunk,
+    riff,
+    samples,
+    untagged,
+    with_genres,
+    written,
+)
 
 from genreclf.errors import TagError
-from genreclf.library.tagbackup import Backup, Change, read_backup
+from genreclf.library.tagbackup import Backup, read_backup
 from genreclf.library.tags import read_tags
-from genreclf.library.tagwriter import read_genre, restore, write_genre
-
-ENCODED = {".m4a": ("aac", "ipod"), ".aac": ("aac", "adts"), ".wma": ("wmav2", "asf"),
-           ".wv": ("wavpack", "wv"), ".oga": ("flac", "ogg")}  # fmt: skip
-NAMES = ("a.mp3", "a.flac", "a.ogg", "a.opus", "a.wav", "a.aiff", "a.m4a", "a.wma")
-
-
-def untagged(path: Path) -> Path:
-    """Write an untagged file of any kind."""
-    if path.suffix == ".opus":
-        soundfile.write(path, SONG[:24000], 48000, format="OGG", subtype="OPUS")
-    elif path.suffix in ENCODED:
-        encoded(path, *ENCODED[path.suffix])
-    else:
-        soundfile.write(path, SONG, RATE)
-    return path
+from genreclf.library.tagwriter import read_genre, restore
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Callable[[str], Path]:
     return lambda name: untagged(tmp_path / name)
-
-
-def with_genres(path: Path, *genres: str) -> Path:
-    """Tag a file by mutagen's own means, with a title beside."""
-    file = mutagen.File(path)
-    if file.tags is None:
-        file.add_tags()
-    if isinstance(file.tags, ID3):
-        file.tags.add(TIT2(encoding=3, text="Title"))
-        file.tags.add(TCON(encoding=3, text=list(genres)))
-    else:
-        title, genre = {
-            "MP4": ("\xa9nam", "\xa9gen"), "ASF": ("Title", "WM/Genre"),
-        }.get(type(file).__name__, ("title", "genre"))  # fmt: skip
-        file.tags[title], file.tags[genre] = ["Title"], list(genres)
-    file.save()
-    return path
 
 
 def payload(path: Path) -> bytes:
@@ -97,16 +76,6 @@ def ogg_packets(data: bytes) -> list[bytes]:
                 packet = b""
         at = at_body
     return packets
-
-
-def samples(path: Path) -> np.ndarray:
-    return decode(path, lambda n_frames, rate: (0, min(n_frames, rate)))[0]
-
-
-def written(path: Path, genre: str, tmp_path: Path) -> Change:
-    change = Change(str(path), read_genre(path), [genre])
-    write_genre(path, change, Backup(tmp_path / "backup.jsonl"))
-    return read_backup(tmp_path / "backup.jsonl")[-1]
 
 
 def reason_not_written(path: Path, genre: str, tmp_path: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from conftest import clicks, music, noise
 from rich.console import Console
-from test_model import QUICK
+from sample_models import QUICK
 
 from genreclf.config.load import load_config
 from genreclf.extraction.chain import extract_one

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sample_tables import texts
 from scipy.stats import binom
 from sklearn.calibration import calibration_curve
-from test_table import texts
 
 from genreclf.evaluation.intervals import cluster_variance
 from genreclf.evaluation.reliability import (
