@@ -87,7 +87,12 @@ def examples_in_help() -> dict[str, list[str]]:
     found = {}
     for name, command in cli.commands.items():
         below = [*getattr(command, "commands", {}).values()]
-        texts = [each.help or "" for each in (command, *below)]
+        texts = [
+            paragraph
+            for each in (command, *below)
+            for paragraph in (each.help or "").split("\n\n")
+            if paragraph.startswith("\b")  # kept as it is, not prose
+        ]
         found[name] = list(
             dict.fromkeys(
                 re.sub(r"\s+", " ", line)
