@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import struct
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -91,3 +92,18 @@ def message_of(path: Path) -> str:
     assert message.startswith(f"{path}: ")
     assert len(message.splitlines()) == 1
     return message
+
+
+def with_last_position(ogg: bytes, position: int) -> bytes:
+    """Change what the last page of an Ogg stream says of its position."""
+    at = ogg.rindex(b"OggS")
+    page = bytearray(ogg[at:])
+    struct.pack_into("<q", page, 6, position)
+    struct.pack_into("<I", page, 22, 0)
+    checksum = 0
+    for byte in page:
+        checksum ^= byte << 24
+        for _ in range(8):
+            checksum = (checksum << 1 ^ (0x04C1_1DB7 if checksum >> 31 else 0)) & 0xFFFF_FFFF
+    struct.pack_into("<I", page, 22, checksum)
+    return ogg[:at] + page

@@ -12,7 +12,7 @@ import pytest
 import scipy.signal
 import soundfile
 from conftest import music, noise, sine
-from helpers import decode, message_of, whole
+from helpers import decode, message_of, whole, with_last_position
 from numpy.typing import NDArray
 
 from genreclf.audio.audiofile import Samples
@@ -469,21 +469,6 @@ def test_wav_of_a_stream_with_unknown_length_is_decoded(tmp_path: Path) -> None:
     content[4:8] = content[40:44] = b"\xff" * 4
     path.write_bytes(content)
     np.testing.assert_allclose(decode(path, whole)[0], signal, atol=2**-15)
-
-
-def with_last_position(ogg: bytes, position: int) -> bytes:
-    """Change what the last page of an Ogg stream says of its position."""
-    at = ogg.rindex(b"OggS")
-    page = bytearray(ogg[at:])
-    struct.pack_into("<q", page, 6, position)
-    struct.pack_into("<I", page, 22, 0)
-    checksum = 0
-    for byte in page:
-        checksum ^= byte << 24
-        for _ in range(8):
-            checksum = (checksum << 1 ^ (0x04C1_1DB7 if checksum >> 31 else 0)) & 0xFFFF_FFFF
-    struct.pack_into("<I", page, 22, checksum)
-    return ogg[:at] + page
 
 
 @pytest.mark.parametrize("claimed", [2**63 - 1, 2**50])

@@ -48,30 +48,29 @@ LOSSY = {
 }
 
 
-def write(path: Path, samples: Samples, kind: str, rate: int = RATE, **options: str) -> Path:
-    """Encode (n,) or (n, channels) samples."""
-    codec, container, sample_format = (LOSSLESS | LOSSY)[kind]
-    channels = samples.reshape(len(samples), -1)
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels.shape[1]]
-    if codec == "aac":
-        options["aac_pns"] = "0"
-    with av.open(str(path), "w", format=container) as file:
+def encode(target: Any, samples: Samples, rate: int, codecs: tuple[str, str, str]) -> None:
+    """Encode (n,) or (n, channels) samples into a file or a pipe."""
+    codec, container, sample_format = codecs
+    channels = np.ascontiguousarray(samples.reshape(len(samples), -1).T)
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(channels)]
+    options = {"aac_pns": "0"} if codec == "aac" else {}
+    with av.open(target, "w", format=container) as file:
         stream = file.add_stream(codec, rate=rate, layout=layout, options=options)
         stream.codec_context.format = sample_format
-        if kind in LOSSY:
+        if codecs in LOSSY.values():
             stream.bit_rate = 192_000
         stream.codec_context.open()
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(channels.T), format="fltp", layout=layout
-        )
+        frame = av.AudioFrame.from_ndarray(channels, format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
-        resampler = av.AudioResampler(
-            format=sample_format, layout=layout, rate=rate,
-            frame_size=stream.codec_context.frame_size or 4096,
-        )  # fmt: skip
+        size = stream.codec_context.frame_size or 4096
+        resampler = av.AudioResampler(sample_format, layout, rate, size)
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             file.mux(stream.encode(part))
         file.mux(stream.encode(None))
+
+
+def write(path: Path, samples: Samples, kind: str, rate: int = RATE) -> Path:
+    encode(str(path), samples, rate, (LOSSLESS | LOSSY)[kind])
     return path
 
 
@@ -212,25 +211,12 @@ def test_such_files_are_searched_for(tmp_path: Path) -> None:
 
 
 def piped(path: Path, signal: Samples, codec: str, container: str, sample_format: str) -> Path:
-    """Encode into a pipe, so that no header tells the length."""
+    """Encode into a pipe, so that no header states the length."""
     buffer = io.BytesIO()
     pipe = SimpleNamespace(write=buffer.write)
     rate = 48_000 if codec == "libopus" else RATE
-    target = str(path) if container == "caf" else pipe  # no caf without going back in it
-    options = {"aac_pns": "0"} if codec == "aac" else {}
-    with av.open(target, "w", format=container) as file:
-        stream = file.add_stream(codec, rate=rate, layout="mono", options=options)
-        stream.codec_context.format = sample_format
-        if codec == "wmav2":
-            stream.bit_rate = 96_000
-        frame = av.AudioFrame.from_ndarray(signal[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = rate, 0
-        stream.codec_context.open()
-        size = stream.codec_context.frame_size or 4096
-        resampler = av.AudioResampler(sample_format, "mono", rate, size)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            file.mux(stream.encode(part))
-        file.mux(stream.encode(None))
+    target = str(path) if container == "caf" else pipe  # no caf without seeking in it
+    encode(target, signal, rate, (codec, container, sample_format))
     if target is pipe:
         path.write_bytes(buffer.getvalue())
     return path
@@ -277,17 +263,7 @@ def test_the_end_of_an_ogg_is_where_it_is(tmp_path: Path, signal: Samples, start
 
 def test_realaudio_whose_time_stamps_stand_still(tmp_path: Path) -> None:
     path = tmp_path / "a.ra"
-    with av.open(str(path), "w", format="rm") as file:
-        stream = file.add_stream("real_144", rate=8000, layout="mono")
-        stream.codec_context.format = "s16"
-        samples = (music(12, 8000) * 2**15).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
-        frame.sample_rate, frame.pts = 8000, 0
-        stream.codec_context.open()
-        resampler = av.AudioResampler("s16", "mono", 8000, stream.codec_context.frame_size)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            file.mux(stream.encode(part))
-        file.mux(stream.encode(None))
+    encode(str(path), music(12, 8000), 8000, ("real_144", "rm", "s16"))
     decoded, info, _ = decode(path, whole)
     assert info.seconds == pytest.approx(12, abs=0.05)
     assert len(decoded) == info.n_frames

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from click.testing import CliRunner
 from conftest import Samples, music, noise
-from helpers import decode, message_of, whole
+from helpers import decode, message_of, whole, with_last_position
 
 from genreclf import extract_one, load_config
 from genreclf.audio.chain import adts_links, ogg_links
@@ -121,6 +121,14 @@ def test_a_link_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
     [samples], _, [note] = decode_spans(path, lambda info: [(0, info.n_frames)])
     assert note.startswith("1 of the files that are joined in it are left out")
     np.testing.assert_allclose(samples, alone(good), atol=1e-6)
+
+
+def test_a_link_that_states_no_length_is_named(tmp_path: Path) -> None:
+    links = [encoded("ogg", music(3, RATE)), encoded("ogg", music(1, RATE, seed=1))]
+    (tmp_path / "a.ogg").write_bytes(links[0] + with_last_position(links[1], 2**50))
+    _, info, [note] = decode_spans(tmp_path / "a.ogg", lambda info: [(0, info.n_frames)])
+    assert info.n_frames == 3 * RATE
+    assert note.startswith("1 of the files that are joined in it are left out")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -114,7 +114,9 @@ def _described(links: Sequence[Opener]) -> tuple[list[tuple[Opener, AudioInfo]],
     for link in links:
         try:
             with link() as file:
-                if 0 < file.info.n_frames < UNKNOWN_LENGTH:
+                if file.info.n_frames >= UNKNOWN_LENGTH:
+                    raise ValueError("it states no length")
+                if file.info.n_frames:
                     described.append((link, file.info))
         except (soundfile.LibsndfileError, LibavError, OSError, ValueError) as error:
             errors.append(error)
