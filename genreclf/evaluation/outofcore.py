@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from genreclf.evaluation.notes import NO_GROUPS, few_groups_notes
 from genreclf.evaluation.result import Evaluation, TestSet
 from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.leaks import leak_notes
-from genreclf.learning.outofcore import TableParts, train_in_parts
+from genreclf.learning.outofcore import TableParts, group_digests, train_in_parts
 from genreclf.tables.table import FeatureTable
 
 HELD_OUT_ONE_IN = 10
@@ -63,9 +62,7 @@ def evaluate_in_parts(parts: TableParts) -> Evaluation:
 
 
 def _held_out(part: FeatureTable, seed: int) -> NDArray[np.bool_]:
-    keys = np.where(part.groups == "", part.paths, part.groups)
-    digests = [crc32(f"{seed} {key}".encode(errors="surrogateescape")) for key in keys]
-    return np.array(digests, dtype=np.uint32) % HELD_OUT_ONE_IN == 0
+    return group_digests(part, str(seed)) % HELD_OUT_ONE_IN == 0
 
 
 def _unscored(part: FeatureTable) -> list[str]:

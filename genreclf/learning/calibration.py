@@ -116,7 +116,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         values = validate_data(self, X, reset=False)
-        return log_softmax(_scores(self.estimator_, values) / self.temperature_, axis=1)
+        return log_softmax(class_scores(self.estimator_, values) / self.temperature_, axis=1)
 
     def _out_of_fold(
         self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
@@ -136,7 +136,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             part = np.full((len(test), len(self.classes_)), -np.inf)
             try:
                 fitted = clone(base).fit(values[train], codes[train])
-                part[:, fitted.classes_] = _scores(fitted, values[test])
+                part[:, fitted.classes_] = class_scores(fitted, values[test])
             except ValueError:  # too few for this estimator
                 continue
             scores.append(part)
@@ -146,7 +146,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return np.concatenate(scores), np.concatenate(rows)
 
 
-def _scores(estimator: Any, values: Doubles) -> Doubles:
+def class_scores(estimator: Any, values: Doubles) -> Doubles:
     """Return a score for each class; their softmax is a first estimate of the probabilities."""
     if getattr(estimator, "decision_function_shape", None) == "ovo":
         return _weakest_margins(estimator, values)

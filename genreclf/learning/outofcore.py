@@ -1,29 +1,35 @@
 """Training on a table in parts that is larger than the memory, by linear discriminant analysis.
 
 That sees only the genres' means and their common covariance, which add up from part to part: the
-result is the same as from all tracks at once. The other steps of the pipeline and what is novel are
-learned from a random sample.
+result is the same as from all tracks at once. The steps before it and what is novel are learned
+from a random sample.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
 from genreclf.errors import TableError
+from genreclf.learning.calibration import best_temperature, class_scores
 from genreclf.learning.classifiers.lda import Lda
 from genreclf.learning.estimators import BalancedLda
 from genreclf.learning.model import Model
+from genreclf.learning.pipelines import INNER_FOLDS
+from genreclf.learning.splits import own_groups
 from genreclf.tables.columns import Columns
 from genreclf.tables.formats import import_pyarrow, table_parts
+from genreclf.tables.inputs import inputs
 from genreclf.tables.reading import in_one, load_table
 from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
+Codes = NDArray[np.integer]
 Choice = Callable[[FeatureTable], NDArray[np.bool_]]
 
 SAMPLE_ROWS = 10_000
@@ -94,6 +100,13 @@ class TableParts:
         return sum(parquet.read_metadata(path).num_rows for path in table_parts(self.path))
 
 
+def group_digests(part: FeatureTable, salt: str) -> NDArray[np.uint32]:
+    """Return a number for each track, (n_tracks,), by its group, or by its path without groups."""
+    keys = np.where(part.groups == "", part.paths, part.groups)
+    digests = [crc32(f"{salt} {key}".encode(errors="surrogateescape")) for key in keys]
+    return np.array(digests, dtype=np.uint32)
+
+
 def every_row(part: FeatureTable) -> NDArray[np.bool_]:
     """Choose all rows."""
     return np.ones(len(part), dtype=bool)
@@ -115,59 +128,107 @@ def train_in_parts(parts: TableParts, chosen: Choice = every_row) -> Model:
     TableError
         If there are too few tracks.
     """
-    model = Model.fit(parts.sample(SAMPLE_ROWS, chosen), parts.config)
-    prepare, classify = model.pipeline[:-1], model.pipeline[-1]
-    genres = np.array(model.genres, dtype=object)
-    counts: Counter[str] = Counter()
-    moments: _Moments | None = None
+    sample = parts.sample(SAMPLE_ROWS, chosen)
+    model = Model.fit(sample, parts.config)
+    folds = _moments_of_folds(parts, chosen, model)
+    everything = sum(folds[1:], start=folds[0])
+    if everything.counts.sum() < LEAST_ROWS_A_COLUMN * len(everything.products):
+        raise TableError(f"{parts.path}: too few tracks for out of core; leave out --out-of-core")
+    classify = model.pipeline[-1]
+    classify.temperature_ = _temperature(model, sample, folds)
+    classify.estimator_ = _fit_lda(model, everything)
+    counts = {genre: int(n) for genre, n in zip(model.genres, everything.counts, strict=True)}
+    return replace(model, counts=counts)
+
+
+def _moments_of_folds(parts: TableParts, chosen: Choice, model: Model) -> list["_Moments"]:
+    """Read all parts once, and add up the moments of the tracks in each calibration fold."""
+    n_columns = len(model.pipeline[-1].estimator_.coef_.T)
+    folds = [_Moments.none(len(model.genres), n_columns) for _ in range(INNER_FOLDS)]
     for part in parts:
         part = part.take(chosen(part))
-        if not len(part):
-            continue
-        values = prepare.transform(part.values)
-        moments = moments or _Moments.none(len(genres), values.shape[1])
-        moments.add(values, np.searchsorted(genres, part.labels))
-        counts.update(part.labels)
-    if moments is None or moments.counts.sum() < LEAST_ROWS_A_COLUMN * len(moments.products):
-        raise TableError(f"{parts.path}: too few tracks for out of core; leave out --out-of-core")
+        if len(part):
+            values, codes, fold = _prepared(model, part)
+            for number, moments in enumerate(folds):
+                moments.add(values[fold == number], codes[fold == number])
+    return folds
+
+
+def _prepared(model: Model, part: FeatureTable) -> tuple[Doubles, Codes, Codes]:
+    """Return what the classifier sees of a part, the numbers of genres, and those of folds."""
+    values = model.pipeline[:-1].transform(inputs(part, model.config))
+    codes = np.searchsorted(np.array(model.genres, dtype=object), part.labels)
+    return values, codes, group_digests(part, f"{model.config.seed} calibration") % INNER_FOLDS
+
+
+def _fit_lda(model: Model, moments: "_Moments") -> BalancedLda:
     points, codes = moments.points()
-    shrinkage = classify.estimator_.shrinkage
+    shrinkage = model.pipeline[-1].estimator.shrinkage
     lda = BalancedLda(solver="lsqr", shrinkage=None if shrinkage == "auto" else shrinkage)
-    classify.estimator_ = lda.fit(points, genres[codes])
-    return replace(model, counts=dict(sorted(counts.items())))
+    return lda.fit(points, np.array(model.genres, dtype=object)[codes])
 
 
-@dataclass
+def _temperature(model: Model, sample: FeatureTable, folds: list["_Moments"]) -> float:
+    """Learn the temperature from a sample's scores by classifiers trained on all other folds."""
+    values, codes, fold = _prepared(model, sample)
+    everything = sum(folds[1:], start=folds[0])
+    scores = np.full((len(sample), len(model.genres)), -np.inf)
+    for number, moments in enumerate(folds):
+        others = everything - moments
+        rows = fold == number
+        if rows.any() and np.count_nonzero(others.counts) > 1:
+            lda = _fit_lda(model, others)
+            known = np.flatnonzero(others.counts)
+            scores[np.ix_(rows, known)] = class_scores(lda, values[rows])
+    scored = np.isfinite(scores[np.arange(len(codes)), codes])
+    n_groups = len(set(own_groups(sample.groups)[scored]))
+    return best_temperature(scores[scored], codes[scored], n_groups) if n_groups else 1.0
+
+
+@dataclass(frozen=True)
 class _Moments:
     """What linear discriminant analysis sees of the data: counts, sums and products."""
 
-    counts: NDArray[np.int64]
+    counts: Codes
     sums: Doubles
     products: Doubles
 
     @classmethod
     def none(cls, n_classes: int, n_columns: int) -> "_Moments":
         return cls(
-            np.zeros(n_classes, dtype=np.int64),
+            np.zeros(n_classes, dtype=np.intp),
             np.zeros((n_classes, n_columns)),
             np.zeros((n_columns, n_columns)),
         )
 
-    def add(self, values: Doubles, codes: NDArray[np.intp]) -> None:
+    def add(self, values: Doubles, codes: Codes) -> None:
         """Add rows, (n, n_columns), with the numbers of their classes, (n,)."""
-        self.counts += np.bincount(codes, minlength=len(self.counts))
+        np.add.at(self.counts, codes, 1)
         np.add.at(self.sums, codes, values)
-        self.products += values.T @ values
+        self.products[:] += values.T @ values
 
-    def points(self) -> tuple[Doubles, NDArray[np.intp]]:
+    def __add__(self, other: "_Moments") -> "_Moments":
+        return _Moments(
+            self.counts + other.counts, self.sums + other.sums, self.products + other.products
+        )
+
+    def __sub__(self, other: "_Moments") -> "_Moments":
+        return _Moments(
+            self.counts - other.counts, self.sums - other.sums, self.products - other.products
+        )
+
+    def points(self) -> tuple[Doubles, Codes]:
         """Return a few rows a class that have these means and this covariance within classes.
 
-        They lie on both sides of each mean, along each axis of the covariance's ellipsoid.
+        They lie on both sides of each mean, along each axis of the covariance's ellipsoid. A class
+        without rows has none.
         """
-        means = self.sums / self.counts[:, None]
-        within = (self.products - means.T @ self.sums) / self.counts.sum()
+        classes = np.flatnonzero(self.counts)
+        sums = self.sums[classes]
+        means = sums / self.counts[classes, None]
+        within = (self.products - means.T @ sums) / self.counts.sum()
         variances, axes = np.linalg.eigh(within)
         arms = (axes * np.sqrt(len(variances) * np.maximum(variances, 0))).T
         around = np.concatenate((arms, -arms))
-        codes = np.repeat(np.arange(len(means)), len(around))
+        codes = np.repeat(classes, len(around))
         return (means[:, None] + around).reshape(len(codes), -1), codes

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from genreclf.config.sections import Section
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
+    from sklearn.pipeline import Pipeline as Pipeline
 
-    from genreclf.learning.pipelines import Task
+    from genreclf.learning.pipelines import Task as Task
+else:
+    Pipeline = Task = Any
+
+SearchSpace = Mapping[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,12 @@ class Classifier(Section, frozen=True, tag_field="name"):
         """The name that the command line and TOML files use."""
         return str(self.__struct_config__.tag)
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters by name."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+    def pipeline(self, task: Task) -> Pipeline:
         """Build the pipeline from ``inputs`` to probabilities, unfitted.
 
         Its last step is called ``classify`` and takes ``groups`` in ``fit``. Genres are balanced
@@ -61,7 +70,7 @@ class Classifier(Section, frozen=True, tag_field="name"):
         """
         raise NotImplementedError
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Return the values to try of the few hyperparameters that matter.
 
         Parameters

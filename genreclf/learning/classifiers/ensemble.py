@@ -1,17 +1,11 @@
 """Ensemble of three kinds of classifiers."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from genreclf.config.sections import Count, Positive
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class Ensemble(Classifier, frozen=True, tag="ensemble"):
@@ -23,20 +17,14 @@ class Ensemble(Classifier, frozen=True, tag="ensemble"):
     min_samples_leaf: Count = 1
     cost: ClassVar[Cost] = Cost(72, 1.1, 0.02)
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify standardised columns."""
         from genreclf.learning.estimators import SoftVote
         from genreclf.learning.pipelines import standard_pipeline
 
-        vote = SoftVote(
-            C=self.C,
-            n_estimators=self.n_estimators,
-            max_features=self.max_features,
-            min_samples_leaf=self.min_samples_leaf,
-            random_state=task.config.seed,
-        )
+        vote = SoftVote(**self.hyperparameters, random_state=task.config.seed)
         return standard_pipeline(vote, task)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the trees."""
         return {"min_samples_leaf": [1, 2, 4], "max_features": [0.1, 0.2, 0.4]}

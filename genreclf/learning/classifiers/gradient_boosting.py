@@ -1,17 +1,11 @@
 """Gradient boosting."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from genreclf.config.sections import NotNegative, Positive
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class GradientBoosting(Classifier, frozen=True, tag="gradient-boosting"):
@@ -23,22 +17,17 @@ class GradientBoosting(Classifier, frozen=True, tag="gradient-boosting"):
     l2_regularization: NotNegative = 1.0
     cost: ClassVar[Cost] = Cost(42, 0.5, 0.1)  # a tree for each genre
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify columns; a tree splits one at a time, and rotated ones say less."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         from genreclf.learning.pipelines import standard_pipeline
 
         boosting = HistGradientBoostingClassifier(
-            learning_rate=self.learning_rate,
-            max_iter=self.max_iter,
-            max_leaf_nodes=self.max_leaf_nodes,
-            l2_regularization=self.l2_regularization,
-            class_weight="balanced",
-            random_state=task.config.seed,
+            **self.hyperparameters, class_weight="balanced", random_state=task.config.seed
         )
         return standard_pipeline(boosting, task)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the learning rate and the size of trees."""
         return {"learning_rate": [0.03, 0.1], "max_leaf_nodes": [4, 8, 16]}

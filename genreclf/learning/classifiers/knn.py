@@ -1,15 +1,9 @@
 """K nearest neighbours."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from genreclf.config.sections import Count
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class Knn(Classifier, frozen=True, tag="knn"):
@@ -19,7 +13,7 @@ class Knn(Classifier, frozen=True, tag="knn"):
     weights: Literal["uniform", "distance"] = "distance"
     cost: ClassVar[Cost] = Cost(0.6, 1.5, 0)
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify principal components."""
         from sklearn.neighbors import KNeighborsClassifier
 
@@ -30,6 +24,6 @@ class Knn(Classifier, frozen=True, tag="knn"):
         nearest = KNeighborsClassifier(n_neighbors, weights=self.weights, algorithm="brute")
         return standard_pipeline(nearest, task, pca=0.99)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the number of neighbours."""
         return {"n_neighbors": [k for k in (1, 3, 5, 9, 15, 25) if k <= n_tracks]}

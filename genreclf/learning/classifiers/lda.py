@@ -1,16 +1,10 @@
 """Linear discriminant analysis."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class Lda(Classifier, frozen=True, tag="lda"):
@@ -19,7 +13,7 @@ class Lda(Classifier, frozen=True, tag="lda"):
     shrinkage: Annotated[float, Meta(ge=0, le=1)] | Literal["auto"] = "auto"
     cost: ClassVar[Cost] = Cost(0.6, 1, 0.02)
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify standardised columns.
 
         Without what PCA drops, accuracy falls by two to eight points (benchmarks/accuracy.md).
@@ -27,8 +21,8 @@ class Lda(Classifier, frozen=True, tag="lda"):
         from genreclf.learning.estimators import BalancedLda
         from genreclf.learning.pipelines import standard_pipeline
 
-        return standard_pipeline(BalancedLda(shrinkage=self.shrinkage, solver="lsqr"), task)
+        return standard_pipeline(BalancedLda(**self.hyperparameters, solver="lsqr"), task)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the shrinkage."""
         return {"shrinkage": ["auto", 0.03, 0.1, 0.3, 0.6]}

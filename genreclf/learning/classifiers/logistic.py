@@ -1,15 +1,9 @@
 """Logistic regression."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from genreclf.config.sections import Positive
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class Logistic(Classifier, frozen=True, tag="logistic"):
@@ -18,15 +12,17 @@ class Logistic(Classifier, frozen=True, tag="logistic"):
     C: Positive = 0.3
     cost: ClassVar[Cost] = Cost(0.6, 1, 0.013)
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify standardised columns."""
         from sklearn.linear_model import LogisticRegression
 
         from genreclf.learning.pipelines import standard_pipeline
 
-        regression = LogisticRegression(C=self.C, class_weight="balanced", max_iter=2000)
+        regression = LogisticRegression(
+            **self.hyperparameters, class_weight="balanced", max_iter=2000
+        )
         return standard_pipeline(regression, task)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the penalty."""
         return {"C": [0.003, 0.01, 0.03, 0.1, 0.3, 1.0]}

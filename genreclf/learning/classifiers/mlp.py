@@ -1,17 +1,11 @@
 """Multi-layer perceptron."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
 from genreclf.config.sections import Count, NotNegative
-from genreclf.learning.classifiers.base import Classifier, Cost
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
-
-    from genreclf.learning.pipelines import Task
+from genreclf.learning.classifiers.base import Classifier, Cost, Pipeline, SearchSpace, Task
 
 
 class Mlp(Classifier, frozen=True, tag="mlp"):
@@ -22,20 +16,15 @@ class Mlp(Classifier, frozen=True, tag="mlp"):
     max_iter: Count = 500
     cost: ClassVar[Cost] = Cost(5, 0.6, 0.02)  # the more tracks, the fewer passes over them
 
-    def pipeline(self, task: "Task") -> "Pipeline":
+    def pipeline(self, task: Task) -> Pipeline:
         """Classify principal components."""
         from sklearn.neural_network import MLPClassifier
 
         from genreclf.learning.pipelines import standard_pipeline
 
-        perceptron = MLPClassifier(
-            hidden_layer_sizes=self.hidden_layer_sizes,
-            alpha=self.alpha,
-            max_iter=self.max_iter,
-            random_state=task.config.seed,
-        )
+        perceptron = MLPClassifier(**self.hyperparameters, random_state=task.config.seed)
         return standard_pipeline(perceptron, task, pca=0.99)
 
-    def search_space(self, n_tracks: int, n_columns: int) -> Mapping[str, list[Any]]:
+    def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Vary the penalty."""
         return {"alpha": [0.01, 0.1, 1.0, 10.0]}
