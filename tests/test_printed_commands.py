@@ -91,7 +91,7 @@ def examples_in_help() -> dict[str, list[str]]:
             paragraph
             for each in (command, *below)
             for paragraph in (each.help or "").split("\n\n")
-            if paragraph.startswith("\b")  # kept as it is, not prose
+            if "\b" in paragraph  # kept as it is, not prose
         ]
         found[name] = list(
             dict.fromkeys(
