@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
+OTHERS = [ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *ROOT.glob("benchmarks/*.md")]
 NOTEBOOK = ROOT / "docs" / "notebooks" / "first-look.ipynb"
 
 
@@ -129,13 +130,13 @@ def test_scripts_that_are_called_are_there(file: Path) -> None:
 
 
 def test_files_of_the_source_that_are_named_are_there() -> None:
-    for file in (*DOCUMENTS, *sorted((ROOT / "benchmarks").glob("*.md"))):
+    for file in (*DOCUMENTS, *OTHERS):
         named = r"`((?:genreclf|tests|docs|data|configs|benchmarks)/[\w./-]+\.\w+)`"
         for name in re.findall(named, file.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{file.name} names {name}"
 
 
-@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [*DOCUMENTS, *OTHERS], ids=lambda path: path.name)
 def test_links_lead_somewhere(file: Path) -> None:
     for link in re.findall(r"\]\(([^)\s#]+)", file.read_text(encoding="utf-8")):
         assert "://" in link or (file.parent / link).exists() or link.endswith(".md#"), link
