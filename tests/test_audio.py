@@ -79,7 +79,7 @@ def mixed_down(path: Path, channels: Samples) -> tuple[Samples, tuple[str, ...]]
 
 
 @pytest.mark.parametrize("kind", OPPOSITE)
-def test_channels_that_cancel_are_heard_as_if_none_were_inverted(tmp_path: Path, kind: str) -> None:
+def test_channels_that_cancel_are_mixed_as_if_none_were_inverted(tmp_path: Path, kind: str) -> None:
     gains = np.array(OPPOSITE[kind], np.float32)[:, None]
     signal = music(2, 8000)
     mixed, notes = mixed_down(tmp_path / "a.wav", gains * signal)
@@ -92,7 +92,7 @@ def test_channels_that_cancel_are_heard_as_if_none_were_inverted(tmp_path: Path,
 
 
 @pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg"])
-def test_what_rounding_and_coding_leave_of_channels_that_cancel_is_not_heard(
+def test_channels_that_cancel_up_to_rounding_and_coding_are_corrected(
     tmp_path: Path, suffix: str
 ) -> None:
     signal, dither = music(4, 22_050), noise(4, 22_050, 1 / 2**15, seed=3)
@@ -371,7 +371,7 @@ def test_header_that_breaks_off(tmp_path: Path, kind: str, n_bytes: int) -> None
 
 
 @pytest.mark.parametrize("kind", ["wav", "wav_float", "aiff", "au", "w64"])
-def test_pcm_file_that_breaks_off_tells_how_much_was_there(tmp_path: Path, kind: str) -> None:
+def test_pcm_file_that_breaks_off_states_how_much_was_there(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / "a", music(10, 8000), 8000, kind)
     content = path.read_bytes()
     bytes_a_sample = 4 if kind == "wav_float" else 2
@@ -396,7 +396,7 @@ def test_aiff_that_sox_wrote_into_a_pipe(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(path, whole)[0], expected)
 
 
-def test_mp3_that_breaks_off_tells_how_much_was_there(tmp_path: Path) -> None:
+def test_mp3_that_breaks_off_states_how_much_was_there(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp3", noise(10, 22050), 22050, "mp3")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(AudioError, match=r"after [45]\.\d s of 10\.0 s; the file is damaged"):

@@ -108,7 +108,7 @@ def test_an_earlier_span_is_moved_as_far_as_the_track_goes(n_frames: int, earlie
 
 
 @pytest.mark.parametrize("n_samples", [660_000, 661_794, 675_808])
-def test_gtzans_clips_are_heard_as_published(write_audio: Writer, n_samples: int) -> None:
+def test_gtzans_clips_are_decoded_as_published(write_audio: Writer, n_samples: int) -> None:
     clip = noise(31, 22_050)[:n_samples]
     path = write_audio("clip.wav", clip, 22_050)
     whole = load_excerpt(path, load_config("gtzan57"))
@@ -118,7 +118,9 @@ def test_gtzans_clips_are_heard_as_published(write_audio: Writer, n_samples: int
 
 
 @pytest.mark.parametrize("seconds", [2, 10, 30.5, 40])
-def test_views_of_one_file_hear_what_each_would_alone(write_audio: Writer, seconds: float) -> None:
+def test_views_of_one_file_have_the_excerpts_of_each_alone(
+    write_audio: Writer, seconds: float
+) -> None:
     path = write_audio("a.flac", noise(seconds, 16_000), 16_000)
     views = [load_config(preset) for preset in ("default", "gtzan-mfcc", "gtzan57")]
     views.append(load_config(overrides=["excerpt.seconds=1", "excerpt.earlier_seconds=20"]))
@@ -128,7 +130,7 @@ def test_views_of_one_file_hear_what_each_would_alone(write_audio: Writer, secon
         assert (excerpt.audio, excerpt.start_seconds) == (alone.audio, alone.start_seconds)
 
 
-def test_silence_is_refused_where_a_view_listens(write_audio: Writer) -> None:
+def test_silence_in_the_excerpt_of_a_view_is_refused(write_audio: Writer) -> None:
     signal = np.concatenate([noise(5, RATE), silence(30, RATE)])
     path = write_audio("a.wav", signal, RATE)
     views = [load_config(), load_config(overrides=["excerpt.seconds=10"])]
@@ -211,17 +213,18 @@ def test_configured_length_is_kept(write_audio: Writer) -> None:
 # --- level -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("decibels", [6, 20, 40])
 @pytest.mark.parametrize("preset", ["default", "wide", "fast", "accurate", "rhythm"])
-def test_a_gain_changes_no_feature(tmp_path: Path, preset: str, decibels: float) -> None:
+def test_a_gain_changes_no_feature(tmp_path: Path, preset: str) -> None:
     config = load_config(preset)
     values = []
-    for gain in (1, 10 ** (-decibels / 20)):
-        path = tmp_path / f"{gain}.wav"
+    for decibels in (0, 6, 40):
+        path = tmp_path / f"{decibels}.wav"
         # In floating point, so that a lower level loses nothing.
-        soundfile.write(path, gain * music(30, 22_050), 22_050, subtype="FLOAT")
+        signal = 10 ** (-decibels / 20) * music(12, 22_050)
+        soundfile.write(path, signal, 22_050, subtype="FLOAT")
         values.append(extract_one(path, config))
-    np.testing.assert_allclose(values[1], values[0], rtol=2e-3, atol=2e-3)
+    for quieter in values[1:]:
+        np.testing.assert_allclose(quieter, values[0], rtol=2e-3, atol=2e-3)
 
 
 @pytest.mark.parametrize("level", [-20.0, -33.5])

@@ -40,7 +40,7 @@ def alone(content: bytes) -> Samples:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seconds", [(1, 4), (4, 1), (2, 2, 2), (1, 3, 1, 2)], ids=str)
-def test_all_links_are_heard(tmp_path: Path, kind: str, seconds: tuple[int, ...]) -> None:
+def test_all_links_are_decoded(tmp_path: Path, kind: str, seconds: tuple[int, ...]) -> None:
     links = [encoded(kind, music(s, RATE, seed=i)) for i, s in enumerate(seconds)]
     path = tmp_path / f"a.{kind}"
     path.write_bytes(b"".join(links))
@@ -103,7 +103,7 @@ def test_opus_of_several_rates_is_heard_at_the_rate_of_its_decoder(tmp_path: Pat
     assert max(matrix[0, 1] for matrix in likeness) > 0.99
 
 
-def test_a_command_tells_what_is_not_heard(tmp_path: Path) -> None:
+def test_a_command_notes_what_is_left_out(tmp_path: Path) -> None:
     links = [encoded("ogg", music(1, 44_100), 44_100), encoded("ogg", music(4, RATE))]
     (tmp_path / "a.ogg").write_bytes(b"".join(links))
     arguments = ["extract", tmp_path, "-o", tmp_path / "t.csv", "--jobs", "1"]

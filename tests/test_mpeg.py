@@ -323,7 +323,7 @@ def joined(folder: Path, *files: tuple[int, int, str], between: bytes = b"") -> 
 
 @pytest.mark.parametrize("between", [b"", id3v2(500), b"TAG" + bytes(125) + id3v2(99_999), RANDOM])
 @pytest.mark.parametrize("kinds", [("constant", "constant"), ("variable", "constant", "average")])
-def test_all_of_a_joined_mp3_is_heard(tmp_path: Path, kinds: tuple[str], between: bytes) -> None:
+def test_all_of_a_joined_mp3_is_decoded(tmp_path: Path, kinds: tuple[str], between: bytes) -> None:
     path = joined(tmp_path, *((22050, 1, kind) for kind in kinds), between=between)
     samples, info, _ = decode(path, whole)
     seconds = sum(3 + 2 * i for i in range(len(kinds)))
@@ -338,7 +338,7 @@ def test_all_of_a_joined_mp3_is_heard(tmp_path: Path, kinds: tuple[str], between
         np.testing.assert_allclose(samples[:66150], expected[:66150], atol=1e-3)
 
 
-def test_parts_of_other_channels_are_heard(tmp_path: Path) -> None:
+def test_parts_of_other_channels_are_decoded(tmp_path: Path) -> None:
     path = joined(tmp_path, (22050, 1, "constant"), (22050, 2, "constant"), (22050, 1, "variable"))
     samples, info, _ = decode(path, whole)
     assert (info.channels, len(samples)) == (2, info.n_frames)

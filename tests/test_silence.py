@@ -1,4 +1,4 @@
-"""What is heard of a track that is silent where it is listened to, and what is told of that."""
+"""Which part of a track is used if its excerpt is silent, and the notes on that."""
 
 import json
 import re
@@ -64,12 +64,12 @@ def only(path: Path, config: Config) -> Excerpt:
     return excerpt
 
 
-# --- what is heard ---------------------------------------------------------------------------
+# --- which part is used ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("strategy", ["centre", "start", "window"])
 @pytest.mark.parametrize("kind", GAPS)
-def test_the_loudest_part_is_heard_in_place_of_a_gap(
+def test_the_loudest_part_is_used_instead_of_a_gap(
     write_audio: Writer, strategy: str, kind: str
 ) -> None:
     at = {"centre": [], "start": [], "window": ["excerpt.from_seconds=12"]}[strategy]
@@ -119,7 +119,7 @@ def test_quiet_music_is_no_silence(tmp_path: Path, decibels: int, subtype: str) 
     assert (excerpt.start_seconds, excerpt.notes) == (4, ())
 
 
-def test_music_with_pauses_is_heard_where_it_was_asked_for(write_audio: Writer) -> None:
+def test_music_with_pauses_is_used_as_configured(write_audio: Writer) -> None:
     signal = np.zeros(40 * RATE, np.float32)
     for start in np.arange(0, 40, 1.5):
         at = round(start * RATE)
@@ -157,7 +157,7 @@ def test_of_less_music_than_an_excerpt_the_gap_is_left_out(
     )
 
 
-def test_views_hear_the_track_once_and_tell_once(
+def test_views_share_one_scan_and_one_note(
     write_audio: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, calls = write_audio("a.wav", hidden_track(), RATE), []
@@ -171,7 +171,7 @@ def test_views_hear_the_track_once_and_tell_once(
     assert re.search(r"loudest 5\.00 s", several[0][0].notes[0])
 
 
-def test_damage_elsewhere_costs_nothing_of_what_can_be_heard(tmp_path: Path) -> None:
+def test_damage_elsewhere_does_not_matter(tmp_path: Path) -> None:
     signal = np.concatenate([np.zeros(12 * RATE), music(1, RATE), np.zeros(12 * RATE)])
     signal[RATE] = np.nan
     soundfile.write(tmp_path / "a.wav", signal, RATE, subtype="FLOAT")
@@ -189,7 +189,7 @@ def test_windows_of_a_gap_stay_silent(write_audio: Writer) -> None:
     assert found.notes == ()
 
 
-# --- what is told ----------------------------------------------------------------------------
+# --- notes ----------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def test_notes_come_from_cache_and_journal_too(opposite: Path, tmp_path: Path) -
     assert f"{opposite}: {CANCELS}" in extract(opposite, config).notes
 
 
-def test_extract_tells_of_the_first_few_and_counts_the_others(tmp_path: Path) -> None:
+def test_extract_names_the_first_few_and_counts_the_others(tmp_path: Path) -> None:
     folder, signal = tmp_path / "songs", sine(440, 1, RATE)
     folder.mkdir()
     for i in range(7):
@@ -225,7 +225,7 @@ def test_extract_tells_of_the_first_few_and_counts_the_others(tmp_path: Path) ->
     assert run(*arguments, "-q").stderr == ""
 
 
-def test_predict_answers_as_for_the_same_music_and_tells(
+def test_predict_answers_as_for_the_same_music_with_a_note(
     opposite: Path, write_audio: Writer, tmp_path: Path
 ) -> None:
     plain = write_audio("plain.flac", music(5, RATE), RATE, tmp_path)
@@ -244,5 +244,5 @@ def test_predict_answers_as_for_the_same_music_and_tells(
     assert json.loads(timeline.stdout)["notes"] == [CANCELS]
 
 
-def test_inspect_tells_how_channels_were_mixed(opposite: Path) -> None:
+def test_inspect_notes_how_channels_were_mixed(opposite: Path) -> None:
     assert f"note: {CANCELS}\n" in run("inspect", opposite).stderr
