@@ -12,13 +12,8 @@ from conftest import music
 import genreclf
 from genreclf import FeatureTable, TableError, load_table
 from genreclf.cli import cli
-from genreclf.library.labels import (
-    Labelling,
-    describe_labels,
-    label_tracks,
-    read_label_map,
-    spelling,
-)
+from genreclf.library.labelmap import read_label_map, spelling
+from genreclf.library.labels import Labelling, describe_labels, label_tracks
 from genreclf.library.sources import Track, find_tracks
 from genreclf.parallel.workers import WorkerError, Workers
 
@@ -308,7 +303,7 @@ def test_only_the_most_frequent_of_many_genres_are_listed() -> None:
     assert describe_labels(tracks[:1]) == describe_labels([Track(Path("a"))] * 2) == []
 
 
-def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> None:
+def test_labels_without_groups_are_noted(library: Path, tmp_path: Path) -> None:
     output = ["-o", tmp_path / "t.csv"]
     told = "note: no groups: where an artist has several tracks, the accuracy will be too high"
     assert told in run("extract", library, *QUICK, *output).stderr
@@ -331,7 +326,7 @@ def test_labels_without_groups_are_told_of(library: Path, tmp_path: Path) -> Non
         (["--group-regex", "nowhere"], 1, "finds no group in any path"),
     ],
 )
-def test_wrong_options_are_told_in_one_line(
+def test_wrong_options_are_errors_of_one_line(
     library: Path, options: list[str], status: int, message: str
 ) -> None:
     done = run("extract", library / "0.flac", *QUICK, *options)

@@ -192,9 +192,7 @@ def test_describe_reads_the_header(
 
 
 @pytest.mark.parametrize("name", ["wrong.mp3", "none", "WRONG.WAV", "http:file"])
-def test_the_name_does_not_matter_where_the_content_tells(
-    files: dict[str, Path], tmp_path: Path, name: str
-) -> None:
+def test_the_content_counts_not_the_name(files: dict[str, Path], tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(files["alac.m4a"].read_bytes())
     assert describe(tmp_path / name).codec == "ALAC"
 
@@ -300,7 +298,7 @@ def test_aac_is_not_taken_for_mp3(files: dict[str, Path], tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize("name", ["alac.caf", "flac.oga", "yamaha.wav", "opus.weba"])
-def test_without_the_extra_the_remedy_is_told(
+def test_without_the_extra_the_remedy_is_named(
     tmp_path: Path, signal: Samples, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     path = piped(tmp_path / name, signal, *REFUSED[name])
@@ -315,7 +313,7 @@ def test_a_codec_that_nobody_knows(files: dict[str, Path], tmp_path: Path) -> No
     assert "no audio could be decoded" in message_of(tmp_path / "a.wav")
 
 
-def test_damage_is_told_as_damage_with_and_without_the_extra(
+def test_damage_is_reported_with_and_without_the_extra(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.wav"

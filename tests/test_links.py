@@ -86,7 +86,7 @@ def test_links_of_another_rate_are_named(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(samples, alone(links[1]), atol=1e-6)
 
 
-def test_opus_of_several_rates_is_heard_at_the_rate_of_its_decoder(tmp_path: Path) -> None:
+def test_opus_of_several_rates_is_decoded_at_48_khz(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="needs the extra: pip install 'genreclf[codecs]'")
     links = [encoded("opus", music(s, rate), rate) for s, rate in ((1, 16_000), (3, 48_000))]
     path = tmp_path / "a.opus"
@@ -243,7 +243,7 @@ def aac(samples: Samples, rate: int = RATE) -> bytes:
 
 
 @pytest.mark.parametrize("between", [b"", bytes(3000)], ids=["", "zeros"])
-def test_aac_that_becomes_stereo_is_heard_to_the_end(tmp_path: Path, between: bytes) -> None:
+def test_aac_that_becomes_stereo_is_decoded_to_the_end(tmp_path: Path, between: bytes) -> None:
     import av
 
     links = [aac(music(3, RATE)), aac(music(4, RATE, seed=1)[:, None] * [1, 0.5])]

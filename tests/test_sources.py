@@ -310,7 +310,7 @@ def test_a_last_row_without_a_line_break_may_be_whole(tmp_path: Path) -> None:
     assert find_tracks([path], manifest).tracks == [Track(path, "jazz")]
 
 
-def test_a_comma_that_is_not_in_quotes_is_told(tmp_path: Path) -> None:
+def test_a_comma_that_is_not_in_quotes_is_an_error(tmp_path: Path) -> None:
     manifest = write_manifest(tmp_path / "m.csv", "path,label\nb.mp3,x\nHello, World.mp3,x\n")
     with pytest.raises(TableError, match=r"m\.csv: .*line 3 has 3 fields, .* needs quotes"):
         find_tracks([], manifest)

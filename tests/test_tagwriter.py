@@ -434,7 +434,7 @@ def test_a_link_goes_on_to_point_at_the_file(made: Callable[[str], Path], tmp_pa
     assert read_genre(path).values == ["jazz"]
 
 
-def test_what_cannot_be_written_is_told(made: Callable[[str], Path], tmp_path: Path) -> None:
+def test_what_cannot_be_written_is_an_error(made: Callable[[str], Path], tmp_path: Path) -> None:
     path = made("a.mp3")
     path.chmod(0o444)
     with pytest.raises(TagError, match=r"a\.mp3: .*read-only"):

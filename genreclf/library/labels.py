@@ -1,17 +1,14 @@
-"""Labels and groups of tracks from tags, regular expressions and a map of spellings."""
+"""Add labels and groups to tracks: from tags, regular expressions and a label map."""
 
-import csv
 import re
-import tomllib
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genreclf.csvtext import read_rows
 from genreclf.errors import AudioError, TableError, shortened
+from genreclf.library.labelmap import read_label_map, spelling, words_of
 from genreclf.library.sources import Sources, Track, found_in_paths
 from genreclf.library.tags import GROUPS, Tags, clean, read_tags
 from genreclf.parallel.workers import WorkerError, Workers
@@ -21,8 +18,6 @@ if TYPE_CHECKING:
 
 FEWEST_TO_WARN = 5  # fewer tracks may well have a genre each
 _GUESTS = re.compile(r"\s[(\[]?(feat|ft|featuring)\b.*", re.IGNORECASE | re.DOTALL)
-_ACCENTS = re.compile("[\u0300-\u036f]")
-_IGNORED = re.compile("[.'\u2019`!?]")  # R.E.M. is REM, Guns N' Roses have two kinds of apostrophe
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +231,7 @@ def _group(tags: Tags, kind: str) -> str | None:
     for name in GROUPS[kind]:
         for value in tags.get(name, ()):
             # The artist is the same with any guest: "Someone feat. Someone Else".
-            return _words(value if name == "album" else _GUESTS.sub("", value) or value)
+            return words_of(value if name == "album" else _GUESTS.sub("", value) or value)
     return None
 
 
@@ -250,82 +245,6 @@ def _with_spelling(track: Track, spellings: Mapping[str, str], report: _Report) 
     elif not label:
         report.add("label removed by the map", track.path)
     return replace(track, label=label or None)
-
-
-def spelling(text: str) -> str:
-    """Return what spellings such as ``Hip Hop``, ``hip-hop`` and ``HIPHOP`` have in common.
-
-    Case, spaces, punctuation and accents do not count, unless there is nothing else.
-    """
-    return _words(text).replace(" ", "")
-
-
-def _words(text: str) -> str:
-    plain = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
-    plain = unicodedata.normalize("NFC", plain)
-    letters = (
-        char if unicodedata.category(char)[0] in "LMN" else " " for char in _IGNORED.sub("", plain)
-    )
-    return " ".join("".join(letters).split()) or " ".join(plain.split())
-
-
-def read_label_map(path: Path) -> Mapping[str, str]:
-    """Read a map of labels to their spellings.
-
-    A CSV file has the columns ``from,to``. A TOML file holds ``"Hip Hop" = "hiphop"`` or, in
-    reverse, ``hiphop = ["Hip Hop", "Rap"]``. An empty ``to`` removes the label.
-
-    Returns
-    -------
-    mapping of str to str
-        ``spelling`` of a label to the new label. The new labels map to themselves.
-
-    Raises
-    ------
-    TableError
-        If it cannot be read, or maps one label to two.
-    """
-    try:
-        pairs = _toml_pairs(path) if path.suffix.lower() == ".toml" else _csv_pairs(path)
-    except FileNotFoundError:
-        raise TableError(f"{path}: no such file; a label map has the columns from,to") from None
-    except (OSError, ValueError, RecursionError, csv.Error) as error:
-        reason = shortened(str(error) or type(error).__name__, 200)
-        raise TableError(f"{path}: cannot be read as a label map: {reason}") from None
-    spellings: dict[str, str] = {}
-    for given, wanted in pairs:
-        label = clean(wanted)
-        if spellings.setdefault(spelling(given), label) != label:
-            raise TableError(
-                f"{path}: {shortened(given)} is mapped to both {spellings[spelling(given)]!r} and "
-                f"{label!r}; case, spaces and punctuation do not count"
-            )
-    return {spelling(label): label for label in spellings.values() if label} | spellings
-
-
-def _csv_pairs(path: Path) -> list[tuple[str, str]]:
-    names, rows = read_rows(path)
-    if missing := {"from", "to"} - set(names):
-        raise TableError(
-            f"{path}: no column {' and no column '.join(sorted(missing))}; a label map has "
-            "the columns from,to"
-        )
-    return [(row["from"], row.get("to", "")) for _, row in rows if row.get("from", "").strip()]
-
-
-def _toml_pairs(path: Path) -> list[tuple[str, str]]:
-    pairs: list[tuple[str, str]] = []
-    for key, value in tomllib.loads(path.read_text(encoding="utf-8-sig")).items():
-        if isinstance(value, str):
-            pairs.append((key, value))
-        elif isinstance(value, list) and all(isinstance(given, str) for given in value):
-            pairs += [(given, key) for given in value]
-        else:
-            raise ValueError(
-                f"{shortened(key)} is neither a label nor a list of spellings, as in "
-                '"Hip Hop" = "hiphop" or hiphop = ["Hip Hop", "Rap"]'
-            )
-    return pairs
 
 
 def _listed(texts: Sequence[str], most: int = 8) -> str:
