@@ -1,4 +1,4 @@
-"""Writing files so that they appear whole or not at all, and by one process at a time."""
+"""Files that are written whole or not at all, and by one process at a time."""
 
 import errno
 import hashlib
@@ -16,16 +16,15 @@ _LONGEST_SUFFIX_BYTES = 100
 
 
 def on_disk(text: str) -> str:
-    """Return what a name that was read from a document is called by the file system.
+    """Return the file system's form of a name from a document.
 
-    Documents are UTF-8. File names are too, but a locale without it (LC_ALL=C) takes them apart
-    into bytes.
+    Documents are in UTF-8; Python reads file names by the locale, as bytes if that is LC_ALL=C.
     """
     return os.fsdecode(text.encode("utf-8", "surrogateescape"))
 
 
 def shipped(folder: str) -> Path:
-    """Return a folder that comes with genreclf, in a checkout as in an installed wheel."""
+    """Return a folder that comes with genreclf, in a checkout or in an installed wheel."""
     package = Path(__file__).parent
     inside_wheel = package / folder
     return inside_wheel if inside_wheel.is_dir() else package.parent / folder
@@ -33,16 +32,16 @@ def shipped(folder: str) -> Path:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Give a path to write to, which takes the place of ``path`` once all is on the disk.
+    """Yield a path to write to, which replaces ``path`` when everything is on the disk.
 
-    On an exception nothing is left behind and an older file stays as it was. The temporary name is
-    short, whatever the name is, and keeps the suffix, by which writers choose their format.
+    After an exception nothing is left behind, and an older file stays as it was. The temporary name
+    is short, and has the same suffix, by which writers choose their format.
     """
     try:
         if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
             yield path
         else:
-            with _aside(path.resolve()) as aside:  # a link goes on to point at the file
+            with _aside(path.resolve()) as aside:  # a link still points at the file
                 yield aside
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a full disk names no file
@@ -65,9 +64,9 @@ def _aside(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Give an empty folder, which takes the place of ``path`` once all in it is on the disk.
+    """Yield an empty folder, which replaces ``path`` when everything in it is on the disk.
 
-    On an exception nothing is left behind and what was there before stays as it was.
+    After an exception nothing is left behind, and what was there before stays as it was.
     """
     aside, before = (path.with_name(f".genreclf-{secrets.token_hex(8)}") for _ in range(2))
     aside.mkdir()
@@ -88,7 +87,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
 
 def beside(path: Path, ending: str) -> Path:
-    """Name a file that belongs to another: by its whole name and an ending, if that fits."""
+    """Return the name of a file that belongs to another: its name and an ending, if that fits."""
     name = path.name + ending
     if len(os.fsencode(name)) > LONGEST_NAME_BYTES:
         name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32] + ending
@@ -97,10 +96,11 @@ def beside(path: Path, ending: str) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same lock out.
+    """Hold a lock that only one process can have.
 
-    The lock is one of the operating system on the open file, and ends with the process, however
-    that ends. The file is made where there is none, and removed in the end if it is empty.
+    The operating system's lock on the open file ends with the process, however that ends. The file
+    is made if it does not exist, and removed at the end if it is empty. filelock never removes its
+    files, and its import takes 45 ms.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         if path.stat().st_size == 0:
-            if sys.platform == "win32":  # which removes no open file
+            if sys.platform == "win32":  # which does not remove open files
                 file.close()
             with suppress(OSError):
                 path.unlink()
@@ -124,7 +124,7 @@ def _open_and_lock(path: Path) -> BinaryIO:
         file = path.open("ab")
         try:
             _lock(file)
-            # Who had the lock before may have removed the file that was opened here.
+            # The process that had the lock before may have removed the file that was opened here.
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 return file
         except BaseException:
@@ -138,7 +138,7 @@ def _lock(file: BinaryIO) -> None:
         if sys.platform == "win32":
             import msvcrt
 
-            file.seek(2**30)  # a byte that is not there: Windows lets nobody read a locked one
+            file.seek(2**30)  # a byte beyond the end: Windows lets nobody read a locked one
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl
@@ -147,4 +147,4 @@ def _lock(file: BinaryIO) -> None:
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             raise BlockingIOError(error.errno, "locked by another process", file.name) from None
-        # A file system without locks: nothing better is to be had there.
+        # Else the file system has no locks, and there is nothing better.

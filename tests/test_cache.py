@@ -321,13 +321,13 @@ def test_hostile_files_are_digested_whole(tmp_path: Path, content: bytes) -> Non
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files whose content was digested."""
     paths: list[Path] = []
-    digest = module._content
+    digest = module.audio_digest
 
     def counted(path: Path) -> bytes | None:
         paths.append(path)
         return digest(path)
 
-    monkeypatch.setattr(module, "_content", counted)
+    monkeypatch.setattr(module, "audio_digest", counted)
     return paths
 
 

@@ -143,7 +143,7 @@ def test_parts_of_other_configurations_are_not_mixed(genre_folder: Path, tmp_pat
 
 
 def test_folders_that_are_no_tables(tmp_path: Path) -> None:
-    with pytest.raises(TableError, match="a folder without Parquet files"):
+    with pytest.raises(TableError, match="the folder has no Parquet files"):
         load_table(tmp_path)
     (tmp_path / "_parts.json").write_text(json.dumps([1]))
     with pytest.raises(TableError, match="damaged"):

@@ -1,16 +1,14 @@
-"""Features that were computed before, found again by the audio of a file, not by what it is called.
+"""A cache of features, which finds them by the audio of a file, not by its name.
 
-One SQLite file in the platform's cache folder (``GENRECLF_CACHE`` names another). SQLite comes
-with Python, is kept with unusual care, lets processes share a file, and survives being killed.
-joblib.Memory and diskcache keep pickles, which run code when they are read; what is kept here is
-raw numbers with a checksum.
+It is one SQLite file in the platform's cache folder, or in ``GENRECLF_CACHE``. Processes share it,
+and it survives a crash. Its values are numbers with a checksum; joblib.Memory and diskcache store
+pickles, which run code when they are read.
 
-It holds pairs of two kinds. Features are found by a digest of the file's audio (so that they stay
-when tags change), its suffix (which decides how formats without a header are decoded), the
-configuration's fingerprint and the versions of the libraries that decide the last digits: nothing
-else is ever served. The digest is found by path, inode, size and times of change, so that files
-seen before need not be read. Git trusts the same signs, and like git this does not trust them for
-files that changed so lately that another change might not show.
+The cache maps two kinds of keys. Features are found by a digest of the audio (so that tags may
+change), the suffix (which decides how files without a header are decoded), the fingerprint of the
+configuration and the versions of the libraries that decide the last digits. The digest is found by
+path, inode, size and times of change, so that a known file need not be read. Git relies on the same
+values, and like git this does not rely on them just after a file changed.
 """
 
 import hashlib
@@ -30,10 +28,10 @@ from genreclf.extraction.audiodigest import audio_digest
 from genreclf.features.measured import Measured, pack, unpack
 from genreclf.versions import numbers_depend_on
 
-MAX_BYTES = 2**28  # some 150,000 tracks; then the least recently used quarter goes
+MAX_BYTES = 2**28  # some 150,000 tracks; then the quarter that was not used for longest goes
 LARGEST_FILE = 2**27  # to read more than this takes longer than to compute the features
-SETTLED_SECONDS = 2  # the coarsest time stamps that there are, those of FAT
-USED_STEP_SECONDS = 3600  # how exactly last use is kept, so that most hits write nothing
+SETTLED_SECONDS = 2  # the coarsest time stamps of any file system, those of FAT
+USED_STEP_SECONDS = 3600  # resolution of the time of last use, so that most hits write nothing
 BUSY_SECONDS = 10  # how long to wait for other processes that write
 
 _LAYOUT = 3
@@ -50,7 +48,7 @@ _CHECKSUM_BYTES = 8
 
 
 class CacheInfo(NamedTuple):
-    """Where the cache is and what it holds."""
+    """Where the cache is, and what it holds."""
 
     file: Path
     n_tracks: int
@@ -60,13 +58,12 @@ class CacheInfo(NamedTuple):
 class Cache:
     """The cache as one process uses it, for one configuration.
 
-    Whatever goes wrong with it is told in one warning and costs no more than the time that it
-    would have saved. A damaged file is dropped.
+    Any trouble with it causes one warning, after which it is not used. A damaged file is deleted.
 
     Parameters
     ----------
     file : Path
-        Made where it does not exist.
+        It is made if it does not exist.
     config : ExtractionConfig
     variant : bytes
         Tells apart what is computed in several ways with one configuration.
@@ -75,9 +72,9 @@ class Cache:
     def __init__(self, file: Path, config: ExtractionConfig, variant: bytes = b"") -> None:
         self._file = file
         self._config = config
-        self._made_with = _made_with(config) + variant
+        self._made_with = f"{config.fingerprint}, {numbers_depend_on()}".encode() + variant
         self._connection: sqlite3.Connection | None = None
-        with self._trouble_told():
+        with self._warned():
             self._connection = _connect(file)
 
     def __enter__(self) -> "Cache":
@@ -89,13 +86,13 @@ class Cache:
     def through(
         self, path: Path, compute: Callable[[Path], tuple[Measured, ...]]
     ) -> tuple[tuple[Measured, ...], bool]:
-        """Return the features of a file from the cache, or compute and keep them.
+        """Return the features of a file from the cache, or compute and store them.
 
         Parameters
         ----------
         path : Path
         compute : callable
-            Its exceptions are raised; neither they nor numbers that are not finite are kept.
+            Its exceptions are raised. Numbers that are not finite are not stored.
 
         Returns
         -------
@@ -106,7 +103,7 @@ class Cache:
         """
         before, key = _Status.of(path), None
         if before is not None:
-            with self._trouble_told():
+            with self._warned():
                 key = self._key(path, before)
                 if key is not None and (content := self._get(key)) is not None:
                     found = unpack(content, self._config)
@@ -114,19 +111,20 @@ class Cache:
                         return found, True
         measured = compute(path)
         finite = all(part.not_finite(self._config) is None for part in measured)
-        # What changed in between may have been hashed in one state and decoded in another.
+        # A file that changed meanwhile may have been hashed before and decoded after the change.
         if key is not None and finite and _Status.of(path) == before:
-            with self._trouble_told():
+            with self._warned():
                 self._put(key, pack(measured, self._config))
         return measured, False
 
     def _key(self, path: Path, status: "_Status") -> bytes | None:
-        """Return what the features are found by; None for a file that is left to the decoder."""
+        """Return the key of the features; None for a file that only the decoder should read."""
         content = self._get(status.digest)
         if content is None:
             settled = time.time_ns() - status.changed_ns > SETTLED_SECONDS * 10**9
-            content = _content(path)
-            if content is None:
+            try:
+                content = audio_digest(path)
+            except OSError:
                 return None
             if settled:
                 self._put(status.digest, content)
@@ -142,13 +140,13 @@ class Cache:
             return None
         value, checksum = row[0][:-_CHECKSUM_BYTES], row[0][-_CHECKSUM_BYTES:]
         if checksum != _checksum(key, value):
-            return None  # SQLite does not notice a flipped bit; the pair will be replaced
+            return None  # a flipped bit, which SQLite does not notice; the pair will be replaced
         if (now := int(time.time())) - row[1] > USED_STEP_SECONDS:
             self._connection.execute("UPDATE pairs SET used = ? WHERE key = ?", (now, key))
         return bytes(value)
 
     def _put(self, key: bytes, value: bytes) -> None:
-        """Keep a pair, if need be in place of those that were not used for the longest time."""
+        """Store a pair; a full cache first loses the pairs that were not used for longest."""
         if self._connection is None:
             return
         command = "INSERT OR REPLACE INTO pairs (key, value, used) VALUES (?, ?, ?)"
@@ -162,12 +160,12 @@ class Cache:
             self._connection.execute(command, row)
 
     @contextmanager
-    def _trouble_told(self) -> Iterator[None]:
+    def _warned(self) -> Iterator[None]:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
             self._close()
-            _tell(self._file, error)
+            _warn(self._file, error)
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -176,7 +174,7 @@ class Cache:
 
 
 def cache_file() -> Path:
-    """Return where the cache is: in ``$GENRECLF_CACHE``, or in the platform's cache folder.
+    """Return the file of the cache, in ``$GENRECLF_CACHE`` or the platform's cache folder.
 
     Raises
     ------
@@ -190,29 +188,26 @@ def cache_file() -> Path:
 
 
 def _platforms_folder() -> str | None:
-    from platformdirs import user_cache_dir  # asked for by few commands, and not quick
+    from platformdirs import user_cache_dir  # slow to import, and used by few commands
 
     try:
         folder = user_cache_dir("genreclf", appauthor=False)
     except RuntimeError:
         return None
-    return None if folder.startswith("~") else folder  # which older versions leave as it is
+    return None if folder.startswith("~") else folder  # as older versions return it
 
 
 def prepare_cache(file: Path) -> bool:
-    """Make the cache ready for processes that share it.
+    """Make the cache ready for the processes that share it, and return True if it can be used.
 
-    Returns
-    -------
-    bool
-        Whether it can be used. If not, or if it was damaged and begins anew, a warning says so.
+    A warning says if it cannot, or if it was damaged and starts again empty.
     """
     for _ in range(2):
         try:
             _connect(file).close()
             return True
         except (OSError, sqlite3.Error) as error:
-            if not _tell(file, error):
+            if not _warn(file, error):
                 return False
     return False
 
@@ -240,7 +235,7 @@ def cache_info() -> CacheInfo:
 
 
 def clear_cache() -> CacheInfo:
-    """Empty the cache, also while others use it, and return what it held.
+    """Empty the cache, even while others use it, and return what it held.
 
     Raises
     ------
@@ -251,7 +246,7 @@ def clear_cache() -> CacheInfo:
     if not held.n_bytes:
         return held
     try:
-        # Not unlinked, since others that have it open would go on writing into nowhere.
+        # Not deleted, since others that have it open would write into nowhere.
         with closing(_connect(held.file)) as connection:
             connection.execute("DELETE FROM pairs")
             connection.execute("VACUUM")
@@ -263,14 +258,14 @@ def clear_cache() -> CacheInfo:
 
 
 class _Status(NamedTuple):
-    """What the file system says of a file: it changes when the content does."""
+    """What the file system says of a file, which changes when the content does."""
 
     digest: bytes
     changed_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "_Status | None":
-        """Return None for what is not to be read whole, or not alone: sd2 has its header aside."""
+        """Return None for a file that is not to be read whole, or has its header elsewhere."""
         try:
             status = path.stat()
         except (OSError, ValueError):
@@ -304,15 +299,15 @@ def _set_up(connection: sqlite3.Connection) -> None:
     execute(f"PRAGMA max_page_count = {MAX_BYTES // page_bytes}")
     if execute("PRAGMA user_version").fetchone() != (_LAYOUT,):
         execute("BEGIN IMMEDIATE")
-        if execute("PRAGMA user_version").fetchone() != (_LAYOUT,):  # nor has another meanwhile
+        if execute("PRAGMA user_version").fetchone() != (_LAYOUT,):  # unless another process did it
             execute("DROP TABLE IF EXISTS pairs")
             execute(_SCHEMA)
             execute(f"PRAGMA user_version = {_LAYOUT}")
         execute("COMMIT")
 
 
-def _tell(file: Path, error: Exception) -> bool:
-    """Warn of trouble, drop the file if it is damaged, and return whether it was."""
+def _warn(file: Path, error: Exception) -> bool:
+    """Warn of an error, delete the file if it is damaged, and return True if it was."""
     damaged = _is_damage(error)
     if damaged:
         _unlink(file)
@@ -322,8 +317,8 @@ def _tell(file: Path, error: Exception) -> bool:
 
 
 def _is_damage(error: Exception) -> bool:
-    """Tell a file that is no cache (also by its tables) from one that cannot be had now."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest are details
+    """Return True for a file that is not a cache, False for one that cannot be used now."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the other bits are details
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
@@ -338,18 +333,6 @@ def _parts(file: Path) -> list[Path]:
 def _unlink(file: Path) -> None:
     for part in _parts(file):
         part.unlink(missing_ok=True)
-
-
-def _made_with(config: ExtractionConfig) -> bytes:
-    return f"{config.fingerprint}, {numbers_depend_on()}".encode()
-
-
-def _content(path: Path) -> bytes | None:
-    """Digest the audio of a file, None if it cannot be read."""
-    try:
-        return audio_digest(path)
-    except OSError:
-        return None
 
 
 def _digest(*parts: bytes) -> bytes:

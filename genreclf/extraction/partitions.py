@@ -1,4 +1,4 @@
-"""Tables in parts: a folder of Parquet files that is written one at a time, in bounded memory."""
+"""Tables in parts: a folder of Parquet files, of which one at a time is in memory."""
 
 import hashlib
 import json
@@ -26,30 +26,30 @@ def extract_in_parts(
 ) -> Generator[Outcome]:
     """Compute the features of many tracks and write them as a folder of Parquet files.
 
-    Tracks are sorted by path; each ``rows_per_file`` of them make a part, ``part-00000.parquet``
-    and so on, in which those that fail are missing. A part that an earlier run made of the same
-    tracks stays, and only what failed in it is tried anew. Until all parts are there, the folder
-    is no table to be read. Do all of it within ``only_run``.
+    Tracks are sorted by path; every ``rows_per_file`` of them make a part, ``part-00000.parquet``
+    and so on, without those that fail. A part that an earlier run made of the same tracks stays,
+    and only what failed in it is tried again. The folder cannot be read as a table until all parts
+    are written. Call this within ``only_run``.
 
     Parameters
     ----------
     tracks : iterable of Track
     config : Config
     output : Path
-        The folder, made where there is none.
+        The folder, which is made if it does not exist.
     rows_per_file : int
     compute : callable
-        ``extract_resumably`` with all but its tracks.
+        ``extract_resumably``, with everything but its tracks.
 
     Yields
     ------
     Row or Failure
-        Rows without their values, which go to the disk.
+        Rows without what was measured, which is on the disk.
 
     Raises
     ------
     TableError
-        If the folder holds Parquet files of someone else's.
+        If genreclf did not make the folder.
     """
     earlier = _prepare(output)
     write_parts(output, Parts(False, earlier))
@@ -74,7 +74,7 @@ def extract_in_parts(
             build_table(rows, config).save(part)
         digests[part.name] = digest
         write_parts(output, Parts(False, earlier | digests))
-        if len(rows) > len(finished):  # else the journal's rows are of a later part
+        if len(rows) > len(finished):  # else the rows in the journal belong to a later part
             finish(output)
     for path in output.glob("*.parquet"):
         if path.name not in digests:  # of an earlier run over more tracks
@@ -83,7 +83,7 @@ def extract_in_parts(
 
 
 def _prepare(output: Path) -> dict[str, str]:
-    """Make the folder, and return what its parts are made of."""
+    """Make the folder, and return the digests of its parts."""
     output.mkdir(exist_ok=True)
     parts = read_parts(output)
     if parts is None and any(output.iterdir()):
@@ -92,7 +92,7 @@ def _prepare(output: Path) -> dict[str, str]:
 
 
 def _digest(chunk: Sequence[Track], config: Config) -> str:
-    """Tell a part's tracks from any others, from their files of other times, and other features."""
+    """Return a digest of the tracks of a part, the state of their files, and the features."""
     facts = [
         [identity(track, config.fingerprint), track.label, track.group, *track.assignments]
         for track in chunk

@@ -199,7 +199,7 @@ def failure(track: Track, error: Exception) -> Failure:
 
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
-    """Put rows together, sorted by path, so that their order does not depend on the input's."""
+    """Make a table of rows, sorted by path so that their order does not matter."""
     from genreclf.tables.frames import Frames  # pandas, which no worker process needs
     from genreclf.tables.table import FeatureTable
 
@@ -241,18 +241,18 @@ def extract(
     paths : path or iterable of paths
         Audio files, and folders to search.
     config : ExtractionConfig or Config, optional
-        The default configuration if there is none.
+        Without it, the default configuration.
     labels : "folder", "tags", "none", or path of a manifest
-        Where genres come from. ``"folder"`` is the first folder below each of ``paths``, or that
-        path's own name. A manifest is a CSV file with columns ``path,label[,group]``.
+        Source of the genres. ``"folder"`` is the first folder below each of ``paths``, or the name
+        of that path. A manifest is a CSV file with columns ``path,label[,group]``.
     label_map : path, optional
-        How labels are to be spelt; see ``read_label_map``.
+        CSV file with the spelling of labels; see ``read_label_map``.
     group : "artist", "album" or "albumartist", optional
-        Tag whose value no test may have on both sides, where a manifest gives no group.
+        Tag whose value is the group of tracks to which a manifest gives none.
     group_regex : str, optional
-        Instead, a regular expression whose first parenthesis finds the group in the path.
+        Regular expression whose first parenthesis finds the group in the path.
     label_regex : str, optional
-        Likewise for the label, in place of ``labels``.
+        Regular expression for the label, in place of ``labels``.
     jobs : int, optional
         Worker processes; None computes in this process.
     on_failure : callable, optional
@@ -261,8 +261,8 @@ def extract(
     Returns
     -------
     FeatureTable
-        Sorted by path; a track that was given twice is there once. Its notes tell which labels
-        and groups are missing, and which tracks were not heard as usual.
+        Sorted by path, with one row for a track that was given twice. Its notes name missing labels
+        and groups, and tracks that were not decoded as usual.
 
     Raises
     ------

@@ -27,8 +27,8 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
     jobs : int, optional
         Worker processes; None computes in this process.
     on_failure : "raise" or "nan"
-        What becomes of a file without features: an ``AudioError``, or a row of NaN, which an
-        imputer can fill.
+        What a file without features gives: an ``AudioError``, or a row of NaN, which an imputer
+        can fill.
 
     Examples
     --------
@@ -55,9 +55,9 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         Raises
         ------
         ConfigError
-            If there is no such configuration.
+            If the configuration does not exist.
         ValueError
-            If ``on_failure`` is neither of the two, or ``X`` is no list of paths.
+            If ``on_failure`` is something else, or ``X`` is not a list of paths.
         """
         if self.on_failure not in ("raise", "nan"):
             raise ValueError(f"on_failure is {self.on_failure!r}; it can be 'raise' or 'nan'")

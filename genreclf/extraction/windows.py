@@ -31,9 +31,9 @@ class Windows:
     Attributes
     ----------
     seconds : float or None
-        Length; None is as long as what the model listens to of a track.
+        Length; None is the length of the excerpts that the model was trained on.
     step : float or None
-        Seconds from one to the next; None is half a window.
+        Seconds from one window to the next; None is half a window.
     """
 
     seconds: float | None = None
@@ -63,7 +63,7 @@ class MeasuredWindows:
 
 
 def measure_windows(track: Track, config: Config, step: float | None) -> MeasuredWindows | Failure:
-    """Compute the features of all windows of a track, or say why there are none.
+    """Compute the features of all windows of a track.
 
     Parameters
     ----------
@@ -111,15 +111,15 @@ def _places(path: Path, info: AudioInfo, config: Config, step: float | None) -> 
     n = int(np.ceil(last / (step * rate))) + 1
     if n > MOST_WINDOWS:
         raise AudioError(
-            f"{path}: {n} windows, a step of {step:g} s apart; take a longer --step, for "
-            f"{MOST_WINDOWS} at most"
+            f"{path}: {n} windows, a step of {step:g} s apart; take a longer --step, for at most "
+            f"{MOST_WINDOWS}"
         )
     starts = [min(round(i * step * rate), last) for i in range(n)]
     return [(start, start + size) for start in starts]
 
 
 def _spans(info: AudioInfo, settings: Excerpt, *, middle: Span) -> list[Span]:
-    """Move what a view takes from the centre of a track so that it is that of a window."""
+    """Return the excerpt of a view in the middle of a window, instead of in the track."""
     n_frames, rate = info.n_frames, info.sample_rate_hz
     size = middle[1] - middle[0]
     wanted = min(n_frames, round(settings.seconds * rate))
@@ -130,7 +130,7 @@ def _spans(info: AudioInfo, settings: Excerpt, *, middle: Span) -> list[Span]:
 
 
 def with_length(config: Config, seconds: float | None) -> Config:
-    """Let every view listen to as many seconds, in the middle of a window."""
+    """Return the configuration with excerpts of so many seconds in every view."""
     if seconds is None:
         return config
     plain: dict[str, Any] = config.to_dict()

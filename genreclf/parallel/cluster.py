@@ -1,8 +1,8 @@
-"""Running one function over many items on a Dask cluster, with all that ``Workers`` promises.
+"""A Dask cluster that applies one function to many items, with the promises of ``Workers``.
 
-A Dask worker is one process with several threads, and a crash or a hang in a codec would take all
-of it. So each gets ``Workers`` of its own, as many as it has threads: what becomes of a file there
-is what becomes of it here. Dask hands out the items, and does so again where a machine is lost.
+A Dask worker is one process with several threads, which a crash or a hang in a codec would end. So
+each one gets ``Workers`` of its own, as many as it has threads, and a file that fails does so there
+as it does here. Dask distributes the items, and does so again when a machine is lost.
 """
 
 import multiprocessing
@@ -41,9 +41,9 @@ except ImportError:
 
 CONNECT_SECONDS = 10
 CHECK_SECONDS = 2
-# So long a cluster may be without workers: restarting them, or growing to what is asked of it.
+# How long a cluster may have no workers, while it restarts them or starts more.
 PATIENCE_SECONDS = 60
-# How often an item is tried whose process died, of which others on that machine may be guilty.
+# How often an item is tried whose process died, perhaps because of others on that machine.
 TRIES = 3
 
 Item = TypeVar("Item")
@@ -53,25 +53,25 @@ Result = TypeVar("Result")
 class DaskWorkers:
     """Workers on an existing Dask cluster, with the same ``map`` as ``Workers``.
 
-    Scheduler and workers need this version of genreclf, workers also the same versions of all that
-    numbers depend on, and the files at the same paths as here.
+    Scheduler and workers need this version of genreclf. Workers also need the same versions of all
+    libraries that numbers depend on, and the files at the same paths as here.
 
     Parameters
     ----------
     address : str
-        Of the scheduler, as in ``tcp://10.0.0.1:8786``.
+        Address of the scheduler, such as ``tcp://10.0.0.1:8786``.
     seconds_an_item : float, optional
-        How long a function may take over an item.
+        Time limit of the function for one item.
 
     Raises
     ------
     GenreclfError
-        If there is no scheduler, or a worker has other versions.
+        If no scheduler answers, or a worker has other versions.
 
     Warns
     -----
     UserWarning
-        If workers have other processors, whose last digits may differ.
+        If workers have other processors, whose results may differ in the last digits.
 
     Examples
     --------
@@ -97,24 +97,24 @@ class DaskWorkers:
 
     def __exit__(self, *_: object) -> None:
         if self._client.status == "running":
-            with suppress(Exception):  # a cluster that is going needs no tidying
+            with suppress(Exception):  # a cluster that is shutting down needs no cleaning up
                 self._client.unregister_worker_plugin(self._name)
         self._client.close()
 
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[tuple[Item, Result | WorkerError]]:
-        """Apply a function to items and give the results in the items' order.
+        """Apply a function to items, and yield the results in the order of the items.
 
-        Work begins at once. What a lost machine had at hand is tried on others; an item whose
-        processes die again and again has a ``WorkerError`` for a result.
+        Work begins at once. The items of a lost machine are tried on others; the result of an item
+        whose processes die again and again is a ``WorkerError``.
 
         Parameters
         ----------
         function : callable
-            Importable by name on the cluster. Its own exceptions are raised here.
+            Importable by name on the cluster. Its exceptions are raised here.
         items : iterable
-            Consumed a few items ahead of the results only.
+            Read only a few items ahead of the results.
 
         Yields
         ------
@@ -150,44 +150,44 @@ class DaskWorkers:
         return results()
 
     def _submit(self, apply: Callable[[Item], object], item: Item) -> "Future[Any]":
-        with self._gone_is_told():
+        with self._gone_raised():
             return self._client.submit(apply, item, pure=False, retries=TRIES - 1)
 
     def _start(self, processes: "_Processes", tries: int = TRIES) -> Mapping[str, str]:
-        """Start processes beside each worker, and return the workers' kinds of processors."""
+        """Start processes beside each worker, and return the kinds of processors of the workers."""
         try:
-            self._client.run_on_scheduler(_versions)  # which unpacks what passes through it
+            self._client.run_on_scheduler(_versions)  # which unpickles what passes through it
             self._client.register_plugin(processes, self._name)
             return cast(Mapping[str, str], self._client.run(_processor, on_error="ignore"))
         except GenreclfError:
             raise
-        except OSError:  # a worker was lost meanwhile, if not the scheduler
+        except OSError:  # a worker was lost meanwhile, or the scheduler
             if tries == 1 or self._client.status != "running":
                 raise self._gone() from None
             return self._start(processes, tries - 1)
-        except Exception as error:  # an ImportError as such, or wrapped in some way
+        except Exception as error:  # an ImportError, or one that is wrapped in another
             raise GenreclfError(
                 f"{self.address}: scheduler and workers need genreclf {__version__}, and answer: "
                 f"{shortened(error)}"
             ) from None
 
     def _wait_for(self, future: "Future[Any]") -> None:
-        """Return once the future is done, or raise if it never will be."""
+        """Return when the future is done, or raise an error if it never will be."""
         while not future.done():
-            with self._gone_is_told(), suppress(TimeoutError), self._client.as_current():
+            with self._gone_raised(), suppress(TimeoutError), self._client.as_current():
                 wait(future, timeout=CHECK_SECONDS)
                 return
             self._count_threads()
 
     def _count_threads(self) -> None:
-        with self._gone_is_told():
+        with self._gone_raised():
             self._n_threads = sum(self._client.nthreads().values())
         if self._n_threads:
             self._last_seen = monotonic()
         elif monotonic() - self._last_seen > PATIENCE_SECONDS:
             raise GenreclfError(
                 f"the scheduler {self.address} has had no worker for {PATIENCE_SECONDS} s; start "
-                "some, then the same command again"
+                "workers, then run the same command again"
             )
 
     def _result(self, future: "Future[Any]") -> Any:
@@ -204,18 +204,18 @@ class DaskWorkers:
     def _alone(
         self, apply: Callable[[Item], object], item: Item, others: "list[Future[Any]]"
     ) -> Any:
-        """Try an item again after all others: Dask blames all that waited for a dead worker."""
+        """Try an item after all others: Dask blames all that waited for a dead worker."""
         for other in others:
             self._wait_for(other)
         result = self._result(self._submit(apply, item))
         if not isinstance(result, KilledWorker):
             return result
         n = result.allowed_failures + 1
-        reason = f"{n} Dask workers died, one after the other, when they had it"
+        reason = f"{n} Dask workers died, one after the other, while they computed it"
         return WorkerError(reason, died=True)
 
     @contextmanager
-    def _gone_is_told(self) -> Iterator[None]:
+    def _gone_raised(self) -> Iterator[None]:
         try:
             yield
         except (OSError, CancelledError):
@@ -231,13 +231,13 @@ def _connected(address: str) -> Client:
     def connect() -> None:
         try:
             answers.put(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
-        except Exception as error:  # whatever something else's answer leads to
+        except Exception as error:  # whatever the answer of another program leads to
             answers.put(error)
 
     with warnings.catch_warnings():
-        # What our numbers depend on is compared below, and told in one line.
+        # The versions that our numbers depend on are compared below, with a message of one line.
         warnings.simplefilter("ignore", VersionMismatchWarning)
-        # In a thread that is left alone: Dask waits forever for what listens and says nothing.
+        # In a thread that may hang: Dask waits forever for a program that listens but is silent.
         Thread(target=connect, daemon=True).start()
         try:
             answer = answers.get(timeout=CONNECT_SECONDS + 1)
@@ -251,11 +251,11 @@ def _connected(address: str) -> Client:
 
 
 class _ProcessDiedError(Exception):
-    """Makes Dask try an item again, on another worker if it can."""
+    """Makes Dask try an item again, on another worker if possible."""
 
 
 class _Processes(WorkerPlugin):
-    """Worker processes beside every Dask worker, also those that join later, until unregistered."""
+    """Worker processes beside every Dask worker, even those that join later."""
 
     workers: Workers | None = None
 
@@ -274,25 +274,25 @@ class _Processes(WorkerPlugin):
                 f"the worker {worker.address} has {', '.join(differing)}; other versions give "
                 "other numbers"
             )
-        # Dask marks its processes as ones that have no children.
+        # Dask marks its processes as ones that may not have children.
         multiprocessing.current_process().daemon = False
         self.replace_lock = Lock()
         self.n_threads = worker.state.nthreads
         self.workers = Workers(self.n_threads, self.seconds_an_item)
 
     def teardown(self, worker: Any) -> None:
-        workers, self.workers = self.workers, None  # so that none replaces them
+        workers, self.workers = self.workers, None  # so that no thread replaces them
         if workers is not None:
             workers.__exit__()
 
     def apply(self, function: Callable[[Item], Result], item: Item) -> Result | WorkerError:
-        """Let one of the processes work."""
+        """Apply a function in one of the processes."""
         workers = self.workers
         if workers is None:
             raise GenreclfError("a worker with other versions has joined the cluster")
         try:
             [(_, result)] = workers.map(function, [item])
-        except NoWorkersError:  # as when one is killed that is just starting
+        except NoWorkersError:  # as when one is killed while it starts
             self._replace(workers)
             raise
         if isinstance(result, WorkerError) and result.died:
@@ -316,14 +316,14 @@ def _versions() -> dict[str, str]:
 
 
 def _in_folder(folder: Path, function: Callable[[Item], Result], item: Item) -> Result:
-    """Run in a process of ours on the cluster: paths there are relative to the caller's folder."""
+    """Run in a process on the cluster, in the caller's folder, which paths are relative to."""
     with suppress(OSError):
         os.chdir(folder)
     return function(item)
 
 
 def _processor() -> str:
-    """Name the kind of processor as the libraries for matrices do, who choose their code by it."""
+    """Return the kind of processor by which libraries for matrices choose their code."""
     kinds = {part.get("architecture") for part in threadpool_info()} - {None}
     return ", ".join(sorted(map(str, kinds)))
 
@@ -332,7 +332,7 @@ def _warn_of_processors(there: Mapping[str, str]) -> None:
     here = _processor()
     if others := [f"{address} {kind}" for address, kind in there.items() if kind != here]:
         warnings.warn(
-            f"{len(others)} of {len(there)} workers have processors of another kind than this "
-            f"one ({here}), so that last digits may differ: {others[0]}",
+            f"{len(others)} of {len(there)} workers have processors of another kind than this one "
+            f"({here}), so that last digits may differ: {others[0]}",
             stacklevel=3,
         )

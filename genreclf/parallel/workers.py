@@ -1,4 +1,4 @@
-"""Running one function over many items in worker processes, of which any may die."""
+"""Worker processes that apply one function to many items, and may die one at a time."""
 
 import multiprocessing
 import os
@@ -21,7 +21,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from genreclf.errors import GenreclfError
 
-# What every worker is for. By name, since it stands after this module in the chain.
+# What every worker needs. By name, since this module must not import it.
 PRELOADED = "genreclf.extraction.tracks"
 
 POOL_CHECK_SECONDS = 2
@@ -31,7 +31,7 @@ _NO_GUARD = (
     "each worker process imports this script, and would start workers in turn; put what the script "
     'does under if __name__ == "__main__":'
 )
-_NO_GUARD_STATUS = 78  # "configuration error" in BSD's sysexits.h: of no other use here
+_NO_GUARD_STATUS = 78  # "configuration error" in BSD's sysexits.h, which nothing else returns here
 _SECONDS_TO_DIE = 1
 
 Item = TypeVar("Item")
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 class NoWorkersError(GenreclfError):
-    """The processes as a whole failed."""
+    """No process could be started, or all failed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +51,42 @@ class WorkerError:
 
 
 class _Context(SpawnContext):
-    """Starts processes afresh: forking one that has threads (BLAS) can deadlock."""
+    """Starts new processes: forking one that has threads (BLAS) can deadlock."""
 
     def __init__(self) -> None:
         self._processes: list[SpawnProcess] = []
 
     def Process(self, *args: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        """Keep each process, as its exit status tells why there is none."""
+        """Remember each process, whose exit status says why it failed."""
         process = SpawnProcess(*args, **options)
         self._processes.append(process)
         return process
 
     @property
     def imports_unguarded_script(self) -> bool:
-        """Whether a worker came by the line that starts workers."""
+        """Whether a worker reached the line of the script that starts workers."""
         return any(process.exitcode == _NO_GUARD_STATUS for process in self._processes)
 
     def why_none(self) -> NoWorkersError:
-        """Return what explains that there are no workers."""
+        """Return an error that says why there are no workers."""
         for process in self._processes:
             process.join(_SECONDS_TO_DIE)
         return NoWorkersError(_NO_GUARD if self.imports_unguarded_script else _NO_WORKERS)
 
 
 class Workers:
-    """Worker processes, started at once, so that they get ready while the caller does.
+    """Worker processes, which start at once and get ready while the caller does.
 
-    A worker that dies (a crash in a codec, the kernel's out-of-memory killer) or that takes
-    longer than ``seconds_an_item`` costs its one item; the others go on. A joblib or
-    concurrent.futures pool breaks as a whole instead, which is why this is pebble's.
+    A worker that dies (a crash in a codec, the kernel's out-of-memory killer) or takes longer than
+    ``seconds_an_item`` costs one item, and the others go on. Pools of joblib and concurrent.futures
+    break as a whole, which is why this is pebble's.
 
     Parameters
     ----------
     jobs : int
         Number of processes.
     seconds_an_item : float, optional
-        How long a function may take over an item.
+        Time limit of the function for one item.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Workers:
             initializer=_initialise_worker,
         )
         with _interrupts_ignored():
-            self._schedule(_nothing)  # pebble starts its processes with the first task
+            self._schedule(_nothing)  # with the first task pebble starts its processes
 
     def __enter__(self) -> "Workers":
         return self
@@ -119,16 +119,16 @@ class Workers:
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[tuple[Item, Result | WorkerError]]:
-        """Apply a function to items and give the results in the items' order.
+        """Apply a function to items, and yield the results in the order of the items.
 
         Work begins at once, not when the first result is asked for.
 
         Parameters
         ----------
         function : callable
-            Importable by name, as for every process pool. Its own exceptions are raised here.
+            Importable by name, as for every process pool. Its exceptions are raised here.
         items : iterable
-            Consumed a few items ahead of the results only, so that memory stays flat.
+            Read only a few items ahead of the results, so that memory does not grow.
 
         Yields
         ------
@@ -146,7 +146,7 @@ class Workers:
             while waiting:
                 item, future = waiting.popleft()
                 while not wait([future], timeout=POOL_CHECK_SECONDS).done:
-                    # A pool that failed as a whole keeps nobody posted.
+                    # A pool that failed as a whole never finishes its futures.
                     if not self._pool.active or self._context.imports_unguarded_script:
                         raise self._context.why_none()
                 result = self._result(future)
@@ -161,7 +161,7 @@ class Workers:
     ) -> Any:
         try:
             return self._pool.schedule(function, arguments, timeout=timeout)
-        except (OSError, RuntimeError):  # a broken pipe, for one: not that of our output
+        except (OSError, RuntimeError):  # such as a broken pipe, but not that of our output
             raise self._context.why_none() from None
 
     def _result(self, future: Any) -> Any:
@@ -185,7 +185,7 @@ def _cause(exitcode: int) -> str:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Let processes that are started now ignore Ctrl-C from their first moment on."""
+    """Let processes that are started here ignore Ctrl-C from the beginning."""
     try:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     except ValueError:  # not in the main thread, where signals are handled
@@ -198,24 +198,24 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 def _nothing() -> None:
-    """Be the task that starts the processes."""
+    """Start the processes, as the first task."""
 
 
 def _initialise_worker() -> None:
-    # Results go through a pipe of pebble's; libsndfile prints what it thinks of damaged SDS files
-    # to standard output, where only the results of commands belong.
+    # Results go through a pipe of pebble's. libsndfile prints messages on damaged SDS files to
+    # standard output, which is for the results of commands.
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    if nowhere != 1:  # it is where standard output was closed
+    if nowhere != 1:  # it is 1 if standard output was closed
         os.dup2(nowhere, 1)
         os.close(nowhere)
     Thread(target=_end_with_parent, daemon=True).start()
     import_module(PRELOADED)
-    # Ctrl-C reaches the whole process group; it is the parent's to handle.
+    # Ctrl-C reaches the whole process group, and the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _end_with_parent() -> None:
-    """Leave no process behind a killed parent: one that hangs in a codec would never notice."""
+    """End with a killed parent, even while a codec hangs."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

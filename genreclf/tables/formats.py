@@ -1,4 +1,4 @@
-"""What a table's file name says: its format. Apart from the table, since asking needs no pandas."""
+"""The formats of tables, by their file names. Unlike the tables, this needs no pandas."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,7 +9,7 @@ from genreclf.errors import TableError
 from genreclf.files import written_whole
 
 FORMATS = (".csv", ".parquet", ".npz")
-_PARTS = "_parts.json"  # readers of folders of Parquet files pass over names with an underscore
+_PARTS = "_parts.json"  # readers of Parquet folders ignore names with an underscore
 
 
 def table_format(path: Path) -> str:
@@ -18,7 +18,7 @@ def table_format(path: Path) -> str:
     Raises
     ------
     TableError
-        If it is none that is known.
+        If the suffix is unknown.
     """
     suffix = path.suffix.lower()
     if suffix not in FORMATS:
@@ -26,12 +26,12 @@ def table_format(path: Path) -> str:
             f"{path}: a table's name ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         )
     if suffix == ".parquet":
-        import_pyarrow()  # before hours of work go into a table that cannot be written
+        import_pyarrow()  # before hours of work for a table that could not be written
     return suffix
 
 
 def import_pyarrow() -> Any:
-    """Import pyarrow with its Parquet part.
+    """Import pyarrow and its Parquet module.
 
     Raises
     ------
@@ -49,14 +49,14 @@ def import_pyarrow() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Whether a folder of Parquet files is finished, and what each file in it was made of."""
+    """Whether a folder of Parquet files is finished, and a digest of the tracks of each file."""
 
     finished: bool
     digests: dict[str, str]
 
 
 def read_parts(folder: Path) -> Parts | None:
-    """Return what ``extract`` keeps beside the parts that it writes; None where there is nothing.
+    """Return what ``extract`` stores beside the parts that it writes; None without it.
 
     Raises
     ------
@@ -80,21 +80,21 @@ def write_parts(folder: Path, parts: Parts) -> None:
 
 
 def table_parts(path: Path) -> list[Path]:
-    """Return the files that a table is in: itself, or those of a folder of Parquet files.
+    """Return the files of a table: itself, or those of a folder of Parquet files.
 
     Raises
     ------
     TableError
-        If the folder holds none, or is not finished.
+        If the folder has no Parquet files, or is not finished.
     """
     if not path.is_dir():
         return [path]
     parts = read_parts(path)
     if parts is not None and not parts.finished:
         raise TableError(
-            f"{path}: not all of its parts are there yet; the same genreclf extract goes on with it"
+            f"{path}: not all of its parts are there yet; run the same genreclf extract again"
         )
     files = sorted(path.glob("*.parquet"))
     if not files:
-        raise TableError(f"{path}: a folder without Parquet files is no table")
+        raise TableError(f"{path}: not a table, because the folder has no Parquet files")
     return files
