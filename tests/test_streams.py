@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import music
+from helpers import run
 
 from genreclf import FeatureTable, load_table
 from genreclf.reports.console import FilePath
@@ -38,8 +39,8 @@ def work(tmp_path_factory: pytest.TempPathFactory, write_audio: Callable[..., Pa
         values=random.standard_normal((16, 2)).astype(np.float32) + [[0], [3]] * 8,
     )
     table.save(folder / "table.csv")
-    done = command(folder, ["train", "table.csv", "--classifier", "lda", "--no-evaluate"])
-    assert done.returncode == 0, done.stderr
+    quick = ["--classifier", "lda", "--no-evaluate"]
+    assert run("train", "table.csv", *quick, cwd=folder).exit_code == 0
     return folder
 
 
@@ -169,15 +170,17 @@ def test_a_group_of_commands_by_itself_shows_its_help(work: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [40, 100])
-def test_tables_keep_genre_confidence_and_ends_of_paths(width: int, work: Path) -> None:
+def test_tables_keep_genre_confidence_and_ends_of_paths(
+    width: int, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = "a folder/whose name/is much longer/than it needs to be/to make room scarce"
     table = load_table(work / "table.csv")
     paths = np.array([f"{folder}/{i} song.ogg" for i in range(16)])
     long = FeatureTable(paths, table.labels, table.groups, table.names, table.values)
     long.save(work / f"long{width}.csv")
     asked = ["predict", "--table", f"long{width}.csv", "--model", "model.joblib", "--top", "2"]
-    done = command(work, asked, COLUMNS=str(width), PYTHONIOENCODING="utf-8")
-    text = done.stdout.decode()
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = run(*asked, cwd=work).stdout
     assert max(map(len, text.splitlines())) <= width
     flat = " ".join(text.split())
     for i in range(16):
