@@ -68,6 +68,7 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
     After an exception nothing is left behind, and what was there before stays as it was.
     """
+    path = path.resolve()  # a link still points at the folder
     aside, before = (path.with_name(f".genreclf-{secrets.token_hex(8)}") for _ in range(2))
     aside.mkdir()
     try:
@@ -77,7 +78,12 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
         if path.exists():
             path.replace(before)
-        aside.replace(path)
+        try:
+            aside.replace(path)
+        except OSError:
+            if before.exists():
+                before.replace(path)
+            raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         if before.is_dir():

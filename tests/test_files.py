@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from genreclf.files import beside, locked, written_whole
+from genreclf.files import beside, folder_written_whole, locked, written_whole
 
 
 def test_the_file_appears_when_all_is_written(tmp_path: Path) -> None:
@@ -119,6 +119,33 @@ def test_a_link_goes_on_to_point_at_the_file(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert (tmp_path / "there/real.csv").read_text() == "new"
     assert list((tmp_path / "there").iterdir()) == [tmp_path / "there/real.csv"]
+
+
+def test_a_folder_replaces_another_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    link = tmp_path / "out"
+    link.symlink_to("there")
+    for text in ("old", "new"):
+        with folder_written_whole(link) as aside:
+            (aside / f"{text}.txt").write_text(text)
+    assert link.is_symlink()
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["new.txt"]
+    really_replace = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if (self / "newer.txt").exists():
+            raise OSError(errno.EACCES, "Permission denied")
+        return really_replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="denied"), folder_written_whole(link) as aside:
+        (aside / "newer.txt").touch()
+    with pytest.raises(KeyError), folder_written_whole(link):
+        raise KeyError
+    assert (link / "new.txt").read_text() == "new"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "there"]
 
 
 def hold(path: Path) -> "subprocess.Popen[str]":
