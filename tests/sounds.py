@@ -1,18 +1,29 @@
 """Excerpts and sounds for tests of features."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from conftest import music, noise, sine
 
 from genreclf.audio.audiofile import AudioInfo, Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
+from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import Features, View
-from genreclf.features.compute import features_of
+from genreclf.features.catalogue import FEATURES
+from genreclf.features.compute import compute_features, features_of
+from genreclf.features.separation import Parts, separate
 from genreclf.features.sound import Sound
 from genreclf.features.spectra import Array, Spectrum, mix_spectrum
 
+PRESETS = ["default", "wide"]
+# Each feature, in each of the ways in which it can be defined.
+EVERYTHING = f"features.select={list(FEATURES)}"
+SHORT_WINDOWS = ["spectra.n_fft=256", "spectra.hop_length=64", "spectra.n_mels=20"]
+C_MAJOR_HZ = (261.626, 329.628, 391.995)
 ONE_FEATURE = View(features=Features(("mix.rms",)))
 
 
@@ -58,3 +69,61 @@ class Given(Sound):
 def settings(**changes: float) -> View:
     """A view with other numbers in the definitions of features."""
     return View(features=Features(("mix.rms",), **changes))  # type: ignore[arg-type]
+
+
+def chord(seconds: float, rate: int, cents: float = 0.0, root_factor: float = 1.0) -> Samples:
+    """C major with three partials a note, out of tune by some cents."""
+    factor = root_factor * 2 ** (cents / 1200)
+    tones = [
+        sine(hz * factor * partial, seconds, rate, 0.15 / partial)
+        for hz in C_MAJOR_HZ
+        for partial in (1, 2, 3)
+    ]
+    return np.sum(tones, axis=0, dtype=np.float32)
+
+
+def with_pause(seconds: float, rate: int) -> Samples:
+    """Music with digital silence in its middle third."""
+    signal = music(seconds, rate, seed=3)
+    signal[len(signal) // 3 : 2 * len(signal) // 3] = 0
+    return signal
+
+
+SIGNALS: dict[str, Callable[[float, int], Samples]] = {
+    "music": music,
+    "noise": noise,
+    "detuned chord": lambda seconds, rate: chord(seconds, rate, cents=30),
+    "pause": with_pause,
+}
+
+
+def spectrum_of(samples: Samples, preset: str = "default") -> Spectrum:
+    config = load_config(preset)
+    return mix_spectrum(excerpt_of(samples, config.audio.sample_rate_hz), config)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What the chain makes of an excerpt."""
+
+    config: ExtractionConfig
+    excerpt: Excerpt
+    parts: Parts
+    frames: dict[str, Array]
+
+
+def analyse(excerpt: Excerpt, config: ExtractionConfig) -> Analysis:
+    parts = separate(mix_spectrum(excerpt, config), config)
+    names = list(config.features.select)
+    return Analysis(config, excerpt, parts, compute_features(names, parts, excerpt, config))
+
+
+@cache
+def analysed(preset: str, kind: str) -> Analysis:
+    config = load_config(preset)
+    rate = config.audio.sample_rate_hz
+    return analyse(excerpt_of(SIGNALS[kind](6, rate), rate), config)
+
+
+def bpm_lags(bpm: float, frame_rate_hz: float) -> int:
+    return round(60 * frame_rate_hz / bpm)
