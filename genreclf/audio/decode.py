@@ -140,10 +140,9 @@ def _count_decodable(path: Path, at_most: int) -> int:
     """Count the frames of a stream that can be decoded."""
     n_decoded = 0
     for size in (BLOCK_SAMPLES, 4096):  # some give nothing of a read that fails in the end
-        with open_decoder(path) as file:
-            n_decoded += sum(map(len, file.blocks(size, n_decoded, at_most)))
-            if file.info.container == "MP3":  # beyond the end it decodes silence
-                break
+        if n_decoded == 0 or at_most == UNKNOWN_LENGTH:
+            with open_decoder(path) as file:
+                n_decoded += sum(map(len, file.blocks(size, n_decoded, at_most)))
     return n_decoded
 
 
