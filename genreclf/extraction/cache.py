@@ -86,20 +86,10 @@ class Cache:
     def through(
         self, path: Path, compute: Callable[[Path], tuple[Measured, ...]]
     ) -> tuple[tuple[Measured, ...], bool]:
-        """Return the features of a file from the cache, or compute and store them.
+        """Return the features of a file and whether they come from the cache, or compute them.
 
-        Parameters
-        ----------
-        path : Path
-        compute : callable
-            Its exceptions are raised. Numbers that are not finite are not stored.
-
-        Returns
-        -------
-        measured : tuple of Measured
-            The same bits and the same notes either way.
-        cached : bool
-            Whether they come from the cache.
+        They are the same bits and the same notes either way. Exceptions of ``compute`` are raised;
+        numbers that are not finite are not stored.
         """
         before, key = _Status.of(path), None
         if before is not None:

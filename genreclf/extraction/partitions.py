@@ -31,25 +31,13 @@ def extract_in_parts(
     and only what failed in it is tried again. The folder cannot be read as a table until all parts
     are written. Call this within ``only_run``.
 
-    Parameters
-    ----------
-    tracks : iterable of Track
-    config : Config
-    output : Path
-        The folder, which is made if it does not exist.
-    rows_per_file : int
-    compute : callable
-        ``extract_resumably``, with everything but its tracks.
-
-    Yields
-    ------
-    Row or Failure
-        Rows without what was measured, which is on the disk.
+    ``compute`` is ``extract_resumably`` with everything but its tracks. Rows come without what was
+    measured, which is on the disk.
 
     Raises
     ------
     TableError
-        If genreclf did not make the folder.
+        If the folder exists and genreclf did not make it.
     """
     earlier = _prepare(output)
     write_parts(output, Parts(False, earlier))

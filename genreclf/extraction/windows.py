@@ -63,16 +63,7 @@ class MeasuredWindows:
 
 
 def measure_windows(track: Track, config: Config, step: float | None) -> MeasuredWindows | Failure:
-    """Compute the features of all windows of a track.
-
-    Parameters
-    ----------
-    track : Track
-    config : Config
-        Its longest view is as long as a window.
-    step : float or None
-        See ``Windows``.
-    """
+    """Compute the features of all windows of a track, each as long as its longest view."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the same would be said of each window

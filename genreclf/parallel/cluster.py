@@ -104,21 +104,10 @@ class DaskWorkers:
     def map(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> Generator[tuple[Item, Result | WorkerError]]:
-        """Apply a function to items, and yield the results in the order of the items.
+        """Do what ``Workers.map`` does; ``function`` is importable by name on the cluster.
 
-        Work begins at once. The items of a lost machine are tried on others; the result of an item
-        whose processes die again and again is a ``WorkerError``.
-
-        Parameters
-        ----------
-        function : callable
-            Importable by name on the cluster. Its exceptions are raised here.
-        items : iterable
-            Read only a few items ahead of the results.
-
-        Yields
-        ------
-        item, result or WorkerError
+        The items of a lost machine are tried on others; the result of an item whose processes die
+        again and again is a ``WorkerError``.
         """
         items = iter(items)
         waiting: deque[tuple[Item, Future[Any]]] = deque()
