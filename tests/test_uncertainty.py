@@ -5,7 +5,7 @@ from sample_tables import texts
 from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 
-from genreclf.evaluation.intervals import cluster_variance
+from genreclf.evaluation.intervals import bootstrap_interval, cluster_variance
 from genreclf.evaluation.reliability import (
     calibration_error_by_chance,
     expected_calibration_error,
@@ -109,3 +109,16 @@ def test_tracks_of_one_artist_are_one_piece_of_evidence() -> None:
     together = permutation_p_value(labels, predicted, artists, 999, 0)
     assert alone == 0.001
     assert 0.02 < together < 0.3
+
+
+def test_the_bootstrap_draws_whole_groups() -> None:
+    values = np.random.default_rng(0).normal(size=60)
+    single = texts([""] * 60)
+    low, high = bootstrap_interval(values, single, 2000, 0)
+    reach = 1.96 * values.std() / np.sqrt(60)
+    assert (low, high) == pytest.approx((values.mean() - reach, values.mean() + reach), abs=0.05)
+    groups = texts([f"g{i // 5}" for i in range(300)])  # each value five times
+    assert bootstrap_interval(np.repeat(values, 5), groups, 2000, 0) == pytest.approx(
+        (low, high), abs=0.03
+    )
+    assert bootstrap_interval(values, texts(["one"] * 60), 2000, 0) == (values.mean(),) * 2
