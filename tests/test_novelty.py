@@ -87,6 +87,16 @@ def test_one_odd_sample_does_not_make_room_for_everything() -> None:
     assert NoveltyDetector().fit(values).is_novel(cloud(50, seed=1) + 5e5).all()
 
 
+def test_one_column_that_is_far_off_is_novel() -> None:
+    """The classifier clips it, so only the detector sees how far off it is."""
+    detector = NoveltyDetector().fit(cloud(300))
+    values = cloud(50, seed=1)
+    values[:, 2] += 30
+    assert detector.is_novel(values).all()
+    values[:, 2] = 1e300
+    assert detector.is_novel(values).all()
+
+
 # Six seconds without separation: what is asked here needs no more.
 SHORT = load_config(overrides=["excerpt.seconds=6", "separation=none"])
 

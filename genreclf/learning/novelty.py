@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import resample
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -17,9 +17,11 @@ from genreclf.tables.table import Texts
 
 Doubles = NDArray[np.float64]
 
-# Each column is clipped to this many standard deviations: otherwise one odd column in one training
-# track would make everything else seem near.
-FARTHEST = 4.0
+# Training samples are clipped to this many standard deviations in each column: otherwise an odd
+# column of one of them would make everything else seem near. Samples to compare are not, since the
+# classifier clips its columns too, and does not see how far off they are.
+CLIPPED_AT = 4.0
+LARGEST = 1e6  # squares of larger numbers overflow single precision
 
 # The largest of a few distances is no bound for the next one: with 50 samples 8 % more are allowed,
 # with 1000 next to nothing.
@@ -100,20 +102,26 @@ class NoveltyDetector(BaseEstimator):
         """Return the mean distance to the nearest training samples, (n_samples,)."""
         check_is_fitted(self)
         values = validate_data(self, X, reset=False, ensure_all_finite="allow-nan")
-        return self._mean_distances(values)
+        return self._mean_distances(values, LARGEST)
 
     def is_novel(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Return which samples are unlike the training samples, (n_samples,)."""
         return self.distances(X) > self.farthest_
 
     def _store(self, values: Doubles) -> None:
-        self.scale_ = _scale(self.logarithmic).fit(values)
+        impute = SimpleImputer(strategy="median", keep_empty_features=True)
+        self.scale_ = make_pipeline(impute, LogScaler(self.logarithmic)).fit(values)
+        clipped = self._scaled(values, CLIPPED_AT)
+        self.pca_ = PCA(0.99, svd_solver="full").fit(clipped)
         # Trees of neighbours are of no use in so many dimensions.
         nearest = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(values)), algorithm="brute"
         )
         # In single precision, which makes model files smaller.
-        self.neighbours_ = nearest.fit(self.scale_.transform(values).astype(np.float32))
+        self.neighbours_ = nearest.fit(self.pca_.transform(clipped).astype(np.float32))
+
+    def _scaled(self, values: Doubles, limit: float) -> Doubles:
+        return np.clip(self.scale_.transform(values), -limit, limit)
 
     def _held_out_distances(self, values: Doubles, groups: Texts) -> Doubles:
         n_folds = min(self.n_folds, len(np.unique(groups)))
@@ -123,23 +131,15 @@ class NoveltyDetector(BaseEstimator):
         distances = []
         for train, test in folds.split(values, groups=groups):
             self._store(values[train])
-            distances.append(self._mean_distances(values[test]))
+            distances.append(self._mean_distances(values[test], CLIPPED_AT))
         return np.concatenate(distances)
 
-    def _mean_distances(self, values: Doubles) -> Doubles:
-        scaled = self.scale_.transform(values).astype(np.float32)
-        distances, _ = self.neighbours_.kneighbors(scaled)
+    def _mean_distances(self, values: Doubles, limit: float) -> Doubles:
+        components = self.pca_.transform(self._scaled(values, limit))
+        distances, _ = self.neighbours_.kneighbors(components.astype(np.float32))
         return distances.mean(axis=1, dtype=np.float64)
 
     def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _scale(logarithmic: ArrayLike | None) -> Pipeline:
-    return make_pipeline(
-        SimpleImputer(strategy="median", keep_empty_features=True),
-        LogScaler(logarithmic, FARTHEST),
-        PCA(0.99, svd_solver="full"),
-    )
