@@ -329,3 +329,16 @@ def test_a_configuration_that_holds_no_text(model: Model, tmp_path: Path) -> Non
     path = with_card(model, tmp_path / "m.joblib", config=config)
     with pytest.raises(ConfigError, match=re.escape(f"{path}: ")):
         read_card(path)
+
+
+def test_a_classifier_that_this_genreclf_does_not_have(model: Model, tmp_path: Path) -> None:
+    path = tmp_path / "m.joblib"
+    model.save(path)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[-16:-8], "little")
+    path.write_bytes(b"\x80\x04cgenreclf.learning.former\nClassifier\n." + whole[-16 - length :])
+    with pytest.raises(
+        ModelError, match=r"genreclf\.learning\.former.*; train it again$"
+    ) as caught:
+        Model.load(path, trusted=True)
+    assert "\n" not in str(caught.value)
