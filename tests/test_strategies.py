@@ -16,14 +16,13 @@ from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import AudioError
-from genreclf.extraction.chain import extract_frames, extract_one, measure_excerpts
-from genreclf.extraction.tracks import Failure, Row, extract
+from genreclf.extraction.chain import extract_frames, extract_one
+from genreclf.extraction.tracks import Failure, extract
 from genreclf.features import scan, selection
 from genreclf.features.catalogue import FEATURES
-from genreclf.features.pooling import feature_names, pool
+from genreclf.features.pooling import pool
 from genreclf.features.selection import chooser
 from genreclf.learning.model import Model
-from genreclf.parallel.workers import Workers
 
 Writer = Callable[..., Path]
 RATE = 8000
@@ -141,26 +140,11 @@ def test_multi_pools_over_the_frames_of_all_excerpts(long_song: Path, write_audi
     np.testing.assert_array_equal(extract_one(long_song, MULTI), pool(frames, MULTI))
 
 
-def statistics(path: Path, config: Config) -> np.ndarray:
-    return np.array([measured.statistics for measured in measure_excerpts(path, config)])
-
-
-def test_each_excerpt_is_what_it_would_be_alone(long_song: Path, write_audio: Writer) -> None:
-    alone = load_config(overrides=["excerpt.seconds=3"])
-    expected = [extract_one(part, alone) for part in cut(long_song, write_audio, 3)]
-    values = statistics(long_song, MULTI)
-    assert values.shape == (4, len(feature_names(MULTI)))
-    np.testing.assert_allclose(values, expected, atol=1e-4)
-    one = statistics(long_song, alone)
-    np.testing.assert_array_equal(one, extract_one(long_song, alone)[None])
-
-
 def test_silent_excerpts_are_passed_over_unless_all_are(write_audio: Writer) -> None:
     silence = np.zeros(10 * RATE, dtype=np.float32)
     config = config_of("multi", "excerpt.seconds=5")
     path = write_audio("gap.wav", np.concatenate([music(10, RATE), silence, music(10, RATE)]), RATE)
     assert [start for start, _ in spans_of(path, config)] == [2.5, 22.5]
-    assert len(measure_excerpts(path, config)) == 2
     with pytest.raises(AudioError, match="only silence"):
         extract_one(write_audio("silent.wav", np.tile(silence, 3), RATE), config)
 
@@ -225,7 +209,6 @@ def test_a_track_is_heard_once_for_all_views(
         for name, rows in alone.items():
             np.testing.assert_array_equal(together[name], rows)
     assert len(calls) == 1 + len(HEARD)
-    assert len(measure_excerpts(path, config)) == 3
 
 
 def view_as_config(view: object) -> Config:
@@ -311,58 +294,15 @@ def model(genre_folder: Path) -> Model:
     return Model.fit(extract(genre_folder, SMALL), SMALL)
 
 
-@pytest.mark.parametrize("jobs", [None, 1])
-def test_probabilities_of_excerpts_are_averaged(
-    model: Model, genre_folder: Path, jobs: int | None
-) -> None:
-    path = genre_folder / "tonal" / "0.mp3"
-    each = statistics(path, SMALL)
-    assert len(each) == 3
-    expected = model.pipeline.predict_proba(each).mean(axis=0)
-    if jobs is None:
-        [told] = model.predict_files([path])
-    else:
-        with Workers(jobs) as workers:
-            [told] = model.predict_files([path], workers)
-    assert not isinstance(told, Failure)
-    assert told.probabilities == pytest.approx(dict(zip(model.genres, expected, strict=True)))
-    assert told.novel == (np.mean(model.novelty.is_novel(each)) >= 0.5)
-
-
-def test_the_cache_keeps_excerpts_apart_from_what_is_pooled(
+def test_several_excerpts_are_predicted_as_they_are_evaluated(
     model: Model, genre_folder: Path, tmp_path: Path
 ) -> None:
-    from genreclf.extraction.tracks import extract_tracks
-    from genreclf.library.sources import Track
-
-    tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"
-    found = []
-    for each in (True, False, True, False):
-        [row] = extract_tracks(tracks, SMALL, cache=cache, each_excerpt=each)
-        assert isinstance(row, Row)
-        found.append(row)
-    assert [row.cached for row in found] == [False, False, True, True]
-    assert [len(row.measured) for row in found] == [3, 1, 3, 1]
-    for first, again in zip(found[:2], found[2:], strict=True):
-        for one, other in zip(first.measured, again.measured, strict=True):
-            assert one.statistics.tobytes() == other.statistics.tobytes()
-    [direct] = model.predict_files([tracks[0].path])
-    [cached] = model.predict_files([tracks[0].path], cache=cache)
-    assert direct == cached
-
-
-def test_one_excerpt_has_the_same_cache_in_extract_and_predict(
-    genre_folder: Path, tmp_path: Path
-) -> None:
-    from genreclf.extraction.tracks import extract_tracks
-    from genreclf.library.sources import Track
-
-    tracks, cache = [Track(genre_folder / "noisy" / "1.mp3")], tmp_path / "cache.sqlite"
-    config = load_config(overrides=["excerpt.seconds=1", "separation=none"])
-    for each, cached in ((False, False), (True, True)):
-        [row] = extract_tracks(tracks, config, cache=cache, each_excerpt=each)
-        assert isinstance(row, Row)
-        assert (row.cached, len(row.measured)) == (cached, 1)
+    path, cache = genre_folder / "noisy" / "1.mp3", tmp_path / "cache.sqlite"
+    [expected] = model.pipeline.predict_proba(extract_one(path, SMALL)[None])
+    for _ in range(2):  # computed, then from the cache
+        [found] = model.predict_files([path], cache=cache)
+        assert not isinstance(found, Failure)
+        assert found.probabilities == pytest.approx(dict(zip(model.genres, expected, strict=True)))
 
 
 # --- inspect ---------------------------------------------------------------------------------

@@ -192,9 +192,7 @@ def test_an_interrupted_extraction_of_views_goes_on(two: Path, genre_folder: Pat
     rows.close()
     again = list(extract_resumably(tracks, config, output))
     assert [row.resumed for row in again] == [True, False, False]
-    np.testing.assert_array_equal(
-        again[0].measured[0].statistics, extract_one(tracks[0].path, config)
-    )
+    np.testing.assert_array_equal(again[0].measured.statistics, extract_one(tracks[0].path, config))
     other = load_config(two, ["excerpt.seconds=1"])
     assert [row.resumed for row in extract_resumably(tracks[:1], other, output)] == [False]
 

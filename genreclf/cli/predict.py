@@ -247,7 +247,7 @@ def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Worke
     card.require_audio()
     prepare_engine(card.config)
     # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, cache, each_excerpt=True)
+    outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = _load(choice)
     with progress(len(tracks), "predict", "tracks") as meter:
         predictions = model.predict_outcomes(counted(outcomes, meter), explained=asked.explain)

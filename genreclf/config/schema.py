@@ -55,11 +55,6 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
         return self.views or (self,)
 
     @property
-    def takes_several(self) -> bool:
-        """Whether a view takes several excerpts of a track."""
-        return any(view.excerpt.strategy == "multi" for view in self.each_view)
-
-    @property
     def extraction(self) -> "ExtractionConfig":
         """The part that decides the features, without the settings of learning."""
         return ExtractionConfig(

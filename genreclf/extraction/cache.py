@@ -65,14 +65,12 @@ class Cache:
     file : Path
         It is made if it does not exist.
     config : ExtractionConfig
-    variant : bytes
-        Tells apart what is computed in several ways with one configuration.
     """
 
-    def __init__(self, file: Path, config: ExtractionConfig, variant: bytes = b"") -> None:
+    def __init__(self, file: Path, config: ExtractionConfig) -> None:
         self._file = file
         self._config = config
-        self._made_with = f"{config.fingerprint}, {numbers_depend_on()}".encode() + variant
+        self._made_with = f"{config.fingerprint}, {numbers_depend_on()}".encode()
         self._connection: sqlite3.Connection | None = None
         with self._warned():
             self._connection = _connect(file)
@@ -83,9 +81,7 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def through(
-        self, path: Path, compute: Callable[[Path], tuple[Measured, ...]]
-    ) -> tuple[tuple[Measured, ...], bool]:
+    def through(self, path: Path, compute: Callable[[Path], Measured]) -> tuple[Measured, bool]:
         """Return the features of a file and whether they come from the cache, or compute them.
 
         They are the same bits and the same notes either way. Exceptions of ``compute`` are raised;
@@ -100,7 +96,7 @@ class Cache:
                     if found is not None:
                         return found, True
         measured = compute(path)
-        finite = all(part.not_finite(self._config) is None for part in measured)
+        finite = measured.not_finite(self._config) is None
         # A file that changed meanwhile may have been hashed before and decoded after the change.
         if key is not None and finite and _Status.of(path) == before:
             with self._warned():

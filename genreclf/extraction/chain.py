@@ -52,24 +52,6 @@ def measure(path: Path, config: ExtractionConfig, choose: Chooser | None = None)
     See ``extract_frames`` for the parameters.
     """
     excerpts, frames = extract_frames(path, config, choose)
-    return _measured(frames, excerpts, config)
-
-
-def measure_excerpts(path: Path, config: ExtractionConfig) -> tuple[Measured, ...]:
-    """Compute the same for each excerpt of a file, as if it were the whole track.
-
-    There are as many excerpts as the view with most of them has; a view with fewer gives those
-    nearest in time.
-    """
-    views = _analyse(path, config)
-    n = max(len(view.frames) for view in views)
-    of_excerpts = [
-        _side_by_side(view.frames[i * len(view.frames) // n] for view in views) for i in range(n)
-    ]
-    return tuple(_measured(frames, views[0].excerpts, config) for frames in of_excerpts)
-
-
-def _measured(frames: Frames, excerpts: Sequence[Excerpt], config: ExtractionConfig) -> Measured:
     return Measured(pool(frames, config), keep_frames(frames, config), excerpts[0].notes)
 
 

@@ -77,17 +77,17 @@ def extract_resumably(
         if (measured := known.get(identity(track, fingerprint))) is not None
     }
     for track, measured in finished.items():
-        yield Row(track, (measured,), resumed=True)
+        yield Row(track, measured, resumed=True)
     missing = [track for track in tracks if track not in finished]
     if not missing:
         return
     with path.open("ab") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
             if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
-                [measured] = outcome.measured
+                measured = outcome.measured
                 start = _append(journal, identity(outcome.track, fingerprint), measured, config)
                 measured = _without_frames(measured, path, start, config)
-                outcome = replace(outcome, measured=(measured,))
+                outcome = replace(outcome, measured=measured)
             yield outcome
 
 
@@ -102,7 +102,7 @@ def identity(track: Track, fingerprint: str) -> str:
 
 def _append(journal: BinaryIO, known: str, measured: Measured, config: ExtractionConfig) -> int:
     """Write a line, and return where it starts."""
-    encoded = base64.b64encode(pack([measured], config)).decode("ascii")
+    encoded = base64.b64encode(pack(measured, config)).decode("ascii")
     journal.write(b"\n")  # first, so that a line that was cut off earlier spoils no other
     start = journal.tell()
     journal.write(json.dumps([known, encoded]).encode("ascii"))
@@ -130,7 +130,7 @@ def _row(line: bytes, config: ExtractionConfig) -> tuple[str, Measured] | None:
         measured = unpack(base64.b64decode(encoded), config)
     except (ValueError, TypeError):
         return None  # cut off, or the empty first line
-    return None if measured is None else (str(known), measured[0])
+    return None if measured is None else (str(known), measured)
 
 
 @dataclass(frozen=True)

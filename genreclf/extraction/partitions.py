@@ -7,6 +7,8 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+
 from genreclf.config.schema import Config
 from genreclf.errors import TableError
 from genreclf.extraction.journal import finish, identity
@@ -49,12 +51,12 @@ def extract_in_parts(
         finished = _rows(part, chunk) if earlier.get(part.name) == digest else []
         rows = list(finished)
         for row in finished:
-            yield replace(row, measured=())
+            yield _on_disk(row)
         there = {row.track for row in finished}
         for outcome in compute([track for track in chunk if track not in there]):
             if isinstance(outcome, Row):
                 rows.append(outcome)
-                outcome = replace(outcome, measured=())
+                outcome = _on_disk(outcome)
             yield outcome
         if not rows:
             part.unlink(missing_ok=True)
@@ -88,13 +90,17 @@ def _digest(chunk: Sequence[Track], config: Config) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
+def _on_disk(row: Row) -> Row:
+    return replace(row, measured=Measured(np.empty(0, np.float32), notes=row.notes))
+
+
 def _rows(part: Path, chunk: Sequence[Track]) -> list[Row]:
     if not part.exists():  # all failed
         return []
     table = load_table(part)
     values = dict(zip(table.paths, table.values, strict=True))
     return [
-        Row(track, (Measured(values[str(track.path)]),), resumed=True)
+        Row(track, Measured(values[str(track.path)]), resumed=True)
         for track in chunk
         if str(track.path) in values
     ]

@@ -16,7 +16,7 @@ import numpy as np
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.errors import AudioError
 from genreclf.extraction.cache import Cache, prepare_cache
-from genreclf.extraction.chain import measure, measure_excerpts
+from genreclf.extraction.chain import measure
 from genreclf.features.compute import prepare_engine
 from genreclf.features.measured import Measured
 from genreclf.features.pooling import feature_names
@@ -36,9 +36,8 @@ class Row:
     Attributes
     ----------
     track : Track
-    measured : tuple of Measured
-        One, or one for each excerpt where that was asked for. None of a track in a part of a table
-        that is on the disk already.
+    measured : Measured
+        Without numbers for a track in a part of a table, which are on the disk already.
     resumed, cached : bool
         Whether an interrupted run computed it, or any run that used the same cache.
     seconds : float
@@ -46,7 +45,7 @@ class Row:
     """
 
     track: Track
-    measured: tuple[Measured, ...]
+    measured: Measured
     resumed: bool = False
     cached: bool = False
     seconds: float = 0.0
@@ -54,7 +53,7 @@ class Row:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know of how the track was decoded, without its name."""
-        return self.measured[0].notes if self.measured else ()
+        return self.measured.notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +68,11 @@ class Failure:
 Outcome = Row | Failure
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How the features of each track are computed.
-
-    Attributes
-    ----------
-    config : ExtractionConfig
-    cache : Path or None
-        File that keeps features from run to run; see ``cache_file``.
-    each_excerpt : bool
-        Measure each excerpt of a track by itself, where the configuration takes several.
-    """
-
-    config: ExtractionConfig
-    cache: Path | None = None
-    each_excerpt: bool = False
-
-    def measure(self, path: Path) -> tuple[Measured, ...]:
-        """Measure a track, or each of its excerpts."""
-        if self.each_excerpt:
-            return measure_excerpts(path, self.config)
-        return (measure(path, self.config),)
-
-
 def extract_tracks(
     tracks: Iterable[Track],
     config: ExtractionConfig,
     workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
-    each_excerpt: bool = False,
 ) -> Generator[Outcome]:
     """Compute the features of many tracks, in their order.
 
@@ -109,8 +83,8 @@ def extract_tracks(
     workers : Workers or DaskWorkers, optional
         Processes whose crashes and delays cost no more than the track at hand; None computes in
         this process, without such protection.
-    cache, each_excerpt
-        See ``Recipe``.
+    cache : Path, optional
+        File that keeps features from run to run; see ``cache_file``.
 
     Yields
     ------
@@ -124,17 +98,18 @@ def extract_tracks(
     """
     if cache is not None and not prepare_cache(cache):
         cache = None
-    recipe = Recipe(config, cache, each_excerpt and config.takes_several)
     if workers is None:
-        return _outcomes_here(tracks, recipe)
+        return _outcomes_here(tracks, config, cache)
     prepare_engine(config)
-    outcome_of = partial(_outcome_in_worker, recipe=recipe, host=platform.node())
+    outcome_of = partial(_outcome_in_worker, config=config, cache=cache, host=platform.node())
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
 
-def _outcomes_here(tracks: Iterable[Track], recipe: Recipe) -> Generator[Outcome]:
-    with _open_cache(recipe) or nullcontext() as cache:
-        yield from (_outcome(track, recipe, cache) for track in tracks)
+def _outcomes_here(
+    tracks: Iterable[Track], config: ExtractionConfig, cache: Path | None
+) -> Generator[Outcome]:
+    with nullcontext() if cache is None else Cache(cache, config) as opened:
+        yield from (_outcome(track, config, opened) for track in tracks)
 
 
 def _outcomes_there(
@@ -152,10 +127,13 @@ def _outcomes_there(
         warnings.warn(f"{text} ({n} files)" if n > 1 else text, stacklevel=2)
 
 
-def _outcome_in_worker(track: Track, recipe: Recipe, host: str) -> tuple[Outcome, list[str]]:
+def _outcome_in_worker(
+    track: Track, config: ExtractionConfig, cache: Path | None, host: str
+) -> tuple[Outcome, list[str]]:
     """Return the outcome and the warnings, which nobody would see, or see too often."""
     with warnings.catch_warnings(record=True) as caught:
-        outcome = _outcome(track, recipe, _cache_of_process(recipe))
+        opened = None if cache is None else _cache_of_process(cache, config)
+        outcome = _outcome(track, config, opened)
     here = platform.node()
     if isinstance(outcome, Failure) and here != host and not track.path.exists():
         where = f"on {here}, whose worker looked for it; it has to be there at the same path"
@@ -164,29 +142,23 @@ def _outcome_in_worker(track: Track, recipe: Recipe, host: str) -> tuple[Outcome
 
 
 @lru_cache(maxsize=1)
-def _cache_of_process(recipe: Recipe) -> Cache | None:
+def _cache_of_process(cache: Path, config: ExtractionConfig) -> Cache:
     # Once a worker process, and closed when that ends.
-    return _open_cache(recipe)
+    return Cache(cache, config)
 
 
-def _open_cache(recipe: Recipe) -> Cache | None:
-    if recipe.cache is None:
-        return None
-    return Cache(recipe.cache, recipe.config, b", each excerpt" if recipe.each_excerpt else b"")
-
-
-def _outcome(track: Track, recipe: Recipe, cache: Cache | None) -> Outcome:
+def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Outcome:
+    compute = partial(measure, config=config)
     started = time.perf_counter()
     try:
         if cache is None:
-            measured, cached = recipe.measure(track.path), False
+            measured, cached = compute(track.path), False
         else:
-            measured, cached = cache.through(track.path, recipe.measure)
+            measured, cached = cache.through(track.path, compute)
     except Exception as error:  # a bug of ours, too, must not cost the other files
         return failure(track, error)
-    for part in measured:
-        if name := part.not_finite(recipe.config):
-            return Failure(track, "features", f"{track.path}: feature {name} is not finite")
+    if name := measured.not_finite(config):
+        return Failure(track, "features", f"{track.path}: feature {name} is not finite")
     return Row(track, measured, cached=cached, seconds=time.perf_counter() - started)
 
 
@@ -204,7 +176,7 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
     from genreclf.tables.table import FeatureTable
 
     rows = sorted(rows, key=lambda row: row.track.path.parts)
-    tracks, measured = [row.track for row in rows], [row.measured[0] for row in rows]
+    tracks, measured = [row.track for row in rows], [row.measured for row in rows]
     names = feature_names(config)
     assigned = [dict(track.assignments) for track in tracks]
     return FeatureTable(

@@ -87,7 +87,7 @@ class FeatureExtractor(TransformerMixin, BaseEstimator):
         with Workers(self.jobs) if self.jobs else nullcontext() as workers:
             for row, outcome in enumerate(extract_tracks(tracks, config, workers)):
                 if not isinstance(outcome, Failure):
-                    values[row] = outcome.measured[0].statistics
+                    values[row] = outcome.measured.statistics
                 elif self.on_failure == "raise":
                     raise AudioError(outcome.error)
         return values

@@ -1,7 +1,7 @@
 """Measured: what extraction computes of a track, and its compact form in journals and caches."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ _LENGTH_BYTES = 4  # of the notes, which come first
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was computed of a track, or of one of its excerpts.
+    """What was computed of a track.
 
     Attributes
     ----------
@@ -117,28 +117,23 @@ def _record(config: ExtractionConfig) -> np.dtype[Any]:
     )
 
 
-def pack(several: Sequence[Measured], config: ExtractionConfig) -> bytes:
-    """Return the bytes of one track: of its notes, then of what was measured of each excerpt."""
-    notes = json.dumps(several[0].notes).encode()
-    records = np.empty(len(several), dtype=_record(config))
-    for record, measured in zip(records, several, strict=True):
-        record["statistics"] = measured.statistics
-        for name, rows in measured.frames.items():
-            record[name] = rows
-    return len(notes).to_bytes(_LENGTH_BYTES) + notes + records.tobytes()
+def pack(measured: Measured, config: ExtractionConfig) -> bytes:
+    """Return the bytes of a track: of its notes, then of its numbers."""
+    notes = json.dumps(measured.notes).encode()
+    record = np.empty(1, dtype=_record(config))
+    record["statistics"] = measured.statistics
+    for name, rows in measured.frames.items():
+        record[name] = rows
+    return len(notes).to_bytes(_LENGTH_BYTES) + notes + record.tobytes()
 
 
-def unpack(content: bytes, config: ExtractionConfig) -> tuple[Measured, ...] | None:
+def unpack(content: bytes, config: ExtractionConfig) -> Measured | None:
     """Return what ``pack`` was given, the same bits; None for other bytes."""
     stop = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES])
     try:
         notes = tuple(map(str, json.loads(content[_LENGTH_BYTES:stop])))
-        records = np.frombuffer(content[stop:], dtype=_record(config))
+        [record] = np.frombuffer(content[stop:], dtype=_record(config))
     except (ValueError, TypeError):
         return None
-    names = frame_shapes(config)
-    several = tuple(
-        Measured(record["statistics"], {name: record[name] for name in names}, notes)
-        for record in records
-    )
-    return several or None
+    frames = {name: record[name] for name in frame_shapes(config)}
+    return Measured(record["statistics"], frames, notes)

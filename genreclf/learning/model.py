@@ -144,7 +144,7 @@ class Model(Card):
         """
         self.require_audio()
         tracks = (Track(Path(path)) for path in paths)
-        outcomes = extract_tracks(tracks, self.config, workers, cache, each_excerpt=True)
+        outcomes = extract_tracks(tracks, self.config, workers, cache)
         yield from self.predict_outcomes(outcomes)
 
     def predict_outcomes(

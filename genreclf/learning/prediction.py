@@ -63,10 +63,9 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A track to predict: its path, its number of inputs (one an excerpt), and notes on it."""
+    """A track to predict: its path, and notes on it."""
 
     path: str
-    n_inputs: int = 1
     notes: tuple[str, ...] = ()
 
 
@@ -75,15 +74,12 @@ def predict_inputs(
 ) -> Iterator[Prediction]:
     """Yield a prediction for each track.
 
-    The probabilities of several inputs of a track are averaged, and the track is novel if at least
-    half of them are.
-
     Parameters
     ----------
     model : Model
     inputs : Inputs
-        Track after track.
     tracks : sequence of Asked
+        In the order of the inputs.
     explained : bool
 
     Raises
@@ -92,17 +88,16 @@ def predict_inputs(
         If the estimators of the model fail.
     """
     novel, probabilities = novelty_and_probabilities(model, inputs)
-    stop = 0
-    for track in tracks:
-        own = slice(stop, stop := stop + track.n_inputs)
-        mean = probabilities[own].mean(axis=0)
-        order = np.argsort(-mean, kind="stable")
+    for row, track in enumerate(tracks):
+        shares = probabilities[row]
+        order = np.argsort(-shares, kind="stable")
+        alone = inputs[row : row + 1]
         yield Prediction(
             path=track.path,
-            probabilities={model.genres[genre]: float(mean[genre]) for genre in order},
-            novel=bool(novel[own].mean() >= 0.5),
+            probabilities={model.genres[genre]: float(shares[genre]) for genre in order},
+            novel=bool(novel[row]),
             threshold=model.threshold,
-            explanation=_explanation(model, inputs[own], int(order[0])) if explained else {},
+            explanation=_explanation(model, alone, int(order[0])) if explained else {},
             notes=track.notes,
         )
 
@@ -154,9 +149,8 @@ def _predict_rows(
 ) -> Iterator[Prediction]:
     if not rows:
         return
-    tracks = [Asked(str(row.track.path), len(row.measured), row.notes) for row in rows]
-    several = [measured for row in rows for measured in row.measured]
-    inputs = inputs_of(several, columns, model.config)
+    tracks = [Asked(str(row.track.path), row.notes) for row in rows]
+    inputs = inputs_of([row.measured for row in rows], columns, model.config)
     yield from predict_inputs(model, inputs, tracks, explained=explained)
 
 

@@ -104,7 +104,7 @@ def check_audio(given: str, harmless: str) -> None:
             raise BrokenError(outcome.error)
         raise GenreclfError(outcome.error)
     expected = len(feature_names(AUDIO_CONFIG))
-    values = outcome.measured[0].statistics
+    values = outcome.measured.statistics
     if values.shape != (expected,) or not np.isfinite(values).all():
         raise BrokenError(f"{np.isfinite(values).sum()} finite features of {expected}")
 
@@ -136,7 +136,7 @@ def check_config(given: str, harmless: str) -> None:
         return
     [outcome] = extract_tracks([Track(Path(harmless))], config)
     if isinstance(outcome, Row):
-        if outcome.measured[0].statistics.shape != (len(feature_names(config)),):
+        if outcome.measured.statistics.shape != (len(feature_names(config)),):
             raise BrokenError("features of another number")
     elif outcome.stage != "audio":
         raise BrokenError(outcome.error)
