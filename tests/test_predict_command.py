@@ -19,6 +19,7 @@ from helpers import run
 from mutagen.apev2 import APEv2
 from sample_models import QUICK, edited
 
+from genreclf.config.load import load_config
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.extraction.tracks import extract
 from genreclf.learning.model import Model
@@ -184,6 +185,21 @@ def test_a_timeline_in_every_format(model: Path, changing: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run(*options, "--format", "csv").stdout)))
     assert [row["genre"] for row in rows] == [part["genre"] or "" for part in line]
     assert float(rows[0]["tonal"]) == line[0]["probabilities"]["tonal"]
+
+
+@pytest.mark.parametrize(("seconds", "warned"), [(1, True), (2, False)])
+def test_windows_far_shorter_than_the_excerpts_get_a_warning(
+    tmp_path: Path, genre_folder: Path, seconds: float, warned: bool
+) -> None:
+    config = load_config(
+        overrides=["excerpt.seconds=3", "separation=none", "features.select=['mix.mfcc']"]
+    )
+    model = tmp_path / "model.joblib"
+    Model.fit(extract(genre_folder, config), config).save(model)
+    song = genre_folder / "noisy" / "1.mp3"
+    done = run("predict", song, "--model", model, "--timeline", "--window", seconds)
+    assert done.exit_code == 0
+    assert ("less than half of the 3 s" in " ".join(done.stderr.split())) == warned
 
 
 def test_timelines_of_several_files_and_failures(model: Path, library: Path) -> None:

@@ -260,10 +260,12 @@ def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Worke
 
 def _predict_timelines(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
     from genreclf.extraction.windows import Windows
-    from genreclf.learning.timeline import predict_timelines
+    from genreclf.learning.timeline import predict_timelines, short_window_note
 
     model = _load(asked.choice())
     prepare_engine(model.config)
+    if warning := short_window_note(model, asked.window):
+        note(f"warning: {warning}")
     windows = Windows(asked.window, asked.step)
     with progress(len(tracks), "predict", "tracks") as meter:
         timelines = counted(predict_timelines(model, tracks, windows, workers), meter)

@@ -1,5 +1,6 @@
 """Windows along a track: how the genre changes."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -78,6 +79,18 @@ class Timeline:
             found.append(Run(borders[first], borders[after], genre, confidence, novel))
             first = after
         return found
+
+
+def short_window_note(model: Model, seconds: float | None) -> str | None:
+    """Return a warning for windows below half of what the model was trained on, if they are."""
+    trained = max(view.excerpt.longest_seconds for view in model.config.each_view)
+    if seconds is None or seconds >= trained / 2:
+        return None
+    return (
+        f"windows of {seconds:g} s are less than half of the {trained:g} s that the model was "
+        f"trained on, so their genres are less accurate; use --window {math.ceil(trained / 2)} or "
+        f"more, or a model of short excerpts (extract --set excerpt.seconds={seconds:g})"
+    )
 
 
 def predict_timelines(
