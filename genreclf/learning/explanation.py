@@ -67,8 +67,8 @@ def explain(
         With a step ``standardise``, in which zero is the average track.
     names : sequence of str
         Of the columns.
-    values : (n_rows, n_features) array
-        Of one track; the probabilities of several rows are averaged.
+    values : (1, n_features) array
+        Of one track.
     genre : int
         Column of the probabilities.
 
@@ -84,8 +84,8 @@ def explain(
     present = np.zeros((len(coalitions), len(names)), dtype=bool)
     for group, columns in enumerate(groups.values()):
         present[:, columns] = coalitions[:, [group]]
-    mixed = np.where(present[:, None], values, average).reshape(-1, len(names))
-    value = pipeline.predict_proba(mixed)[:, genre].reshape(len(coalitions), -1).mean(axis=1)
+    mixed = np.where(present, values, average)
+    value = pipeline.predict_proba(mixed)[:, genre]
     shares = _shapley_values(coalitions, value)
     by_amount = sorted(zip(groups, map(float, shares), strict=True), key=lambda pair: -abs(pair[1]))
     return dict(by_amount)

@@ -150,11 +150,7 @@ class Model(Card):
     def predict_outcomes(
         self, outcomes: Iterable[Outcome], *, explained: bool = False
     ) -> Iterator[Prediction | Failure]:
-        """Yield a prediction or a failure for each outcome of an extraction, in their order.
-
-        The probabilities of several excerpts of a track are averaged, and the track is novel if at
-        least half of them are.
-        """
+        """Yield a prediction or a failure for each outcome of an extraction, in their order."""
         return predict_outcomes(self, outcomes, explained=explained)
 
     def columns(self) -> list[int]:
