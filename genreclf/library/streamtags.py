@@ -1,8 +1,6 @@
 """Find tags around a bare stream: ID3v2 in front; APEv2, Lyrics3 and ID3v1 behind, in any order."""
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -28,6 +26,9 @@ def read_at(file: BinaryIO, start: int, size: int) -> bytes:
 
 def splice(path: Path, span: Span, new: bytes) -> None:
     """Replace a part of a file by other bytes."""
+    import shutil  # only writing needs them, and every command imports this module
+    import tempfile
+
     with path.open("r+b") as file, tempfile.TemporaryFile(dir=path.parent) as rest:
         if len(new) != span.stop - span.start:
             file.seek(span.stop)
