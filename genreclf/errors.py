@@ -1,19 +1,19 @@
-"""What can go wrong, as exceptions whose message is fit to be shown to a person.
+"""Exceptions whose messages are shown to users, and functions that make text safe to print.
 
-A message names the file, says what is wrong with the value in it, and what to do.
+A message names the file, the problem with the value, and the remedy.
 """
 
 import re
 from unicodedata import category
 
-# Control characters, lone surrogates (bytes of a file name that are no text), line separators.
+# Control characters, lone surrogates (bytes of a file name that are not text), line separators.
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
 # Bytes of file names that the locale's encoding has no characters for, as Python keeps them.
 _BYTES = re.compile("[\udc80-\udcff]+")
 
 
 def one_line(text: object) -> str:
-    """Replace what would steer a terminal or break a line: file names may hold anything."""
+    """Replace control characters and line breaks, which file names may contain."""
     return "".join(
         char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in decoded(text)
     )
@@ -29,15 +29,15 @@ def decoded(text: object) -> str:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a text is one line of characters, none of which steers a terminal."""
+    """Return True if a text is one line without control characters."""
     return not any(category(char) in _CONTROLS for char in text)
 
 
 def escaped(text: object) -> str:
-    r"""Write as in Python's strings what would steer a terminal, break a line, or is no UTF-8.
+    r"""Escape control characters, line breaks and bytes that are not UTF-8, as in Python strings.
 
-    For records that programs read line by line. A backslash is doubled, so that the text can be
-    had back by Python's own rules; all other characters stay as they are.
+    For records that programs read line by line. Backslashes are doubled, so that Python's rules
+    give the original text back. All other characters stay as they are.
     """
     return "".join(
         char.encode("unicode_escape").decode("ascii")
@@ -48,7 +48,7 @@ def escaped(text: object) -> str:
 
 
 def shortened(text: object, most: int = 80) -> str:
-    """Show the beginning of a text, in one line that can be taken in, whatever a file holds."""
+    """Return the beginning of a text as one short line, for messages."""
     line = one_line(text)
     return line if len(line) <= most else f"{line[:most]}…"
 
@@ -66,7 +66,7 @@ class AudioError(GenreclfError):
 
 
 class SilenceError(AudioError):
-    """Nothing but silence where a file is listened to."""
+    """The excerpts of a file contain only silence."""
 
 
 class TagError(GenreclfError):

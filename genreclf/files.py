@@ -144,7 +144,7 @@ def _lock(file: BinaryIO) -> None:
         if sys.platform == "win32":
             import msvcrt
 
-            file.seek(2**30)  # a byte beyond the end: Windows lets nobody read a locked one
+            file.seek(2**30)  # a byte beyond the end, because Windows blocks reading a locked byte
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         else:
             import fcntl

@@ -58,16 +58,16 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def through(path: Path, compute: Callable[[Path], Measured], config=QUICK):
+def get_or_compute(path: Path, compute: Callable[[Path], Measured], config=QUICK):
     with Cache(cache_file(), config) as cache:
-        measured, cached = cache.through(path, compute)
+        measured, cached = cache.get_or_compute(path, compute)
         return measured.statistics, cached
 
 
 def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Computation) -> None:
-    first, cached = through(file, compute)
+    first, cached = get_or_compute(file, compute)
     assert not cached
-    again, cached = through(file, compute)
+    again, cached = get_or_compute(file, compute)
     assert cached
     assert compute.calls == 1
     assert again.dtype == np.float32
@@ -79,7 +79,7 @@ def test_notes_on_a_track_are_found_with_its_features(file: Path, compute: Compu
     measured = Measured(compute(file).statistics, notes=notes)
     for known in (False, True):
         with Cache(cache_file(), QUICK) as cache:
-            found, cached = cache.through(file, lambda path: measured)
+            found, cached = cache.get_or_compute(file, lambda path: measured)
         assert (cached, found.notes) == (known, notes)
         np.testing.assert_array_equal(found.statistics, measured.statistics)
 
@@ -88,55 +88,55 @@ def test_notes_on_a_track_are_found_with_its_features(file: Path, compute: Compu
 def test_a_renamed_or_moved_file_is_recognised(
     file: Path, compute: Computation, tmp_path: Path, name: str
 ) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    assert through(file.rename(tmp_path / name), compute)[1]
+    assert get_or_compute(file.rename(tmp_path / name), compute)[1]
 
 
 def test_another_content_under_the_same_name_is_computed(file: Path, compute: Computation) -> None:
-    first, _ = through(file, compute)
+    first, _ = get_or_compute(file, compute)
     # Same size and same time of change, as a careful editor of tags leaves them.
     before = file.stat()
     file.write_bytes(b"CONTENT" * 1000)
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    again, cached = through(file, compute)
+    again, cached = get_or_compute(file, compute)
     assert not cached
     assert not np.array_equal(first, again)
 
 
 def test_the_suffix_is_part_of_what_a_file_is(file: Path, compute: Computation) -> None:
-    through(file, compute)
-    assert not through(file.rename(file.with_suffix(".au")), compute)[1]
+    get_or_compute(file, compute)
+    assert not get_or_compute(file.rename(file.with_suffix(".au")), compute)[1]
 
 
 def test_another_configuration_is_never_served(file: Path, compute: Computation) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     for override in ("spectra.hop_length=512", "excerpt.seconds=3", "separation=hpss"):
         other = load_config(overrides=["excerpt.seconds=2", "separation=none", override])
-        assert not through(file, compute, other)[1]
-    assert through(file, compute)[1]
+        assert not get_or_compute(file, compute, other)[1]
+    assert get_or_compute(file, compute)[1]
 
 
 def test_what_is_not_extraction_changes_nothing(file: Path, compute: Computation) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     learning = load_config(overrides=["excerpt.seconds=2", "separation=none", "seed=4"])
-    assert through(file, compute, learning)[1]
+    assert get_or_compute(file, compute, learning)[1]
 
 
 def test_another_version_of_the_features_is_never_served(
     file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     monkeypatch.setattr(config_module, "FEATURES_VERSION", config_module.FEATURES_VERSION + 1)
-    assert not through(file, compute)[1]
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_another_decoder_is_never_served(
     file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     monkeypatch.setattr(module, "numbers_depend_on", lambda: {"decoders": "libsndfile 99"})
-    assert not through(file, compute)[1]
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> None:
@@ -145,16 +145,16 @@ def test_failures_are_raised_and_not_kept(file: Path, compute: Computation) -> N
 
     for _ in range(2):
         with pytest.raises(AudioError, match="broken"):
-            through(file, fail)
-    assert not through(file, compute)[1]
+            get_or_compute(file, fail)
+    assert not get_or_compute(file, compute)[1]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_what_is_not_finite_is_not_kept(file: Path, compute: Computation, bad: float) -> None:
     measured = compute(file)
     measured.statistics[3] = bad
-    through(file, lambda path: measured)
-    assert not through(file, compute)[1]
+    get_or_compute(file, lambda path: measured)
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
@@ -165,9 +165,9 @@ def test_a_file_that_changes_while_it_is_decoded_is_not_kept(
         return compute(path)
 
     content = file.read_bytes()
-    through(file, change_and_compute)
+    get_or_compute(file, change_and_compute)
     file.write_bytes(content)
-    assert not through(file, compute)[1]
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_what_is_no_plain_file_is_left_to_the_decoder(tmp_path: Path, compute: Computation) -> None:
@@ -176,7 +176,7 @@ def test_what_is_no_plain_file_is_left_to_the_decoder(tmp_path: Path, compute: C
     (tmp_path / "loop.wav").symlink_to("loop.wav")
     names = ["pipe.wav", "empty.wav", "loop.wav", "missing.wav", "a\0b.wav", "."]
     for n, name in enumerate(names, start=1):
-        assert not through(tmp_path / name, compute)[1]
+        assert not get_or_compute(tmp_path / name, compute)[1]
         assert compute.calls == n
 
 
@@ -184,15 +184,15 @@ def test_a_file_that_takes_longer_to_read_than_to_compute_is_left_alone(
     file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LARGEST_FILE", file.stat().st_size - 1)
-    through(file, compute)
-    assert not through(file, compute)[1]
+    get_or_compute(file, compute)
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_names_that_are_no_text(tmp_path: Path, compute: Computation) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/latin-\xe9.m\xff"))
     path.write_bytes(b"content")
-    through(path, compute)
-    assert through(path, compute)[1]
+    get_or_compute(path, compute)
+    assert get_or_compute(path, compute)[1]
 
 
 # --- tags ------------------------------------------------------------------------------------
@@ -223,17 +223,17 @@ def test_tags_are_changed_without_losing_the_features(
 ) -> None:
     path = untagged(tmp_path / name)
     whole, heard = path.read_bytes(), samples(path) if name in NAMES else None
-    through(path, compute)
+    get_or_compute(path, compute)
     for genre in ("Jazz", "a genre that needs more room than there is" * 100):
         written(path, genre, tmp_path)
-        assert through(path, compute)[1]
+        assert get_or_compute(path, compute)[1]
     if heard is not None:
         retagged(path)
-        assert through(path, compute)[1]
+        assert get_or_compute(path, compute)[1]
         np.testing.assert_array_equal(samples(path), heard)  # which makes it right
     for at in (len(whole) // 3, len(whole) // 2):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        assert not through(path, compute)[1]
+        assert not get_or_compute(path, compute)[1]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -329,20 +329,20 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 def test_a_file_that_was_seen_before_is_not_read(
     file: Path, compute: Computation, read: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SETTLED_SECONDS", -1)
-    through(file, compute)
-    assert through(file, compute)[1]
+    monkeypatch.setattr(module, "STABLE_SECONDS", -1)
+    get_or_compute(file, compute)
+    assert get_or_compute(file, compute)[1]
     assert read == [file]
     file.write_bytes(b"CONTENT" * 1000)
-    through(file, compute)
+    get_or_compute(file, compute)
     assert read == [file, file]
 
 
 def test_a_file_that_changed_just_now_is_read(
     file: Path, compute: Computation, read: list[Path]
 ) -> None:
-    through(file, compute)
-    assert through(file, compute)[1]
+    get_or_compute(file, compute)
+    assert get_or_compute(file, compute)[1]
     assert read == [file, file]
 
 
@@ -364,13 +364,13 @@ def test_the_least_recently_used_go_first(
     monkeypatch.setattr(module.time, "time", lambda: now)
     songs = write_songs(tmp_path, 300)  # of over a kilobyte each
     with Cache(cache_file(), QUICK) as cache:
-        cache.through(songs[0], compute)
+        cache.get_or_compute(songs[0], compute)
         for song in songs:
             now += 7200
-            cache.through(song, compute)
-            assert cache.through(songs[0], compute)[1]  # in use all the time
-        assert cache.through(songs[-1], compute)[1]
-        assert not cache.through(songs[1], compute)[1]
+            cache.get_or_compute(song, compute)
+            assert cache.get_or_compute(songs[0], compute)[1]  # in use all the time
+        assert cache.get_or_compute(songs[-1], compute)[1]
+        assert not cache.get_or_compute(songs[1], compute)[1]
     assert 20 < cache_info().n_tracks < 200
     assert cache_file().stat().st_size <= 200_000
 
@@ -381,13 +381,13 @@ def test_info_and_clear(tmp_path: Path, compute: Computation) -> None:
     songs = write_songs(tmp_path, 3)
     with Cache(cache_file(), QUICK) as cache:
         for song in songs:
-            cache.through(song, compute)
+            cache.get_or_compute(song, compute)
         held = clear_cache()  # under a run that uses it
         assert held.n_tracks == 3
         assert held.n_bytes > 3000
         assert cache_info().n_tracks == 0
-        assert not cache.through(songs[0], compute)[1]
-        assert cache.through(songs[0], compute)[1]
+        assert not cache.get_or_compute(songs[0], compute)[1]
+        assert cache.get_or_compute(songs[0], compute)[1]
     assert cache_info().n_tracks == 1
 
 
@@ -398,7 +398,7 @@ def fill(folder: Path, compute: Computation) -> list[Path]:
     songs = write_songs(folder, 40)
     with Cache(cache_file(), QUICK) as cache:
         for song in songs:
-            cache.through(song, compute)
+            cache.get_or_compute(song, compute)
     return songs
 
 
@@ -422,33 +422,33 @@ def test_a_damaged_cache_is_dropped_with_one_line(
         warnings.simplefilter("always")
         prepare_cache(cache_file())
         with Cache(cache_file(), QUICK) as cache:
-            results = [cache.through(song, compute) for song in songs]
+            results = [cache.get_or_compute(song, compute) for song in songs]
     assert len(results) == 40
     assert compute.calls > calls
     [warning] = caught
     assert str(warning.message) == f"the cache {cache_file()} is damaged and was dropped"
     for song in songs:
-        through(song, compute)
-    assert all(through(song, compute)[1] for song in songs)
+        get_or_compute(song, compute)
+    assert all(get_or_compute(song, compute)[1] for song in songs)
 
 
 def test_an_empty_file_becomes_a_cache(file: Path, compute: Computation) -> None:
     cache_file().touch()
-    through(file, compute)
-    assert through(file, compute)[1]
+    get_or_compute(file, compute)
+    assert get_or_compute(file, compute)[1]
 
 
 def test_a_flipped_bit_is_not_served(file: Path, compute: Computation) -> None:
-    values, _ = through(file, compute)
+    values, _ = get_or_compute(file, compute)
     content = cache_file().read_bytes()
     vector = values.tobytes()
     at = content.index(vector[100:140])
     damaged = bytearray(content)
     damaged[at] ^= 1
     cache_file().write_bytes(damaged)
-    again, cached = through(file, compute)
+    again, cached = get_or_compute(file, compute)
     assert not cached
-    assert through(file, compute)[0].tobytes() == again.tobytes()
+    assert get_or_compute(file, compute)[0].tobytes() == again.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -456,23 +456,23 @@ def test_a_flipped_bit_is_not_served(file: Path, compute: Computation) -> None:
     ["DROP TABLE pairs", "PRAGMA user_version = 99", "ALTER TABLE pairs RENAME used TO unused"],
 )
 def test_tables_of_something_else(file: Path, compute: Computation, statement: str) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     with sqlite3.connect(cache_file()) as connection:
         connection.execute(statement)
     connection.close()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert not through(file, compute)[1]
-    through(file, compute)
-    assert through(file, compute)[1]
+        assert not get_or_compute(file, compute)[1]
+    get_or_compute(file, compute)
+    assert get_or_compute(file, compute)[1]
 
 
 def test_values_of_another_type_are_not_served(file: Path, compute: Computation) -> None:
-    through(file, compute)
+    get_or_compute(file, compute)
     with sqlite3.connect(cache_file()) as connection:
         connection.execute("UPDATE pairs SET value = 'text', used = 'never'")
     connection.close()
-    assert not through(file, compute)[1]
+    assert not get_or_compute(file, compute)[1]
 
 
 def test_a_place_that_cannot_be_written(
@@ -493,13 +493,13 @@ def test_a_cache_that_others_keep_locked_costs_no_file(
     file: Path, compute: Computation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
-    through(file, compute)
+    get_or_compute(file, compute)
     other = sqlite3.connect(cache_file(), isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert through(file, compute)[1]  # reading goes on
+    assert get_or_compute(file, compute)[1]  # reading goes on
     file.write_bytes(b"new")
     with pytest.warns(UserWarning, match="locked"):
-        through(file, compute)
+        get_or_compute(file, compute)
     other.close()
 
 
@@ -528,7 +528,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         _, stderr = run.communicate(timeout=60)
         assert (run.returncode, stderr) == (0, "")
     for i, song in enumerate(songs):
-        values, cached = through(song, compute)
+        values, cached = get_or_compute(song, compute)
         assert cached
         assert (values == i).all()
 

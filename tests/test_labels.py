@@ -74,7 +74,7 @@ def test_genres_come_from_tags_the_first_of_several(library: Path) -> None:
         "Hip Hop", "hip-hop", "Rap", "Jazz", "Podcast", None, "JAZZ",
     ]  # fmt: skip
     assert found.notes == [
-        "several genres, of which the first is taken: 2 of 7 tracks",
+        "several genres; the first one is used: 2 of 7 tracks",
         "no genre tag, and so no label: 1 of 7 tracks",
         "genres with several spellings, which count as different: 'Hip Hop' and 'hip-hop', "
         "'JAZZ' and 'Jazz'; a label map unites them (--label-map)",

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 
-# For an Ogg stream without an end, libsndfile states the largest number that there is.
+# The number of frames that libsndfile reports for an Ogg stream without an end.
 UNKNOWN_LENGTH = 2**48
 
-# A stream may end a little before its header says without being damaged: encoders pad, count the
-# header as a frame, and estimate the lengths of some variable-rate files.
+# An undamaged stream may end a little earlier than its header says: encoders pad, count the header
+# as a frame, and estimate the lengths of some variable-rate files.
 MISSING_SECONDS_ALLOWED = 0.1
 
 

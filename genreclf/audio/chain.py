@@ -1,6 +1,7 @@
-"""Decode files that consist of several, one after the other: chained Ogg, joined FLAC and AAC.
+"""Decode files that consist of several files in a row: chained Ogg, joined FLAC and AAC.
 
-Recorders of radio streams write them, and ``cat`` does. libsndfile reads only the first.
+Programs that record radio streams write such files, and so does ``cat``. libsndfile reads only the
+first part.
 """
 
 from bisect import bisect_right
@@ -124,7 +125,7 @@ def _described(links: Sequence[Opener]) -> tuple[list[tuple[Opener, AudioInfo]],
 
 
 def _spread(samples: Samples, channels: int) -> Samples:
-    """Repeat the mean of samples in so many channels, if they have another number of them."""
+    """Return samples with ``channels`` channels: as they are, or their mean in each channel."""
     if samples.shape[1] == channels:
         return samples
     return np.repeat(samples.mean(axis=1, keepdims=True), channels, axis=1)

@@ -22,12 +22,12 @@ LOUDEST_PEAK = 100.0
 
 # The power of a sum of unrelated channels is the sum of their powers; of two identical channels it
 # is twice that. Less than a quarter of it means that the channels cancel: of 230 stereo tracks by
-# 80 artists the lowest value is 0.64. The mean of such channels holds little but errors of rounding
-# and coding. Vorbis leaves a tenth, since it does not keep the phase of high frequencies.
+# 80 artists the lowest value is 0.64. The mean of cancelling channels is mostly noise from rounding
+# and coding. After Vorbis, a tenth is left, because it does not keep the phase of high frequencies.
 CANCELLED = 0.25
 CANCELS = "its channels cancel each other out; one polarity is inverted before they are mixed"
 
-# From below telephones to beyond studios; DSD is decoded at 2.8 MHz / 8 and multiples of it.
+# From below telephone to above studio quality; DSD is decoded at multiples of 2.8 MHz / 8.
 SAMPLE_RATES_HZ = (1000, 3_000_000)
 
 # After a seek into an mp3, libmpg123 lacks the bits that earlier frames hold for later ones, and
@@ -45,7 +45,7 @@ def describe(path: Path) -> AudioInfo:
     Raises
     ------
     AudioError
-        If it is no audio file that can be decoded.
+        If it cannot be decoded as audio.
     """
     with open_audio(path) as file:
         return _info(path, file)
@@ -180,6 +180,6 @@ def _mix_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
 
 
 def _mean(channels: Sequence[Samples]) -> Samples:
-    """Return the mean; numpy's, over so short an axis, takes longer than the decoding."""
+    """Return the mean over channels; ``numpy.mean`` over so few takes longer than the decoding."""
     mixed: Samples = sum(channels[1:], start=channels[0]) / np.float32(len(channels))
     return mixed

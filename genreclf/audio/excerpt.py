@@ -187,7 +187,7 @@ def _require_enough(path: Path, found: list[_Segment], info: AudioInfo, view: Vi
     if seconds < needed:
         raise AudioError(
             f"{path}: holds {math.floor(100 * seconds) / 100:.2f} s of audio; "
-            f"at least {needed:g} s are needed (excerpt.min_seconds)"
+            f"at least {needed:g} s is required (excerpt.min_seconds)"
         )
 
 
@@ -197,7 +197,7 @@ def _louder(
     """Decode another part of a track whose excerpts are mostly silent.
 
     Only its longest audible stretch is used, so that silence does not enter the features. Returns
-    None if the excerpts are audible enough, or the other part is not more so.
+    None if the excerpts are audible enough, or if the other part is not more audible.
     """
     mostly_silent = all(segment.is_mostly_silent for segment in found)
     if not mostly_silent or any(len(segment.samples) >= info.n_frames for segment in found):

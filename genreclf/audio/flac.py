@@ -1,7 +1,7 @@
-"""Find what libsndfile does not read of a FLAC: RFC 9639.
+"""Find the parts of a FLAC file (RFC 9639) that libsndfile does not read.
 
-libsndfile reads only the first of several FLAC files that are joined. Of one that was written into
-a pipe, whose header does not state the length, it loses the last block.
+libsndfile reads only the first of several FLAC files that are joined. If a file was written into a
+pipe, its header does not state the length, and libsndfile loses the last block.
 """
 
 import re
@@ -67,8 +67,8 @@ def open_flac(path: Path, link: FlacLink) -> SndFile:
 def flac_links(path: Path) -> list[FlacLink]:
     """Return the links of a FLAC that libsndfile would not read to the end; otherwise nothing.
 
-    The whole file is searched only if the number of its last frame, or of some in between, is not
-    what the header leads to expect.
+    The whole file is searched only if the number of its last frame, or of some frames in between,
+    contradicts the header.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)

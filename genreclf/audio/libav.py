@@ -36,15 +36,15 @@ _CONTAINERS = (
 _BARE_STREAMS = frozenset(
     ("aac", "ac3", "amr", "amrnb", "amrwb", "dts", "eac3", "mlp", "shn", "truehd")
 )
-# After a seek to the last page of an Ogg, FFmpeg takes its last packet for a full one, and places
-# what is on that page too early. A page may be this long.
+# After a seek to the last page of an Ogg file, FFmpeg treats its last packet as a full one, and
+# positions the samples of that page too early. A page may be this long.
 _OGG_END_SECONDS = 10
-# Each sample of these depends on all before it: they are decoded from the beginning.
+# In these codecs each sample depends on all samples before it, so decoding starts at the beginning.
 _WITHOUT_BLOCKS = frozenset(
     ("adpcm_ct", "adpcm_sbpro_2", "adpcm_sbpro_3", "adpcm_sbpro_4", "adpcm_yamaha", "g722", "g726")
 )
-# The header of ASF, and the object in it that holds the length and flags. The first flag says that
-# the length is not valid.
+# The header of ASF, and the object in it with the length and flags. The first flag marks the length
+# as invalid.
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_FLAGS_AT, _ASF_PROPERTIES_WITHIN = 88, 2**16
@@ -52,7 +52,7 @@ _ASF_FLAGS_AT, _ASF_PROPERTIES_WITHIN = 88, 2**16
 _KINDS = frozenset(("aac", "ape", "asf", "dsf", "mp4"))
 _MAGICS = (b"\x1aE\xdf\xa3", b"TTA1", b"FRM8", b".RMF", b"#!AMR", b"ajkg")
 _OGG_MAGICS = (b"\x7fFLAC", b"Speex", b"fishead", b"\x80theora")
-# Between time stamps and counted samples; if it is larger, part of the stream is missing.
+# If time stamps and counted samples differ by more, part of the stream is missing.
 _LARGEST_GAP_SECONDS = 0.1
 
 
@@ -90,7 +90,7 @@ class LibavFile(AudioFile):
             if first is None or not (first.samples and first.sample_rate and stream.time_base):
                 raise LibavError("no audio could be decoded (nothing in it is known)")
             self._samples_of_first, self._start = first.samples, first.pts or 0
-            # What time stamps grow by from sample to sample.
+            # Increment of the time stamps from one sample to the next.
             self._step = 1 / (stream.time_base * first.sample_rate)
             seconds = Fraction(container.duration or 0, 10**6)
             if stream.duration:
@@ -156,7 +156,7 @@ class LibavFile(AudioFile):
                 second = next(frames, None)
                 position = self._position(second) if second else self.info.n_frames
                 if second is None or position > at:
-                    yield from self._decoded_from(0)  # time stamps do not lead there
+                    yield from self._decoded_from(0)  # the seek failed: wrong time stamps
                     return
                 frames = chain([second], frames)
             for frame in frames:
@@ -257,10 +257,10 @@ class LibavFile(AudioFile):
         import av
 
         options = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""}
-        # Tags in another coding than UTF-8 are no reason to fail. PyAV 19 no longer asks.
+        # Tags that are not UTF-8 must not cause an error. PyAV 19 has no such option any more.
         before_19 = int(av.__version__.split(".")[0]) < 19
         tags: dict[str, Any] = {"metadata_errors": "replace"} if before_19 else {}
-        # Not by its name, in which FFmpeg might see the name of a protocol.
+        # An open file, because FFmpeg might read a protocol into the file name.
         has_segments = bool(self._segments)
         with (
             open_segments(self._path, self._segments) if has_segments else self._path.open("rb")
@@ -274,7 +274,7 @@ class LibavFile(AudioFile):
                 if not container.streams.audio:
                     raise LibavError("no audio could be decoded (it holds none)")
                 stream = container.streams.audio[0]
-                if stream.codec_context is None:  # whatever PyAV's types say
+                if stream.codec_context is None:  # possible, although not in PyAV's types
                     raise LibavError("no audio could be decoded (no decoder for its codec)")
                 stream.codec_context.thread_count = 1  # files are processed in parallel
                 yield container, stream

@@ -1,4 +1,4 @@
-"""Decode mp3, mp2 and mp1 with libsndfile, in the length that their frames have.
+"""Decode mp3, mp2 and mp1 with libsndfile, with the length that their frames add up to.
 
 Where no Xing or Info frame states the length of an mp3, libsndfile estimates it from the size of
 the file and the first bit rate. That counts tags as audio, and is wrong for variable rates: 8.8 s
@@ -25,10 +25,10 @@ from genreclf.audio.sndfile import SndFile
 from genreclf.library.streamtags import after_id3
 
 _DECODER_DELAY = 529  # samples, of layer III
-# libmpg123 decodes four frames in vain after a seek.
+# After a seek, libmpg123 decodes four frames and discards them.
 _FRAMES_BEFORE = 8
-# Decoders drop the first samples, as many as the first frame says: up to 4,095, and 529 of their
-# own. All others lie that much later in the stream, which is up to nine frames of MPEG 2.
+# Decoders drop the first samples: the number that the first frame states (up to 4,095), and 529 of
+# their own. All other samples are that much later in the stream, up to nine frames of MPEG 2.
 _FRAMES_AFTER = 16
 
 
@@ -170,7 +170,7 @@ class _Stated(NamedTuple):
 
     n_frames: int
     n_bytes: int
-    n_delayed: int = 0  # samples in front that are no audio
+    n_delayed: int = 0  # samples at the beginning that are not audio
     is_vbri: bool = False
 
 
@@ -182,10 +182,10 @@ def _with_length(file: BinaryIO, runs: list[Run], *, is_alone: bool) -> Mpeg:
     """
     first = runs[0]
     rate, samples = first.header.sample_rate_hz, first.header.samples
-    counted = believed = sum(run.n_frames for run in runs)
+    counted = declared = sum(run.n_frames for run in runs)
     stated = _stated(file, first)
     if stated is not None:
-        counted = believed = counted - 1
+        counted = declared = counted - 1
         missing = stated.n_frames - counted
         tolerance = 1 + int(MISSING_SECONDS_ALLOWED * rate / samples)
         cut = missing > tolerance and is_alone and _is_cut(stated, runs, missing)
@@ -194,11 +194,11 @@ def _with_length(file: BinaryIO, runs: list[Run], *, is_alone: bool) -> Mpeg:
             plain = len(runs) == 1 and first.start in (0, after_id3(file, 0))
             return Mpeg(None, counted * samples, 0, plain, tuple(runs))
         if cut:
-            believed = stated.n_frames
+            declared = stated.n_frames
         runs = [first.without_first(file), *runs[1:]]
     delay = stated.n_delayed if stated else 0
     present = tuple(run for run in runs if run.n_frames)
-    return Mpeg(believed * samples - delay, counted * samples - delay, delay, False, present)
+    return Mpeg(declared * samples - delay, counted * samples - delay, delay, False, present)
 
 
 def _is_cut(stated: _Stated, runs: list[Run], missing: int) -> bool:

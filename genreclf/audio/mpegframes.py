@@ -73,7 +73,7 @@ class Run(NamedTuple):
 
 
 class _Lengths(dict[bytes, int]):
-    """The length of a frame by its first four bytes; 0 if it is no frame of the same stream.
+    """The length of a frame by its first four bytes; 0 if it is not a frame of the same stream.
 
     Each header is parsed once; a stream has a few hundred different ones.
     """

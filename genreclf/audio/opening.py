@@ -39,7 +39,7 @@ def open_audio(path: Path) -> Iterator[AudioFile]:
 
 
 def open_decoder(path: Path) -> AudioFile:
-    """Open with libsndfile, or else with FFmpeg if that is there."""
+    """Open with libsndfile; if that fails, with FFmpeg if it is installed."""
     decodable = False
     try:
         file = _open_with_libsndfile(path)
@@ -146,7 +146,7 @@ def _require_content(path: Path) -> None:
 
 
 def _about_folder(path: Path) -> str:
-    """Return why a folder is no track: it was given as a file, or cannot be searched."""
+    """Return the error for a folder that was given as a file or cannot be searched."""
     try:
         os.scandir(path).close()
     except OSError as error:
@@ -182,7 +182,7 @@ class _CodecsMuted:
 
 
 def _redirect_standard_error() -> int:
-    """Send standard error nowhere and return a copy of it, or -1 if there is none."""
+    """Redirect standard error to the null device; return a copy of it, or -1 if it is closed."""
     try:
         saved = os.dup(2)
     except OSError:

@@ -10,21 +10,21 @@ from genreclf.audio.audiofile import Samples
 
 Span: TypeAlias = tuple[int, int]  # from start to stop, in samples
 
-# Root mean square below which a track is silent. Dither of 16 bits has 0.5 to 1 step, also after
-# coding; music at -60 dB has some 3 steps.
+# Root mean square below which a track is silent. 16-bit dither has 0.5 to 1 step, also after
+# coding; music at -60 dB has about 3 steps.
 SILENCE = 1.5 / 2**15
-# Shaped dither has up to 15 steps, most of it at frequencies where ears are less sensitive. Below
-# AUDIBLE_HZ half a step of it is left, so only these frequencies of quiet pieces count.
+# Shaped dither has up to 15 steps, most of it at frequencies to which ears are less sensitive, and
+# only half a step below AUDIBLE_HZ. So only frequencies below AUDIBLE_HZ count in quiet pieces.
 SHAPED_DITHER = 32 / 2**15
 AUDIBLE_HZ = 8000
 PIECE_SECONDS = 0.1  # each piece is silent or not
-PAUSE_SECONDS = 2.0  # a longer silence is no pause in the music
+PAUSE_SECONDS = 2.0  # a longer silence is not a pause in the music
 
 
 def audible_spans(samples: Samples, sample_rate_hz: int) -> list[Span]:
     """Return the parts that are not silent; they include short pauses.
 
-    Silence is no more than a constant and the dither of 16 bits.
+    Silence is at most a constant offset and the dither of 16-bit audio.
     """
     hop = round(PIECE_SECONDS * sample_rate_hz)
     # One sample longer than the hop, so that a step between two pieces is in one of them.

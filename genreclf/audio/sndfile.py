@@ -12,9 +12,9 @@ import soundfile
 from genreclf.audio.audiofile import AudioFile, AudioInfo, Samples
 from genreclf.audio.segments import Segment, open_segments
 
-# What SoX states as the size of an AIFF that it writes into a pipe; others state larger sizes.
+# The size that SoX writes into the header of an AIFF for a pipe; other programs write larger ones.
 _UNKNOWN_SIZE = 0x7F00_0000 - 2**16
-# The chunk that holds the audio in WAV, AU, AIFF; for W64 the log has the whole file only.
+# The log line of the chunk with the audio in WAV, AU and AIFF; W64 has one for the whole file only.
 _SHORTENED = re.compile(r"^ *(?:data|Data Size|SSND|riff) *: (\d+) \(should be (\d+)\)", re.M)
 
 

@@ -18,22 +18,22 @@ from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
-from genreclf.cli.output import complain, verbosity_options
+from genreclf.cli.output import print_error, verbosity_options
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
-from genreclf.cli.streams import give_up, prepare_streams
+from genreclf.cli.streams import discard_output, prepare_streams
 from genreclf.cli.tags import tags
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 from genreclf.version import __version__
 
 INTERRUPTED = 130
-# Errors of a write. Where one names no file, it was standard output that could not be written.
+# Errors of writing. If such an error names no file, standard output could not be written.
 _CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 
 
-class Funnel(click.Group):
-    """Turns errors into a line on standard error and an exit status."""
+class ErrorReportingGroup(click.Group):
+    """A group of commands that reports an error as one line and an exit status."""
 
     def main(self, *args: Any, **extra: Any) -> NoReturn:
         """Run with streams that take any text."""
@@ -42,13 +42,13 @@ class Funnel(click.Group):
         try:
             status = super().main(*args, **extra)
             sys.stdout.flush()
-        except click.exceptions.NoArgsIsHelpError as error:  # a group of commands by itself
+        except click.exceptions.NoArgsIsHelpError as error:  # a group without a command
             status = _show(error)
-        except click.UsageError as error:  # may quote the name of a file
+        except click.UsageError as error:  # the message may contain a file name
             status = _show(click.UsageError(one_line(error.format_message()), error.ctx))
         except click.Abort:
             status = INTERRUPTED
-        except OSError as error:  # --help, say, into a full disk
+        except OSError as error:  # such as --help into a file on a full disk
             status = _failed(error)
         sys.exit(status)
 
@@ -67,22 +67,22 @@ class Funnel(click.Group):
         try:
             return super().invoke(ctx)
         except GenreclfError as error:
-            complain(f"genreclf: {error}")
+            print_error(f"genreclf: {error}")
             ctx.exit(1)
         except OSError as error:
             ctx.exit(_failed(error))
-        except UnicodeEncodeError as error:  # of the name of a file
-            complain(
+        except UnicodeEncodeError as error:  # in a file name
+            print_error(
                 f"genreclf: {error.object}: cannot be written in {error.encoding}; if this is the "
                 "encoding of the locale, set LC_ALL=C.UTF-8"
             )
             ctx.exit(1)
-        except (MemoryError, ImportError) as error:  # the first may lead to the second
+        except (MemoryError, ImportError) as error:  # lack of memory can raise either
             what = "out of memory" if isinstance(error, MemoryError) else "cannot import a module"
-            complain(f"genreclf: {what}: {error}")
+            print_error(f"genreclf: {what}: {error}")
             ctx.exit(1)
         except KeyboardInterrupt:
-            complain("genreclf: interrupted")
+            print_error("genreclf: interrupted")
             ctx.exit(INTERRUPTED)
 
 
@@ -91,20 +91,20 @@ def _show(error: click.UsageError) -> int:
     try:
         error.show(sys.stderr)
     except OSError:
-        give_up(sys.stderr)
+        discard_output(sys.stderr)
     return error.exit_code
 
 
 def _failed(error: OSError) -> int:
     """Print an error of the operating system, and return the exit status."""
     if isinstance(error, BrokenPipeError):  # the reader of a pipe has stopped
-        give_up(sys.stdout)
+        discard_output(sys.stdout)
         return 0
     name = error.filename
     if name is None and error.errno in _CANNOT_TAKE_MORE:
         name = "standard output"
-        give_up(sys.stdout)  # what waits to be written would fail again
-    complain(f"genreclf: {f'{name}: ' if name else ''}{error.strerror or error}")
+        discard_output(sys.stdout)  # pending output would fail again
+    print_error(f"genreclf: {f'{name}: ' if name else ''}{error.strerror or error}")
     return 1
 
 
@@ -112,11 +112,11 @@ def _show_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int,
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
-    complain(f"genreclf: warning: {message}")
+    print_error(f"genreclf: warning: {message}")
 
 
 @click.group(
-    cls=Funnel,
+    cls=ErrorReportingGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @verbosity_options
@@ -145,7 +145,7 @@ def cli() -> None:
     Environment:
       GENRECLF_MODEL  model for predict, unless there is --model or model.joblib in this folder
       GENRECLF_CACHE  folder of the feature cache
-      GENRECLF_DATA   folder of the list of trusted models and of backups of tags
+      GENRECLF_DATA   folder of the list of trusted models and of tag backups
     """
     warnings.showwarning = _show_warning
 

@@ -16,7 +16,7 @@ from genreclf.cli.training import load_checked
 
 @dataclass(frozen=True)
 class AuditOptions:
-    """What ``audit`` was asked for."""
+    """The arguments of ``audit``."""
 
     table: Path
     learning: options.Learning
@@ -41,7 +41,7 @@ class AuditOptions:
 @options.json_file
 @verbosity_options
 @collected(AuditOptions)
-def audit(asked: AuditOptions) -> None:
+def audit(args: AuditOptions) -> None:
     """Find doubtful labels, and recordings that are in a TABLE more than once.
 
     A label is doubtful if classifiers trained without the track (and without its group) find it
@@ -61,15 +61,15 @@ def audit(asked: AuditOptions) -> None:
     from genreclf.evaluation.crossvalidation import count_trainings
     from genreclf.reports.audit import audit_report
 
-    table = load_checked(asked.table, asked.table_options.columns(), asked.learning)
-    config = asked.learning.settings()
+    table = load_checked(args.table, args.table_options.columns(), args.learning)
+    config = args.learning.settings()
     with progress(count_trainings(table, config), "cross-validation") as advance:
-        result = find_doubtful(table, config, search=asked.learning.search, on_fold=advance)
-    if str(asked.csv_file) == "-":
+        result = find_doubtful(table, config, search=args.learning.search, on_fold=advance)
+    if str(args.csv_file) == "-":
         write_records(result.to_csv())
-    elif asked.csv_file is not None:
-        write_text(asked.csv_file, result.to_csv(), "findings")
-    if asked.json_file is not None:
-        write_text(asked.json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
-    if asked.csv_file is asked.json_file is None:
-        audit_report(result, stdout_console(), asked.top)
+    elif args.csv_file is not None:
+        write_text(args.csv_file, result.to_csv(), "findings")
+    if args.json_file is not None:
+        write_text(args.json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
+    if args.csv_file is args.json_file is None:
+        audit_report(result, stdout_console(), args.top)

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 def cache() -> None:
     """Show or clear the cache of features.
 
-    extract, compare and predict keep the features of each file, so that no file is computed twice,
-    even if it is renamed or its tags change. Above 256 MiB, the least recently used features are
-    deleted. The cache is in the platform's cache folder, or in the folder that the environment
-    variable GENRECLF_CACHE names.
+    extract, compare and predict cache the features of each file, so that they are computed only
+    once, even if the file is renamed or its tags change. Above 256 MiB, the least recently used
+    features are deleted. The cache is in the platform's cache folder, or in the folder that the
+    environment variable GENRECLF_CACHE names.
 
     \b
     Examples:
@@ -28,7 +28,7 @@ def cache() -> None:
 
 @cache.command()
 def info() -> None:
-    """Show where the cache is, and what it holds.
+    """Show where the cache is, and how much it contains.
 
     \b
     Example:

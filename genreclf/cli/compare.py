@@ -69,7 +69,7 @@ def _listed_classifiers(
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """What ``compare`` was asked for."""
+    """The arguments of ``compare``."""
 
     paths: tuple[Path, ...]
     configs: list[str]
@@ -189,7 +189,7 @@ class CompareOptions:
 @options.plot_file
 @verbosity_options
 @collected(CompareOptions)
-def compare(asked: CompareOptions) -> None:
+def compare(args: CompareOptions) -> None:
     """Compare the accuracy of variants, and test whether the differences are more than noise.
 
     PATHs are feature tables of the same tracks, or audio files and folders, whose features are
@@ -210,14 +210,14 @@ def compare(asked: CompareOptions) -> None:
     from genreclf.evaluation.planning import PlanError, plan_comparison, reference_number
 
     try:
-        plan = plan_comparison(asked.choices, asked.names if asked.of_tables else None)
-        reference = reference_number(plan, asked.reference, all_pairs=asked.all_pairs)
+        plan = plan_comparison(args.choices, args.names if args.of_tables else None)
+        reference = reference_number(plan, args.reference, all_pairs=args.all_pairs)
     except PlanError as error:
         raise click.UsageError(str(error)) from None
-    asked.check()
-    tables, failed = _read_tables(asked) if asked.of_tables else _extract(plan, asked)
+    args.check()
+    tables, failed = _read_tables(args) if args.of_tables else _extract(plan, args)
     try:
-        result = _compare(asked, plan, tables, reference)
+        result = _compare(args, plan, tables, reference)
     except TableError as error:
         if not failed:
             raise
@@ -226,38 +226,38 @@ def compare(asked: CompareOptions) -> None:
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed
     ]
-    _show(result, asked.json_file, asked.plot_file)
+    _show(result, args.json_file, args.plot_file)
     if failed:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _read_tables(asked: CompareOptions) -> tuple["dict[str, FeatureTable]", "Failed"]:
+def _read_tables(args: CompareOptions) -> tuple["dict[str, FeatureTable]", "Failed"]:
     """Read the tables, and refuse changes of the features, which they already hold."""
     from genreclf.evaluation.planning import parse_variant
     from genreclf.tables.reading import load_tables
 
-    columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
-    tables = load_tables(asked.paths, columns)
-    changes = [change for text in asked.extra for change in parse_variant(text)[1]]
+    columns = args.table_options.columns(folds=args.folds, split=args.split)
+    tables = load_tables(args.paths, columns)
+    changes = [change for text in args.extra for change in parse_variant(text)[1]]
     for table in tables:
-        check_extraction(asked.configs, [*asked.overrides, *changes], table.config)
-    return dict(zip(asked.names, tables, strict=True)), []
+        check_extraction(args.configs, [*args.overrides, *changes], table.config)
+    return dict(zip(args.names, tables, strict=True)), []
 
 
 def _extract(
-    plan: "Sequence[Planned]", asked: CompareOptions
+    plan: "Sequence[Planned]", args: CompareOptions
 ) -> tuple["dict[str, FeatureTable]", "Failed"]:
     """Make a table with each extraction, of the tracks that fail with none."""
     from genreclf.evaluation.planning import extraction_variants
     from genreclf.extraction.tracks import build_table, extract_tracks
     from genreclf.parallel.workers import Workers
 
-    labelling = asked.labelling()
-    tracks = audio_tracks(asked.paths, labelling.of_paths)
-    variants, cache = extraction_variants(plan), cache_in_use(asked.no_cache)
+    labelling = args.labelling()
+    tracks = audio_tracks(args.paths, labelling.of_paths)
+    variants, cache = extraction_variants(plan), cache_in_use(args.no_cache)
     rows: dict[str, list[Row]] = {}
     failed: Failed = []
-    with Workers(worker_count(asked.jobs, len(tracks)), asked.timeout) as workers:
+    with Workers(worker_count(args.jobs, len(tracks)), args.timeout) as workers:
         tracks = labelled(tracks, labelling, workers)
         for variant in variants:
             prepare_engine(variant.config)
@@ -288,7 +288,7 @@ def _summary_of(failed: "Failed") -> str:
 
 
 def _compare(
-    asked: CompareOptions, plan: "Sequence[Planned]", tables: "dict[str, FeatureTable]",
+    args: CompareOptions, plan: "Sequence[Planned]", tables: "dict[str, FeatureTable]",
     reference: int | None,
 ) -> dict[str, Any]:  # fmt: skip
     from genreclf.evaluation.comparison import compare
@@ -296,15 +296,15 @@ def _compare(
     from genreclf.evaluation.trainings import fold_workers
 
     variants, notes = with_tables(plan, tables)
-    work = estimate(variants, asked.repeats, search=asked.search)
-    at_a_time = worker_count(asked.jobs, work.n_folds)
+    work = estimate(variants, args.repeats, search=args.search)
+    at_a_time = worker_count(args.jobs, work.n_folds)
     _announce(variants, work, at_a_time)
     with (
         progress(work.n_trainings, "cross-validation") as advance,
         fold_workers(at_a_time, work.seconds) as workers,
     ):
         comparison = compare(
-            variants, repeats=asked.repeats, reference=reference, search=asked.search,
+            variants, repeats=args.repeats, reference=reference, search=args.search,
             workers=workers, on_fold=advance,
         )  # fmt: skip
     result = comparison.to_dict()

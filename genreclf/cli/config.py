@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from genreclf.cli import options
-from genreclf.cli.output import NOTHING_DONE, complain, say, verbosity_options, write_text
+from genreclf.cli.output import NOTHING_DONE, print_error, say, verbosity_options, write_text
 from genreclf.cli.streams import write_document
 from genreclf.errors import ConfigError, one_line
 
@@ -112,7 +112,7 @@ def validate(files: tuple[Path, ...]) -> None:
         try:
             load_config(file)
         except ConfigError as error:
-            complain(f"genreclf: {error}")
+            print_error(f"genreclf: {error}")
             all_valid = False
         else:
             say(f"{file}: valid")

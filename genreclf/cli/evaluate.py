@@ -9,7 +9,13 @@ import click
 
 from genreclf.cli import options
 from genreclf.cli.options import collected
-from genreclf.cli.output import SOME_FAILED, complain, stdout_console, verbosity_options, write_text
+from genreclf.cli.output import (
+    SOME_FAILED,
+    print_error,
+    stdout_console,
+    verbosity_options,
+    write_text,
+)
 from genreclf.cli.progress import progress
 from genreclf.cli.tracks import worker_count
 from genreclf.cli.training import (
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What ``evaluate`` was asked for."""
+    """The arguments of ``evaluate``."""
 
     table: Path
     model: Path | None
@@ -86,8 +92,8 @@ class EvaluateOptions:
 @options.split
 @click.option(
     "--permutations", type=click.IntRange(min=1), metavar="N",
-    help="Estimate the probability of such an accuracy by chance, from N permutations of the "
-    "genres.",
+    help="Estimate a p-value: the share of N random permutations of the genres that reach this "
+    "accuracy.",
 )  # fmt: skip
 @click.option(
     "--predictions", type=options.OUTPUT_FILE, metavar="FILE.csv",
@@ -99,7 +105,7 @@ class EvaluateOptions:
 @options.html_file
 @verbosity_options
 @collected(EvaluateOptions)
-def evaluate(asked: EvaluateOptions) -> None:
+def evaluate(args: EvaluateOptions) -> None:
     """Measure the accuracy on tracks that the classifier has not seen.
 
     The default is a cross-validation. If the TABLE has groups (artists, albums), the tracks of a
@@ -118,17 +124,17 @@ def evaluate(asked: EvaluateOptions) -> None:
       genreclf evaluate features.csv --group-regex 'music/[^/]+/([^/]+)/'
       genreclf evaluate gtzan.csv --group artist --folds sturm_fold --ignore length
     """
-    asked.check()
-    if asked.out_of_core:
-        measured = _in_parts(asked)
+    args.check()
+    if args.out_of_core:
+        measured = _in_parts(args)
     else:
-        measured = _cross_validate(asked) if asked.model is None else _evaluate(asked, asked.model)
+        measured = _cross_validate(args) if args.model is None else _evaluate(args, args.model)
     result, unreached = summarised(
-        measured.evaluation, asked.target_precision, n_permutations=asked.permutations
+        measured.evaluation, args.target_precision, n_permutations=args.permutations
     )
-    _write(asked, measured, result)
+    _write(args, measured, result)
     if unreached is not None:
-        complain(f"genreclf: {unreached}")
+        print_error(f"genreclf: {unreached}")
         raise click.exceptions.Exit(SOME_FAILED)
 
 
@@ -141,44 +147,44 @@ class _Measured:
     meter: "ImportanceMeter | None" = None
 
 
-def _in_parts(asked: EvaluateOptions) -> _Measured:
+def _in_parts(args: EvaluateOptions) -> _Measured:
     from genreclf.evaluation.outofcore import evaluate_in_parts
     from genreclf.learning.outofcore import TableParts
 
-    config = asked.learning.settings()
-    check_learning(asked.learning, None)
-    parts = TableParts(asked.table, asked.table_options.columns(), config)
+    config = args.learning.settings()
+    check_learning(args.learning, None)
+    parts = TableParts(args.table, args.table_options.columns(), config)
     return _Measured(evaluate_in_parts(parts))
 
 
-def _cross_validate(asked: EvaluateOptions) -> _Measured:
+def _cross_validate(args: EvaluateOptions) -> _Measured:
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.trainings import Trainings
 
-    config = asked.learning.settings()
-    columns = asked.table_options.columns(folds=asked.folds, split=asked.split)
-    table = load_checked(asked.table, columns, asked.learning).labelled()
+    config = args.learning.settings()
+    columns = args.table_options.columns(folds=args.folds, split=args.split)
+    table = load_checked(args.table, columns, args.learning).labelled()
     warn_of_leaks(table)
-    trainings = Trainings(table, config, asked.learning.search)
-    jobs = worker_count(asked.jobs, trainings.n_folds)
+    trainings = Trainings(table, config, args.learning.search)
+    jobs = worker_count(args.jobs, trainings.n_folds)
     announce(trainings, jobs)
-    meter = ImportanceMeter(table, config) if asked.html_file else None
+    meter = ImportanceMeter(table, config) if args.html_file else None
     with progress(trainings.n_folds, "cross-validation") as advance:
         return _Measured(trainings.cross_validate(jobs, advance, meter), table, meter)
 
 
-def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
+def _evaluate(args: EvaluateOptions, model_file: Path) -> _Measured:
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.trained import evaluate_model
     from genreclf.learning.model import Model
     from genreclf.tables.reading import load_table
 
-    table = load_table(asked.table, asked.table_options.columns())
-    model = Model.load(model_file, trusted=asked.trust)
+    table = load_table(args.table, args.table_options.columns())
+    model = Model.load(model_file, trusted=args.trust)
     used = model.columns_of(table)
     warn_of_leaks(used)
     evaluation = evaluate_model(model, table)
-    if asked.html_file is None:
+    if args.html_file is None:
         return _Measured(evaluation)
     meter = ImportanceMeter(used, model.config)
     held_out = evaluation.held_out  # in whose groups copies are together
@@ -186,16 +192,16 @@ def _evaluate(asked: EvaluateOptions, model_file: Path) -> _Measured:
     return _Measured(evaluation, used, meter)
 
 
-def _write(asked: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -> None:
+def _write(args: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -> None:
     from genreclf.reports.evaluation import evaluation_report
 
     evaluation, table, meter = measured.evaluation, measured.table, measured.meter
-    if asked.html_file is not None and table is not None and meter is not None:
-        write_html(asked.html_file, evaluation, result, table, meter)
-    # Before the report: whoever reads it through a pipe may stop after the first line.
-    if asked.predictions is not None:
-        write_text(asked.predictions, evaluation.answers_csv(), "predictions")
-    if asked.json_file is not None:
-        write_text(asked.json_file, json.dumps(result, indent=2) + "\n", "result")
-    elif not asked.prints_records:
+    if args.html_file is not None and table is not None and meter is not None:
+        write_html(args.html_file, evaluation, result, table, meter)
+    # Before the report, because the reader of a pipe may stop after the first line.
+    if args.predictions is not None:
+        write_text(args.predictions, evaluation.answers_csv(), "predictions")
+    if args.json_file is not None:
+        write_text(args.json_file, json.dumps(result, indent=2) + "\n", "result")
+    elif not args.prints_records:
         evaluation_report(result, stdout_console())

@@ -14,9 +14,9 @@ from genreclf.cli.options import collected
 from genreclf.cli.output import (
     NOTHING_DONE,
     SOME_FAILED,
-    complain,
     is_replaced,
     note,
+    print_error,
     report_written,
     verbosity_options,
     written_to,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What ``extract`` was asked for."""
+    """The arguments of ``extract``."""
 
     paths: tuple[Path, ...]
     output: Path | None
@@ -105,7 +105,7 @@ class ExtractOptions:
 @options.no_cache
 @verbosity_options
 @collected(ExtractOptions)
-def extract(asked: ExtractOptions) -> None:
+def extract(args: ExtractOptions) -> None:
     """Compute the features of audio files and write them as a table.
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
@@ -132,45 +132,45 @@ def extract(asked: ExtractOptions) -> None:
     from genreclf.extraction.job import Job, write_failures
 
     started = time.monotonic()
-    asked.check()
-    labelling = asked.label_options.chosen()
+    args.check()
+    labelling = args.label_options.chosen()
     # Not on a cluster: a SQLite file cannot be shared over a network.
-    cache = None if asked.scheduler else cache_in_use(asked.no_cache)
-    job = Job(asked.config.settings(), asked.output, asked.rows_per_file, cache)
+    cache = None if args.scheduler else cache_in_use(args.no_cache)
+    job = Job(args.config.settings(), args.output, args.rows_per_file, cache)
     prepare_engine(job.config)
-    tracks = audio_tracks(asked.paths, labelling.of_paths)
+    tracks = audio_tracks(args.paths, labelling.of_paths)
     with job.only_run():
-        with _workers(asked, len(tracks)) as workers:
+        with _workers(args, len(tracks)) as workers:
             # pandas is needed only at the end, but takes as long to import as workers to start.
             import_module("genreclf.tables.storage")
             tracks = labelled(tracks, labelling, workers)
-            rows, failures = collect(tracks, job.outcomes(tracks, workers), asked.output)
-        if asked.errors is not None:
-            write_failures(failures, asked.errors)
-            if is_replaced(asked.errors):
-                report_written("failures", asked.errors)
+            rows, failures = collect(tracks, job.outcomes(tracks, workers), args.output)
+        if args.errors is not None:
+            write_failures(failures, args.errors)
+            if is_replaced(args.errors):
+                report_written("failures", args.errors)
         if not rows:
             if len(tracks) > 1:
-                complain(f"genreclf: none of {len(tracks)} files gave features")
+                print_error(f"genreclf: none of {len(tracks)} files gave features")
             raise click.exceptions.Exit(NOTHING_DONE)
-        with document() if asked.output is None else nullcontext() as stream:
+        with document() if args.output is None else nullcontext() as stream:
             job.write(rows, stream)
     warn_of_groups([row.track for row in rows])
-    where = "" if asked.output is None else f", {written_to(asked.output)}"
+    where = "" if args.output is None else f", {written_to(args.output)}"
     note(summary(rows, failures, time.monotonic() - started) + where)
     if failures:
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _workers(asked: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
-    if asked.scheduler is None:
+def _workers(args: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
+    if args.scheduler is None:
         from genreclf.parallel.workers import Workers
 
-        return Workers(worker_count(asked.jobs, n_tracks), asked.timeout)
+        return Workers(worker_count(args.jobs, n_tracks), args.timeout)
     import logging
 
     from genreclf.parallel.cluster import DaskWorkers
 
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print tracebacks
-    return DaskWorkers(asked.scheduler, asked.timeout)
+    return DaskWorkers(args.scheduler, args.timeout)

@@ -14,7 +14,7 @@ from genreclf.errors import AudioError
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """What ``inspect`` was asked for."""
+    """The arguments of ``inspect``."""
 
     file: Path
     config: options.ConfigOptions
@@ -35,7 +35,7 @@ class InspectOptions:
 @options.plot_file
 @options.timeout
 @collected(InspectOptions)
-def inspect(asked: InspectOptions) -> None:
+def inspect(args: InspectOptions) -> None:
     """Show what a feature table, a model or an audio FILE holds.
 
     For an audio file: its length, codec and tags, the excerpts that are analysed, and features with
@@ -60,41 +60,41 @@ def inspect(asked: InspectOptions) -> None:
     from genreclf.tables.formats import FORMATS
     from genreclf.tables.reading import load_table
 
-    file, suffix = asked.file, asked.file.suffix.lower()
+    file, suffix = args.file, args.file.suffix.lower()
     is_table = suffix in FORMATS or file.is_dir()
-    if asked.plot_file is not None and (is_table or suffix in SUFFIXES or asked.compare_librosa):
+    if args.plot_file is not None and (is_table or suffix in SUFFIXES or args.compare_librosa):
         raise click.UsageError("--plot draws audio files, and excludes --compare-librosa")
     if is_table:
         table_report(load_table(file), stdout_console())
     elif suffix in SUFFIXES:
         model_report(read_card(file), stdout_console())
-    elif asked.compare_librosa:
-        _compare_with_librosa(asked)
+    elif args.compare_librosa:
+        _compare_with_librosa(args)
     else:
-        _inspect_audio(asked)
+        _inspect_audio(args)
 
 
-def _inspect_audio(asked: InspectOptions) -> None:
+def _inspect_audio(args: InspectOptions) -> None:
     from genreclf.extraction.chain import extract_frames
     from genreclf.extraction.isolated import in_worker
     from genreclf.features.pooling import feature_names, pool
     from genreclf.reports.inspection import audio_report
 
-    config = asked.config.settings()
+    config = args.config.settings()
     prepare_engine(config)
-    excerpts, frames = in_worker(extract_frames, asked.file, config, asked.timeout)
+    excerpts, frames = in_worker(extract_frames, args.file, config, args.timeout)
     for text in excerpts[0].notes:
         note(f"note: {text}")
     values = pool(frames, config)
     features = dict(zip(feature_names(config), map(float, values), strict=True))
     strategy = config.each_view[0].excerpt.strategy
-    tags = _tags(asked.file)
+    tags = _tags(args.file)
     audio_report(
-        excerpts, strategy, tags, features, show_all=asked.show_all, console=stdout_console()
+        excerpts, strategy, tags, features, show_all=args.show_all, console=stdout_console()
     )
-    if asked.plot_file is not None:
+    if args.plot_file is not None:
         spans = [(excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts]
-        _draw(asked, asked.plot_file, spans)
+        _draw(args, args.plot_file, spans)
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -107,12 +107,12 @@ def _tags(file: Path) -> dict[str, str]:
         return {}
 
 
-def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]) -> None:
+def _draw(args: InspectOptions, picture: Path, spans: list[tuple[float, float]]) -> None:
     from genreclf.extraction.chain import scan_track
     from genreclf.extraction.isolated import in_worker
     from genreclf.reports.plots import TrackPicture, draw_track
 
-    scan = in_worker(scan_track, asked.file, asked.config.settings(), asked.timeout)
+    scan = in_worker(scan_track, args.file, args.config.settings(), args.timeout)
     drawn = TrackPicture(
         seconds_a_value=scan.hop / scan.info.sample_rate_hz,
         peaks=scan.peaks,
@@ -124,12 +124,12 @@ def _draw(asked: InspectOptions, picture: Path, spans: list[tuple[float, float]]
     report_written("picture", picture)
 
 
-def _compare_with_librosa(asked: InspectOptions) -> None:
+def _compare_with_librosa(args: InspectOptions) -> None:
     from genreclf.extraction.isolated import in_worker
     from genreclf.features.compute import compare_with_librosa
     from genreclf.reports.inspection import librosa_report
 
-    config = asked.config.settings()
+    config = args.config.settings()
     load_librosa()
-    differences = in_worker(compare_with_librosa, asked.file, config, asked.timeout)
+    differences = in_worker(compare_with_librosa, args.file, config, args.timeout)
     librosa_report(differences, stdout_console())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# Whether a file can be read is checked when it is read: one that cannot must not cost the others.
+# Files are not checked here but when they are read: one unreadable file must not stop the others.
 FILE = click.Path(dir_okay=False, readable=False, path_type=Path)
 ANY_PATH = click.Path(readable=False, path_type=Path)
 TABLE = ANY_PATH  # a file, or a folder of Parquet files
@@ -64,7 +64,7 @@ def _check_picture(path: Path) -> None:
 
 
 def _check_report(path: Path) -> None:
-    """By its suffix, a report replaces no table and no model."""
+    """Refuse other suffixes, so that a report cannot overwrite a table or a model."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise GenreclfError(f"{path}: the name of a report ends in .html or .htm")
 
@@ -75,7 +75,7 @@ PICTURE_FILE = OutputFile(check=_check_picture)
 
 
 def collected(
-    kind: type[Any], *options: Callable[..., Any], argument: str = "asked"
+    kind: type[Any], *options: Callable[..., Any], argument: str = "args"
 ) -> Callable[[Command], Command]:
     """Return a decorator that adds options and passes values as one argument of type ``kind``.
 

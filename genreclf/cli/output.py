@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from genreclf.cli.streams import give_up, write_document
+from genreclf.cli.streams import discard_output, write_document
 from genreclf.errors import one_line
 
 if TYPE_CHECKING:
@@ -53,25 +53,26 @@ def is_verbose() -> bool:
     return _verbosity() == "verbose"
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print an error on standard error, in one line without control characters."""
-    # To sys.stderr as it is now: a progress bar makes room for the line, which err=True evades.
+    # The current sys.stderr: a progress bar replaces it to keep lines apart from the bar, and
+    # err=True would write to the original one.
     try:
         click.echo(one_line(text), file=sys.stderr)
     except OSError:  # a closed standard error must not cost the results
-        give_up(sys.stderr)
+        discard_output(sys.stderr)
 
 
 def note(text: str) -> None:
-    """Print a message as ``complain`` does, unless --quiet was given."""
+    """Print a message as ``print_error`` does, unless --quiet was given."""
     if not is_quiet():
-        complain(text)
+        print_error(text)
 
 
 def detail(text: str) -> None:
-    """Print a message as ``complain`` does, only if --verbose was given."""
+    """Print a message as ``print_error`` does, only if --verbose was given."""
     if is_verbose():
-        complain(text)
+        print_error(text)
 
 
 def say(text: str) -> None:

@@ -77,7 +77,7 @@ def confusion(
     table_options: options.TableOptions,
     folds: str | None,
 ) -> None:
-    """Draw which genres are mistaken for which.
+    """Draw the confusion matrix: which genres are predicted as which.
 
     From a TABLE, by a cross-validation as in genreclf evaluate; or from a result of
     genreclf evaluate --json.
@@ -117,7 +117,7 @@ def confusion(
 def spectrogram(
     song: Path, output: Path, kind: "Kind", config: options.ConfigOptions, timeout: float
 ) -> None:
-    """Draw the spectrogram of the excerpt that is analysed of a SONG.
+    """Draw the spectrogram of the analysed excerpt of a SONG.
 
     \b
     Examples:

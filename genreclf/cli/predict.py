@@ -13,9 +13,9 @@ from genreclf.cli.options import collected
 from genreclf.cli.output import (
     NOTHING_DONE,
     SOME_FAILED,
-    complain,
     note,
     plural,
+    print_error,
     report_written,
     stdout_console,
     verbosity_options,
@@ -43,7 +43,7 @@ TABLE_ROWS = 200
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What ``predict`` was asked for."""
+    """The arguments of ``predict``."""
 
     paths: tuple[Path, ...]
     model: Path | None
@@ -148,7 +148,7 @@ def _share_or_auto(
 )  # fmt: skip
 @click.option(
     "--window", type=click.FloatRange(1, 600), metavar="SECONDS",
-    help="Length of a window; by default as much as the model analyses of a file.",
+    help="Length of a window; by default that of the excerpts that the model was trained on.",
 )  # fmt: skip
 @click.option(
     "--step", type=click.FloatRange(min=0.1), metavar="SECONDS",
@@ -180,7 +180,7 @@ def _share_or_auto(
 @options.no_cache
 @verbosity_options
 @collected(PredictOptions)
-def predict(asked: PredictOptions) -> None:
+def predict(args: PredictOptions) -> None:
     """Predict the genre of audio files.
 
     PATHs are audio files, folders (searched recursively), or - for a list of paths on standard
@@ -214,35 +214,35 @@ def predict(asked: PredictOptions) -> None:
       genreclf predict music/ --threshold auto --write-tags --dry-run
       genreclf predict music/ --threshold auto --write-tags --only-missing
     """
-    asked.check()
-    if asked.table is not None:
-        _predict_table(asked, asked.table)
+    args.check()
+    if args.table is not None:
+        _predict_table(args, args.table)
         return
     from genreclf.parallel.workers import Workers
 
-    # Before a model is chosen: without music there is nothing to answer.
-    tracks = audio_tracks(asked.paths)
-    if asked.plot_file is not None and len(tracks) != 1:
+    # Before a model is chosen, because without music no model is needed.
+    tracks = audio_tracks(args.paths)
+    if args.plot_file is not None and len(tracks) != 1:
         raise click.UsageError(f"--plot draws one file, not {len(tracks)}")
-    predict_tracks = _predict_timelines if asked.timeline else _predict_files
-    with Workers(worker_count(asked.jobs, len(tracks)), asked.timeout) as workers:
-        predict_tracks(asked, tracks, workers)
+    predict_tracks = _predict_timelines if args.timeline else _predict_files
+    with Workers(worker_count(args.jobs, len(tracks)), args.timeout) as workers:
+        predict_tracks(args, tracks, workers)
 
 
-def _predict_table(asked: PredictOptions, table: Path) -> None:
+def _predict_table(args: PredictOptions, table: Path) -> None:
     from genreclf.tables.reading import load_table
 
-    model = _load(asked.choice())
-    predictions = model.predict_table(load_table(table), explained=asked.explain)
-    _write(predictions, model, asked)
+    model = _load(args.choice())
+    predictions = model.predict_table(load_table(table), explained=args.explain)
+    _write(predictions, model, args)
 
 
-def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
+def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
     from genreclf.extraction.tracks import extract_tracks
     from genreclf.learning.modelfile import read_card
 
-    uses = _Uses.of(asked)
-    choice, cache = asked.choice(), cache_in_use(asked.no_cache)
+    uses = _Uses.of(args)
+    choice, cache = args.choice(), cache_in_use(args.no_cache)
     card = read_card(choice.path)
     card.require_audio()
     prepare_engine(card.config)
@@ -250,29 +250,29 @@ def _predict_files(asked: PredictOptions, tracks: "list[Track]", workers: "Worke
     outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = _load(choice)
     with progress(len(tracks), "predict", "tracks") as meter:
-        predictions = model.predict_outcomes(counted(outcomes, meter), explained=asked.explain)
-        _write(uses.each(predictions), model, asked)
+        predictions = model.predict_outcomes(counted(outcomes, meter), explained=args.explain)
+        _write(uses.each(predictions), model, args)
     if len(tracks) > 1:
         note(meter_summary(meter))
     left_out = uses.finish(workers)
     _exit(meter.failed, meter.done - meter.failed, left_out)
 
 
-def _predict_timelines(asked: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
+def _predict_timelines(args: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
     from genreclf.extraction.windows import Windows
     from genreclf.learning.timeline import predict_timelines, short_window_note
 
-    model = _load(asked.choice())
+    model = _load(args.choice())
     prepare_engine(model.config)
-    if warning := short_window_note(model, asked.window):
+    if warning := short_window_note(model, args.window):
         note(f"warning: {warning}")
-    windows = Windows(asked.window, asked.step)
+    windows = Windows(args.window, args.step)
     with progress(len(tracks), "predict", "tracks") as meter:
         timelines = counted(predict_timelines(model, tracks, windows, workers), meter)
-        if asked.plot_file is not None:  # of one file
+        if args.plot_file is not None:  # of one file
             timelines = iter([timeline := next(timelines)])
-            _draw(timeline, asked.plot_file, model.genres)
-        _write(timelines, model, asked)
+            _draw(timeline, args.plot_file, model.genres)
+        _write(timelines, model, args)
     if len(tracks) > 1:
         note(meter_summary(meter))
     _exit(meter.failed, meter.done - meter.failed)
@@ -313,16 +313,16 @@ class _Uses:
     tags: "TagWriting | None"
 
     @classmethod
-    def of(cls, asked: PredictOptions) -> "_Uses":
+    def of(cls, args: PredictOptions) -> "_Uses":
         """Prepare folder and backup: before hours of work, not after."""
         playlists = tags = None
-        if asked.write_tags:
-            tags = open_backup(asked.backup, asked.dry_run, asked.only_missing)
-        if asked.m3u is not None:
+        if args.write_tags:
+            tags = open_backup(args.backup, args.dry_run, args.only_missing)
+        if args.m3u is not None:
             from genreclf.reports.playlists import Playlists
 
-            asked.m3u.mkdir(parents=True, exist_ok=True)
-            playlists = Playlists(asked.m3u)
+            args.m3u.mkdir(parents=True, exist_ok=True)
+            playlists = Playlists(args.m3u)
         return cls(playlists, tags)
 
     def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
@@ -350,20 +350,20 @@ class _Uses:
                 + (f" ({older} replaced)" if older else "")
             )
             for path in left_out:
-                complain(f"{path}: in no playlist; its name is not one line of text")
+                print_error(f"{path}: in no playlist; its name is not one line of text")
         if self.tags is not None:
             report_tags(self.tags)
         return bool(left_out or (self.tags is not None and self.tags.failed))
 
 
-def _write(results: "Iterable[Result]", model: "Model", asked: PredictOptions) -> None:
+def _write(results: "Iterable[Result]", model: "Model", args: PredictOptions) -> None:
     """Print results in the chosen format, as they come."""
-    if asked.output_format == "jsonl":
-        _write_jsonl(results, asked.top)
-    elif asked.output_format == "csv":
-        _write_csv(results, model.genres, windows=asked.timeline)
+    if args.output_format == "jsonl":
+        _write_jsonl(results, args.top)
+    elif args.output_format == "csv":
+        _write_csv(results, model.genres, windows=args.timeline)
     else:
-        _write_tables(results, asked.top)
+        _write_tables(results, args.top)
 
 
 def _write_jsonl(results: "Iterable[Result]", top: int) -> None:
@@ -392,7 +392,7 @@ def _write_tables(results: "Iterable[Result]", top: int) -> None:
     predictions: list[Prediction] = []
     for result in results:
         if isinstance(result, Failure):
-            complain(result.error)
+            print_error(result.error)
         elif isinstance(result, Timeline):
             timeline_report(result, stdout_console())
         else:

@@ -91,7 +91,7 @@ def write_document(text: str) -> None:
         output.write(text)
 
 
-def give_up(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Point a stream that cannot be written at the null device, with its pending text."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

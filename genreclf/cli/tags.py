@@ -1,4 +1,4 @@
-"""``genreclf tags``: genre tags that were written, and are restored."""
+"""``genreclf tags``: restore the genre tags that were replaced."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from genreclf.cli import options
 from genreclf.cli.output import (
     NOTHING_DONE,
     SOME_FAILED,
-    complain,
     detail,
     note,
     plural,
+    print_error,
     say,
     verbosity_options,
 )
@@ -43,8 +43,8 @@ def tags() -> None:
 def restore(backup: Path, dry_run: bool, force: bool) -> None:
     """Restore the genre tags in a BACKUP.
 
-    Each tag gets the genres that it had, or none if it had none. A file whose genre tag was changed
-    since is left alone.
+    Each tag gets its previous genres back; a tag that had none gets none. Files whose genre tag has
+    changed since then are skipped.
 
     \b
     Examples:
@@ -56,7 +56,7 @@ def restore(backup: Path, dry_run: bool, force: bool) -> None:
     restored = same = failed = 0
     for change, is_changed, error in restore_all(backup, dry_run=dry_run, force=force):
         if error is not None:
-            complain(error)
+            print_error(error)
             failed += 1
         elif is_changed:
             say(_shown(change.path, change.after, change.before.genres))
@@ -90,10 +90,10 @@ def write_tag(writing: "TagWriting", path: Path, genre: str | None) -> None:
     try:
         before = writing.write(path, genre)
     except TagError as error:
-        complain(str(error))
+        print_error(str(error))
         return
     if before is not None and genre is not None:
-        tell = complain if writing.backup is None else detail
+        tell = print_error if writing.backup is None else detail
         tell(_shown(path, before, [genre]))
 
 

@@ -1,4 +1,4 @@
-"""What the commands that read audio files share."""
+"""Functions that the commands for audio files share."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genreclf.cli.output import complain, detail, note, plural
+from genreclf.cli.output import detail, note, plural, print_error
 from genreclf.cli.progress import counted, progress, tally
 from genreclf.errors import AudioError, GenreclfError, TableError
 
@@ -135,26 +135,26 @@ def collect(
                     rows.append(outcome)
                 else:
                     failures.append(outcome)
-                    complain(outcome.error)
+                    print_error(outcome.error)
         except (KeyboardInterrupt, OSError, GenreclfError) as error:
             if output is not None:
-                _report_kept(error, f"{len(rows)} of {len(tracks)} files", output)
+                _report_finished(error, f"{len(rows)} of {len(tracks)} files", output)
             raise
     return rows, failures
 
 
-def _report_kept(error: BaseException, files: str, output: Path) -> None:
+def _report_finished(error: BaseException, files: str, output: Path) -> None:
     from genreclf.extraction.journal import journal_path
 
-    kept = f"{files} are kept; run the same command again to continue"
+    finished = f"{files} are kept; run the same command again to continue"
     if isinstance(error, OSError):  # of the journal, since no audio file raises one
         reason = (error.strerror or str(error)).lower()
-        raise TableError(f"{journal_path(output)}: {reason}; {kept}") from None
-    complain(kept)
+        raise TableError(f"{journal_path(output)}: {reason}; {finished}") from None
+    print_error(finished)
 
 
 def warn_of_groups(tracks: "Iterable[Track]") -> None:
-    """Print that an accuracy without groups is too high, while groups are easy to add."""
+    """Warn that an accuracy without groups is too high, and name the options that set groups."""
     labelled = [track for track in tracks if track.label]
     if n := sum(not track.group for track in labelled):
         which = "no groups" if n == len(labelled) else f"{n} of {len(labelled)} tracks in no group"

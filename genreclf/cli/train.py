@@ -10,8 +10,8 @@ from genreclf.cli import options
 from genreclf.cli.options import collected
 from genreclf.cli.output import (
     SOME_FAILED,
-    complain,
     plural,
+    print_error,
     report_written,
     stdout_console,
     verbosity_options,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What ``train`` was asked for."""
+    """The arguments of ``train``."""
 
     table: Path
     output: Path
@@ -71,7 +71,7 @@ class TrainOptions:
 @options.html_file
 @verbosity_options
 @collected(TrainOptions)
-def train(asked: TrainOptions) -> None:
+def train(args: TrainOptions) -> None:
     """Train a classifier on the labelled tracks of a feature TABLE.
 
     A cross-validation measures the accuracy on unseen tracks; then a model is trained on all tracks
@@ -89,63 +89,63 @@ def train(asked: TrainOptions) -> None:
     """
     from genreclf.learning.modelfile import check_writer
 
-    asked.check()
-    check_writer(asked.output)
-    config = asked.learning.settings()
-    train_one = _train_in_parts if asked.out_of_core else _train_and_report
-    unreached = train_one(asked, config)
+    args.check()
+    check_writer(args.output)
+    config = args.learning.settings()
+    train_one = _train_in_parts if args.out_of_core else _train_and_report
+    unreached = train_one(args, config)
     if unreached is not None:
-        complain(f"genreclf: {unreached}; the model has no threshold and answers every file")
+        print_error(f"genreclf: {unreached}; the model has no threshold and answers every file")
         raise click.exceptions.Exit(SOME_FAILED)
 
 
-def _train_in_parts(asked: TrainOptions, config: "Config") -> str | None:
+def _train_in_parts(args: TrainOptions, config: "Config") -> str | None:
     """Train on a folder of tables; return why there is no threshold."""
     from genreclf.evaluation.outofcore import evaluate_in_parts
     from genreclf.learning.outofcore import TableParts, train_in_parts
 
-    check_learning(asked.learning, None)
-    parts = TableParts(asked.table, asked.table_options.columns(), config)
+    check_learning(args.learning, None)
+    parts = TableParts(args.table, args.table_options.columns(), config)
     result, unreached = None, None
-    if not asked.no_evaluate:
+    if not args.no_evaluate:
         evaluation = evaluate_in_parts(parts)
-        result, unreached = summarised(evaluation, asked.target_precision, suggest=True)
+        result, unreached = summarised(evaluation, args.target_precision, suggest=True)
     model = train_in_parts(parts).with_evaluation(result)
-    model.save(asked.output)
-    _report(model, asked.output)
+    model.save(args.output)
+    _report(model, args.output)
     return unreached
 
 
-def _train_and_report(asked: TrainOptions, config: "Config") -> str | None:
+def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
     """Train on a table in memory; return why there is no threshold."""
     from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.trainings import Trainings
     from genreclf.learning.model import Model
     from genreclf.reports.console import genre_counts
 
-    table = load_checked(asked.table, asked.table_options.columns(), asked.learning).labelled()
+    table = load_checked(args.table, args.table_options.columns(), args.learning).labelled()
     n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
     counts = f"{n_tracks}, {n_genres}: {genre_counts(table.labels)}"
     stdout_console().print(counts, markup=False, highlight=False)
     warn_of_leaks(table)
-    search = asked.learning.search
-    trainings = Trainings(table, config, search, not asked.no_evaluate, final=True)
-    jobs = worker_count(asked.jobs, max(1, trainings.n_folds))
+    search = args.learning.search
+    trainings = Trainings(table, config, search, not args.no_evaluate, final=True)
+    jobs = worker_count(args.jobs, max(1, trainings.n_folds))
     announce(trainings, jobs)
     result: dict[str, Any] | None = None
     unreached = None
     with progress(trainings.number, "training") as advance:
-        if not asked.no_evaluate:
+        if not args.no_evaluate:
             meter = ImportanceMeter(table, config)
-            evaluation = trainings.cross_validate(jobs, advance, meter if asked.html_file else None)
-            result, unreached = summarised(evaluation, asked.target_precision, suggest=True)
+            evaluation = trainings.cross_validate(jobs, advance, meter if args.html_file else None)
+            result, unreached = summarised(evaluation, args.target_precision, suggest=True)
         model = Model.fit(table, config, search=search, evaluation=result, copies=trainings.copies)
         advance()
-    # Before the report: whoever reads it through a pipe may stop after the first line.
-    model.save(asked.output)
-    if asked.html_file is not None and result is not None:
-        write_html(asked.html_file, evaluation, result, table, meter)
-    _report(model, asked.output)
+    # Before the report, because the reader of a pipe may stop after the first line.
+    model.save(args.output)
+    if args.html_file is not None and result is not None:
+        write_html(args.html_file, evaluation, result, table, meter)
+    _report(model, args.output)
     return unreached
 
 

@@ -1,4 +1,4 @@
-"""What the commands that train classifiers share."""
+"""Functions that the commands for training share."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,7 +69,7 @@ def load_checked(table: Path, columns: "Columns", learning: options.Learning) ->
 
 
 def warn_of_leaks(table: "FeatureTable") -> None:
-    """Name columns that give the genre away, before any time is spent on them."""
+    """Warn of columns that determine the genre alone, before any training."""
     from genreclf.learning.leaks import leak_notes
 
     for text in leak_notes(table):

@@ -1,1 +1,1 @@
-"""What can be configured: the schema, and reading it."""
+"""The configuration: sections with types and ranges (``schema``, ``views``); loading (``load``)."""

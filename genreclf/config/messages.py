@@ -54,7 +54,7 @@ def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
 
 
 def _choices(key: str) -> list[str]:
-    """Return the words that a key can have, after what else it can be."""
+    """Return what a key can be: other kinds of values first, then words."""
     of_config = get_type_hints(Config).values()
     sections = [kind for hint in of_config for kind in (hint, *get_args(hint))]
     for section in (Config, *sections):

@@ -1,4 +1,4 @@
-"""What every section of a configuration is made of; imports nothing of genreclf."""
+"""The base class of all sections of a configuration; imports nothing from genreclf."""
 
 from collections.abc import Collection
 from typing import Annotated

@@ -210,7 +210,7 @@ class Pooling(Section, frozen=True):
 
 
 class View(Section, frozen=True, kw_only=True):
-    """One way to look at a file: what decides the features of one chain of stages."""
+    """The settings of the features of one chain of stages; a configuration may have several."""
 
     separation: Separation = "hpss"
     excerpt: Excerpt = Excerpt()

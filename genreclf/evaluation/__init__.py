@@ -1,1 +1,1 @@
-"""How good a model is, and how sure that figure is."""
+"""The accuracy of classifiers: cross-validation, intervals, comparison, audit and importances."""

@@ -1,4 +1,4 @@
-"""Several feature tables reduced to the tracks that they have in common."""
+"""Reduce several feature tables to the tracks that they have in common."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a person should know of how an accuracy was measured."""
+"""Notes and warnings on how an accuracy was measured."""
 
 import numpy as np
 

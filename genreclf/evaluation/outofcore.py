@@ -15,7 +15,7 @@ from genreclf.learning.outofcore import TableParts, group_digests, train_in_part
 from genreclf.tables.table import FeatureTable
 
 HELD_OUT_ONE_IN = 10
-# Accuracy on so many tracks is known to half a point; more would only take memory.
+# This many test tracks give the accuracy to half a point; more would only need more memory.
 MOST_TESTED = 50_000
 
 

@@ -1,4 +1,4 @@
-"""Which variants a comparison has, before there are features; and how long it will take."""
+"""Plan a comparison before features are extracted: its variants, and the time that it will take."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What an evaluation found: predictions of held-out tracks, and the figures that follow."""
+"""The result of an evaluation: predictions of held-out tracks, and figures computed from them."""
 
 import csv
 import io

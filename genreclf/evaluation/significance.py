@@ -13,7 +13,7 @@ from genreclf.tables.table import Texts
 
 Doubles = NDArray[np.float64]
 
-# With so many units all combinations of signs are tried (65,536), with more a random choice.
+# Up to this many units, all combinations of signs are tried (65,536); with more, a random sample.
 MOST_EXACT = 16
 N_FLIPS = 10_000
 BLOCK = 500  # flips at a time, so that memory stays small
@@ -22,7 +22,7 @@ BLOCK = 500  # flips at a time, so that memory stays small
 def permutation_p_value(
     labels: Texts, predicted: Texts, groups: Texts, n_permutations: int, seed: int
 ) -> float:
-    """Return the probability of so high an accuracy if predictions and labels were unrelated.
+    """Return the probability of this accuracy or more if predictions and labels were unrelated.
 
     Labels are permuted in whole runs of one group's tracks, since tracks of one artist share their
     genre; predictions stay. Never 0 (Phipson & Smyth 2010).
@@ -178,7 +178,7 @@ def sign_flip_test(differences: ArrayLike, seed: int = 0) -> SignFlipTest:
 
 
 def _n_as_far(patterns: NDArray[np.int64], values: Doubles, observed: float) -> int:
-    """Count the patterns of 0 and 1 that, as signs, give so large a sum."""
+    """Count the patterns of 0 and 1 that, as signs, give a sum of this size or more."""
     return int((np.abs((1 - 2 * patterns) @ values) >= observed).sum())
 
 

@@ -1,4 +1,4 @@
-"""The trainings behind a model or an evaluation: how long they take, and who runs them."""
+"""The trainings of an evaluation and a model: their estimated time, and their processes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

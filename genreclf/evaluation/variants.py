@@ -1,4 +1,4 @@
-"""What is compared, how accurate it is, and whether two accuracies differ significantly."""
+"""The variants of a comparison, their accuracies, and the significance of their differences."""
 
 from dataclasses import asdict, dataclass
 from functools import cached_property

@@ -1,1 +1,1 @@
-"""The chain from paths to a table, and how it resumes."""
+"""The chain from audio files to features, for one file and for many; the cache and the journal."""

@@ -28,9 +28,9 @@ from genreclf.extraction.audiodigest import audio_digest
 from genreclf.features.measured import Measured, pack, unpack
 from genreclf.versions import numbers_depend_on
 
-MAX_BYTES = 2**28  # some 150,000 tracks; then the quarter that was not used for longest goes
-LARGEST_FILE = 2**27  # to read more than this takes longer than to compute the features
-SETTLED_SECONDS = 2  # the coarsest time stamps of any file system, those of FAT
+MAX_BYTES = 2**28  # about 150,000 tracks; above it, the least recently used quarter is deleted
+LARGEST_FILE = 2**27  # reading a larger file takes longer than computing its features
+STABLE_SECONDS = 2  # resolution of time stamps on FAT, the coarsest of all file systems
 USED_STEP_SECONDS = 3600  # resolution of the time of last use, so that most hits write nothing
 BUSY_SECONDS = 10  # how long to wait for other processes that write
 
@@ -58,7 +58,7 @@ class CacheInfo(NamedTuple):
 class Cache:
     """The cache as one process uses it, for one configuration.
 
-    Any trouble with it causes one warning, after which it is not used. A damaged file is deleted.
+    After an error, one warning is printed and the cache is not used. A damaged file is deleted.
 
     Parameters
     ----------
@@ -81,7 +81,9 @@ class Cache:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def through(self, path: Path, compute: Callable[[Path], Measured]) -> tuple[Measured, bool]:
+    def get_or_compute(
+        self, path: Path, compute: Callable[[Path], Measured]
+    ) -> tuple[Measured, bool]:
         """Return the features of a file and whether they come from the cache, or compute them.
 
         They are the same bits and the same notes either way. Exceptions of ``compute`` are raised;
@@ -107,12 +109,12 @@ class Cache:
         """Return the key of the features; None for a file that only the decoder should read."""
         content = self._get(status.digest)
         if content is None:
-            settled = time.time_ns() - status.changed_ns > SETTLED_SECONDS * 10**9
+            is_stable = time.time_ns() - status.changed_ns > STABLE_SECONDS * 10**9
             try:
                 content = audio_digest(path)
             except OSError:
                 return None
-            if settled:
+            if is_stable:
                 self._put(status.digest, content)
         return _digest(b"features", content, os.fsencode(path.suffix.lower()), self._made_with)
 
@@ -232,7 +234,7 @@ def clear_cache() -> CacheInfo:
     if not held.n_bytes:
         return held
     try:
-        # Not deleted, since others that have it open would write into nowhere.
+        # Not deleted, because processes that have it open would lose what they write.
         with closing(_connect(held.file)) as connection:
             connection.execute("DELETE FROM pairs")
             connection.execute("VACUUM")
@@ -244,14 +246,14 @@ def clear_cache() -> CacheInfo:
 
 
 class _Status(NamedTuple):
-    """What the file system says of a file, which changes when the content does."""
+    """A file's path, inode, size and times as a digest, which changes when the content does."""
 
     digest: bytes
     changed_ns: int
 
     @classmethod
     def of(cls, path: Path) -> "_Status | None":
-        """Return None for a file that is not to be read whole, or has its header elsewhere."""
+        """Read the status; None for a file that is too large or has its header in another file."""
         try:
             status = path.stat()
         except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""An extraction of many tracks: where its features go, so that nothing done is lost."""
+"""The extraction of a table: its output, and what is kept so that it can resume."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence

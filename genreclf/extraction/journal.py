@@ -1,4 +1,4 @@
-"""Extraction that survives interruption: a journal beside the table holds the finished rows."""
+"""Extraction that can be interrupted: a journal beside the table contains the finished rows."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ def journal_path(output: Path) -> Path:
 
 @contextmanager
 def only_run(output: Path) -> Iterator[None]:
-    """Hold the journal of a table, which two runs at the same time would mix up.
+    """Lock the journal of a table, so that two runs cannot write to it at the same time.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def extract_resumably(
     workers: "Workers | DaskWorkers | None" = None,
     cache: Path | None = None,
 ) -> Generator[Outcome]:
-    """Compute what ``extract_tracks`` does, but write each row to the journal, and only once.
+    """Run ``extract_tracks``, write each new row to the journal, and skip rows that are in it.
 
     The journal has one JSON array per line, which is on the disk before its row is yielded; a line
     that a crash cut off is ignored. A row counts only for the same configuration and a file of
@@ -83,7 +83,7 @@ def extract_resumably(
         return
     with path.open("ab") as journal:
         for outcome in extract_tracks(missing, config, workers, cache):
-            if isinstance(outcome, Row) and not outcome.cached:  # the cache will give it again
+            if isinstance(outcome, Row) and not outcome.cached:  # the cache still has it
                 measured = outcome.measured
                 start = _append(journal, identity(outcome.track, fingerprint), measured, config)
                 measured = _without_frames(measured, path, start, config)

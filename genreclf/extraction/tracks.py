@@ -130,20 +130,20 @@ def _outcomes_there(
 def _outcome_in_worker(
     track: Track, config: ExtractionConfig, cache: Path | None, host: str
 ) -> tuple[Outcome, list[str]]:
-    """Return the outcome and the warnings, which nobody would see, or see too often."""
+    """Return the outcome and the warnings, which the parent prints once for all workers."""
     with warnings.catch_warnings(record=True) as caught:
         opened = None if cache is None else _cache_of_process(cache, config)
         outcome = _outcome(track, config, opened)
     here = platform.node()
     if isinstance(outcome, Failure) and here != host and not track.path.exists():
-        where = f"on {here}, whose worker looked for it; it has to be there at the same path"
+        where = f"on {here}, where the worker runs; the file must exist there at the same path"
         outcome = replace(outcome, error=f"{outcome.error} ({where})")
     return outcome, sorted({str(warning.message) for warning in caught})
 
 
 @lru_cache(maxsize=1)
 def _cache_of_process(cache: Path, config: ExtractionConfig) -> Cache:
-    # Once a worker process, and closed when that ends.
+    # Opened once per worker process, and closed when the process ends.
     return Cache(cache, config)
 
 
@@ -154,8 +154,8 @@ def _outcome(track: Track, config: ExtractionConfig, cache: Cache | None) -> Out
         if cache is None:
             measured, cached = compute(track.path), False
         else:
-            measured, cached = cache.through(track.path, compute)
-    except Exception as error:  # a bug of ours, too, must not cost the other files
+            measured, cached = cache.get_or_compute(track.path, compute)
+    except Exception as error:  # even a bug in genreclf must not stop the other files
         return failure(track, error)
     if name := measured.not_finite(config):
         return Failure(track, "features", f"{track.path}: feature {name} is not finite")

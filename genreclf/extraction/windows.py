@@ -66,9 +66,9 @@ def measure_windows(track: Track, config: Config, step: float | None) -> Measure
     """Compute the features of all windows of a track, each as long as its longest view."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the same would be said of each window
+            warnings.simplefilter("ignore")  # every window would repeat it
             return _measured(track.path, config, step)
-    except Exception as error:  # a bug of ours, too, must not cost the other files
+    except Exception as error:  # even a bug in genreclf must not stop the other files
         return failure(track, error)
 
 
@@ -121,7 +121,7 @@ def _spans(info: AudioInfo, settings: Excerpt, *, middle: Span) -> list[Span]:
 
 
 def with_length(config: Config, seconds: float | None) -> Config:
-    """Return the configuration with excerpts of so many seconds in every view."""
+    """Return the configuration with excerpts of this length in every view."""
     if seconds is None:
         return config
     plain: dict[str, Any] = config.to_dict()

@@ -1,4 +1,4 @@
-"""Measured: what extraction computes of a track, and its compact form in journals and caches."""
+"""Measured: the result of extraction for a track, and its compact form in journals and caches."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _LENGTH_BYTES = 4  # of the notes, which come first
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What was computed of a track.
+    """The result of extraction for a track: statistics and stored frames.
 
     Attributes
     ----------

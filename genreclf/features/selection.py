@@ -1,4 +1,4 @@
-"""Which seconds of a track the features are computed from."""
+"""Choose which seconds of a track the features are computed from."""
 
 from collections.abc import Sequence
 from functools import cache, partial

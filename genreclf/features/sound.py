@@ -1,4 +1,4 @@
-"""What features are computed from: a part of an excerpt, and what its features share."""
+"""Sound: the part of an excerpt that features are computed from, with results that they share."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar

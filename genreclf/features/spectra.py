@@ -165,7 +165,7 @@ def fft_frequencies(sample_rate_hz: int, n_fft: int) -> NDArray[np.float64]:
 
 
 def normalised(rows: Array, length: Array) -> Array:
-    """Divide each frame by its length; frames of next to nothing stay as they are."""
+    """Divide each frame by its length; near-silent frames stay as they are."""
     return np.divide(rows, np.where(length < TINY, np.float32(1), length), dtype=np.float32)
 
 

@@ -1,1 +1,1 @@
-"""From a table to a model."""
+"""From a table to a model and its predictions: classifiers, training, calibration, model files."""

@@ -19,12 +19,12 @@ Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Texts = NDArray[np.object_]
 
-# Added to probabilities: neighbours and trees that never voted for a class do not exclude it.
+# Added to probabilities, because a class without votes from neighbours or trees is not impossible.
 SMOOTHING = 0.02
 
-# So many out-of-fold scores give the temperature to about five per cent, which moves a confidence
-# by a point at most. On a large table they spare most folds, each of which takes nearly as long as
-# the training itself.
+# This many out-of-fold scores give the temperature to about five per cent, which changes a
+# confidence by at most one point. On a large table, few folds give enough scores, which saves time:
+# each fold takes nearly as long as the training itself.
 ENOUGH_SCORES = 2000
 
 # One-against-one margins in memory at a time, 8 bytes each: 500 classes have 124,750 a sample.

@@ -1,4 +1,4 @@
-"""Which model answers, and below which confidence it answers ``unknown``."""
+"""Choose the model for predictions, and the confidence below which they are ``unknown``."""
 
 import os
 from dataclasses import dataclass, replace

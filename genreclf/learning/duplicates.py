@@ -96,8 +96,8 @@ class Copies:
 
     def merged(self, other: "Copies") -> "Copies":
         """Return the copies that this or another table of the same tracks has."""
-        nobody = np.full(len(self.recording), "", dtype=object)
-        together = other.joined(self.joined(nobody))
+        ungrouped = np.full(len(self.recording), "", dtype=object)
+        together = other.joined(self.joined(ungrouped))
         recording = np.full(len(together), -1, dtype=np.intp)
         several = together != ""
         _, recording[several] = np.unique(together[several], return_inverse=True)

@@ -17,13 +17,13 @@ Codes = NDArray[np.intp]
 # With fewer tracks, a genuine feature may separate the genres, by chance or because it is easy.
 LEAST_TRACKS = 10
 LEAST_TRACKS_OF_NEIGHBOURS = 20
-# Of the way from the accuracy of the most frequent genre to 1.
+# Share of the distance from the accuracy of always predicting the most frequent genre to 1.
 LEAST_SKILL = 0.85
 LEAST_SAME = 0.95
-# So many genres overlap in a genuine feature; two or three may not.
+# From this many genres on, a genuine feature cannot separate all of them; two or three it may.
 MANY_GENRES, MANY_TRACKS = 4, 100
 LEAST_BETWEEN = 0.8
-MOST_WHOLE = 1_000  # in one block: more are counts of something, and would take long
+MOST_WHOLE = 1_000  # columns in one block; if there are more, they are counts, and would take long
 LARGEST_WHOLE = 2**22  # single precision rounds larger numbers to whole ones
 _BLOCK = 2**21
 _OWN = ("mix.", "harmonic.", "percussive.")

@@ -18,8 +18,8 @@ from genreclf.learning.card import Card
 from genreclf.learning.modelfile import read_model, write_model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.prediction import (
-    Asked,
     Prediction,
+    TrackToPredict,
     novelty_and_probabilities,
     predict_inputs,
     predict_outcomes,
@@ -119,7 +119,7 @@ class Model(Card):
         self, table: FeatureTable, *, explained: bool = False
     ) -> Iterator[Prediction]:
         """Yield a prediction for each track of a table, with an explanation if asked for."""
-        tracks = [Asked(str(path)) for path in table.paths]
+        tracks = [TrackToPredict(str(path)) for path in table.paths]
         return predict_inputs(self, self._inputs(table), tracks, explained=explained)
 
     def predict_files(

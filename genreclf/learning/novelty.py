@@ -23,8 +23,8 @@ Doubles = NDArray[np.float64]
 CLIPPED_AT = 4.0
 LARGEST = 1e6  # squares of larger numbers overflow single precision
 
-# The largest of a few distances is no bound for the next one: with 50 samples 8 % more are allowed,
-# with 1000 next to nothing.
+# The largest of a few distances does not bound the next one, so the limit is a little larger: 8 %
+# larger with 50 samples, almost the same with 1,000.
 SLACK = 4.0
 
 
@@ -45,7 +45,7 @@ class NoveltyDetector(BaseEstimator):
     n_folds : int
         Of the cross-validation that measures how far apart training samples are.
     max_samples : int
-        From more samples, so many are drawn at random.
+        If there are more samples, this many are drawn at random.
     random_state : int
 
     Attributes
@@ -113,7 +113,7 @@ class NoveltyDetector(BaseEstimator):
         self.scale_ = make_pipeline(impute, LogScaler(self.logarithmic)).fit(values)
         clipped = self._scaled(values, CLIPPED_AT)
         self.pca_ = PCA(0.99, svd_solver="full").fit(clipped)
-        # Trees of neighbours are of no use in so many dimensions.
+        # Neighbour trees do not help with this many dimensions.
         nearest = NearestNeighbors(
             n_neighbors=min(self.n_neighbors, len(values)), algorithm="brute"
         )

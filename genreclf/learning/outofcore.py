@@ -1,8 +1,8 @@
 """Training on a table in parts that is larger than the memory, by linear discriminant analysis.
 
-That sees only the genres' means and their common covariance, which add up from part to part: the
-result is the same as from all tracks at once. The steps before it and what is novel are learned
-from a random sample.
+The classifier needs only the genres' means and their common covariance, which add up from part to
+part, so the result is the same as from all tracks at once. The steps before the classifier and the
+novelty detector are learned from a random sample.
 """
 
 from collections import Counter
@@ -115,7 +115,7 @@ def every_row(part: FeatureTable) -> NDArray[np.bool_]:
 def train_in_parts(parts: TableParts, chosen: Choice = every_row) -> Model:
     """Train on the chosen rows of a table in parts, with one part in memory at a time.
 
-    A shrinkage of ``"auto"`` is none: so many tracks need none.
+    A shrinkage of ``"auto"`` means no shrinkage, because a large table does not need any.
 
     Parameters
     ----------

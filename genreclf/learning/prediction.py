@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = "unknown"
 
-# Tracks that are predicted at once. A forest takes as long for one as for so many.
+# Tracks that are predicted at once. A forest takes as long for one track as for this many.
 BATCH = 16
 
 
@@ -62,7 +62,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class TrackToPredict:
     """A track to predict: its path, and notes on it."""
 
     path: str
@@ -70,7 +70,7 @@ class Asked:
 
 
 def predict_inputs(
-    model: "Model", inputs: Inputs, tracks: Sequence[Asked], *, explained: bool = False
+    model: "Model", inputs: Inputs, tracks: Sequence[TrackToPredict], *, explained: bool = False
 ) -> Iterator[Prediction]:
     """Yield a prediction for each track.
 
@@ -149,7 +149,7 @@ def _predict_rows(
 ) -> Iterator[Prediction]:
     if not rows:
         return
-    tracks = [Asked(str(row.track.path), row.notes) for row in rows]
+    tracks = [TrackToPredict(str(row.track.path), row.notes) for row in rows]
     inputs = inputs_of([row.measured for row in rows], columns, model.config)
     yield from predict_inputs(model, inputs, tracks, explained=explained)
 
@@ -166,4 +166,4 @@ def predict_windows(model: "Model", path: str, windows: Sequence[Measured]) -> l
     if not windows:
         return []
     inputs = inputs_of(windows, model.columns(), model.config)
-    return list(predict_inputs(model, inputs, [Asked(path)] * len(windows)))
+    return list(predict_inputs(model, inputs, [TrackToPredict(path)] * len(windows)))

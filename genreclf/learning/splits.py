@@ -16,8 +16,8 @@ from genreclf.tables.table import Texts
 Indices = NDArray[np.intp]
 Fold = tuple[Indices, Indices]
 
-# Grouped folds cannot always be balanced: of so many shuffles, the one that leaves the fewest test
-# tracks without training tracks of their genre is used.
+# Grouped folds cannot always be balanced. This many shuffles are tried, and the one with the fewest
+# test tracks whose genre has no training tracks is used.
 SHUFFLES_TRIED = 10
 
 _TOO_FEW = "too few tracks or groups to hold any out"

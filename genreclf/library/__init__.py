@@ -1,1 +1,1 @@
-"""A person's music: its files, labels and tags."""
+"""Music files: finding them, their labels and groups, reading and writing their tags."""

@@ -1,4 +1,4 @@
-"""The genre in one kind of tags, and what each kind can do with it."""
+"""GenreTag: the genre in one kind of tags; TagKind: reading, writing and restoring it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -90,8 +90,8 @@ class TagKind(ABC):
 
     @abstractmethod
     def write(self, path: Path, before: GenreTag, values: Sequence[str]) -> None:
-        """Write genres in place of those before."""
+        """Replace the genres."""
 
     @abstractmethod
     def restore(self, path: Path, before: GenreTag) -> None:
-        """Write the genres that were there before."""
+        """Write the previous genres back."""

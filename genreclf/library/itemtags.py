@@ -18,7 +18,7 @@ _END = 2**31  # index of an item behind all others
 
 
 class _ItemTags(TagKind):
-    """Tags that are a list of items, each some bytes; those that are no genre stay as they are."""
+    """Tags that are a list of items, each some bytes; items other than genres stay as they are."""
 
     kind: str
 

@@ -1,4 +1,4 @@
-"""A map of labels to their spellings, and what spellings of one label have in common."""
+"""The label map: one spelling for each label; and the comparison of spellings."""
 
 import csv
 import re

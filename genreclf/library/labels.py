@@ -199,7 +199,7 @@ def _with_tags(track: Track, tags: Tags | str, labelling: Labelling, report: _Re
         if not genres:
             report.add("no genre tag, and so no label", track.path)
         elif len(genres) > 1:
-            report.add("several genres, of which the first is taken", track.path)
+            report.add("several genres; the first one is used", track.path)
         track = replace(track, label=genres[0] if genres else None)
     if labelling.group is not None and track.group is None:
         group = _group(tags, labelling.group)

@@ -1,4 +1,4 @@
-"""The backup of genre tags: what they were before they were written."""
+"""The backup of genre tags: a file with the tags as they were before they were replaced."""
 
 import json
 import os
@@ -22,7 +22,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Backup:
-    """A file of what tags were before they were written, a line each.
+    """A file with the previous content of tags, one line per tag.
 
     A line is on the disk before the audio file is changed. The backup is created with the first
     line; lines are added to an older backup of this name.

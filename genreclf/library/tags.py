@@ -52,8 +52,8 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "dsf": ("id3",),
 }
 
-# What tracks can be grouped by: the first of these tags. An album is its title alone: to group too
-# much together makes no accuracy too high, to group too little does.
+# Tracks can be grouped by the first of these tags that they have. Albums with the same title are
+# one group, because groups that are too small make the accuracy too high, and large ones do not.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "artist": ("artist", "albumartist"),
     "album": ("album",),
@@ -259,7 +259,7 @@ def _id3_values(frames: Any) -> _Values:
 
 
 def _texts(tags: Mapping[str, Any], key: str) -> list[str]:
-    """Return the values of a Vorbis comment or of an APEv2 item, of which some are binary."""
+    """Return the values of a Vorbis comment or of an APEv2 item; none of a binary item."""
     from mutagen.apev2 import APEBinaryValue
 
     values = tags.get(key, ())

@@ -1,1 +1,1 @@
-"""Processes that may die or hang one at a time."""
+"""Worker processes, on this machine or on a Dask cluster; a crash or a hang costs one item only."""

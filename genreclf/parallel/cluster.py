@@ -1,4 +1,4 @@
-"""A Dask cluster that applies one function to many items, with the promises of ``Workers``.
+"""A Dask cluster that applies one function to many items, with the guarantees of ``Workers``.
 
 A Dask worker is one process with several threads, which a crash or a hang in a codec would end. So
 each one gets ``Workers`` of its own, as many as it has threads, and a file that fails does so there
@@ -41,9 +41,9 @@ except ImportError:
 
 CONNECT_SECONDS = 10
 CHECK_SECONDS = 2
-# How long a cluster may have no workers, while it restarts them or starts more.
+# How long to wait for workers if the cluster has none, because it may be starting some.
 PATIENCE_SECONDS = 60
-# How often an item is tried whose process died, perhaps because of others on that machine.
+# How often to try an item whose process died; other programs on that machine may be the cause.
 TRIES = 3
 
 Item = TypeVar("Item")
@@ -193,7 +193,7 @@ class DaskWorkers:
     def _alone(
         self, apply: Callable[[Item], object], item: Item, others: "list[Future[Any]]"
     ) -> Any:
-        """Try an item after all others: Dask blames all that waited for a dead worker."""
+        """Try an item after all others: Dask counts a dead worker against all items that waited."""
         for other in others:
             self._wait_for(other)
         result = self._result(self._submit(apply, item))
@@ -220,13 +220,13 @@ def _connected(address: str) -> Client:
     def connect() -> None:
         try:
             answers.put(Client(address, timeout=CONNECT_SECONDS, set_as_default=False))
-        except Exception as error:  # whatever the answer of another program leads to
+        except Exception as error:  # any type: another program may listen there
             answers.put(error)
 
     with warnings.catch_warnings():
         # The versions that our numbers depend on are compared below, with a message of one line.
         warnings.simplefilter("ignore", VersionMismatchWarning)
-        # In a thread that may hang: Dask waits forever for a program that listens but is silent.
+        # In a thread that may hang, because Dask waits forever for a program that never answers.
         Thread(target=connect, daemon=True).start()
         try:
             answer = answers.get(timeout=CONNECT_SECONDS + 1)

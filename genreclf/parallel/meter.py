@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
 
 
 def rate(n: int, seconds: float, unit: str = "tracks") -> str:
-    """Return how many that is a second."""
+    """Return the number of items per second, as text."""
     speed = n / max(seconds, 1e-3)
     return f"{speed:.{2 if speed < 1 else 1 if speed < 100 else 0}f} {unit}/s"
 

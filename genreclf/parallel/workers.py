@@ -1,4 +1,4 @@
-"""Worker processes that apply one function to many items, and may die one at a time."""
+"""Worker processes that apply one function to many items; a crash costs one item only."""
 
 import multiprocessing
 import os

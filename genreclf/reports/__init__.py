@@ -1,1 +1,1 @@
-"""What a person reads and sees."""
+"""Results for people and programs: text, HTML report, figures, playlists, JSON and CSV records."""

@@ -119,7 +119,7 @@ def _test_lines(found: Sequence[dict[str, Any]], result: dict[str, Any]) -> list
 
 
 def _detectable_lines(found: Sequence[dict[str, Any]]) -> list[str]:
-    """State the smallest difference that so many tracks can show."""
+    """State the smallest difference that this number of tracks can show."""
     widths = [high - low for low, high in (each["difference_ci95"] for each in found) if high > low]
     if not widths:
         return []

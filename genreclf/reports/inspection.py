@@ -1,4 +1,4 @@
-"""What ``inspect`` prints of tables, models and audio files."""
+"""The text of ``inspect``: the contents of tables, models and audio files."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,1 +1,1 @@
-"""Features of many tracks, and the files that hold them."""
+"""Feature tables, their file formats, and the frames beside them."""

@@ -50,7 +50,7 @@ class Columns:
 
     @property
     def never_features(self) -> set[str]:
-        """Columns of text, which are no features and are read as text."""
+        """Columns that are not features and are read as text."""
         named = {self.label, self.group, self.folds, self.split}
         return {*OWN, "filename", *(name for name in named if name)}
 
@@ -102,7 +102,7 @@ def choose_features(
 ) -> tuple[list[str], list[str]]:
     """Return the columns that are features, and notes on the others.
 
-    ``is_own`` says that genreclf made the table: nobody needs a note on its assignments to folds.
+    ``is_own`` says that genreclf made the table; then there is no note on columns of folds.
     """
     rest = [name for name in frame.columns if columns.is_feature(name)]
     assignments = {name for name in rest if is_assignment(name)}

@@ -1,4 +1,4 @@
-"""What a pipeline takes of tracks: their statistics, and their frames where it has a codebook."""
+"""The inputs of a pipeline: statistics, and frames if the pipeline has a codebook."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -37,7 +37,7 @@ class FeatureTable:
         What the user should know of how the file was read.
     assignments : dict of str to (n_tracks,) array of str
         Columns with folds and splits, by name, whether they are in use (``folds``, ``split``) or
-        not. They are no features.
+        not. They are not features.
     frames : Frames or None
         The frames that were kept. Those of a table from a file are on the disk, and are read when
         they are asked for.
