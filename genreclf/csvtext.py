@@ -103,7 +103,7 @@ def read_head(file: TextIO) -> Head:
 
 
 def records(file: TextIO, separator: str) -> Iterator[list[str]]:
-    """Read row by row, so that ``tell`` goes on to work."""
+    """Yield the rows one by one; unlike with an iterator of the file, ``tell`` still works."""
     return csv.reader(iter(partial(file.readline, _LONGEST_LINE), ""), delimiter=separator)
 
 

@@ -519,7 +519,7 @@ def test_processes_share_it(tmp_path: Path, compute: Computation) -> None:
         "    for i in range(150):\n"
         "        path = Path(sys.argv[1], f'{i}.mp3')\n"
         "        given = Measured(np.full(n, i, np.float32))\n"
-        "        found, _ = cache.through(path, lambda _: given)\n"
+        "        found, _ = cache.get_or_compute(path, lambda _: given)\n"
         "        assert (found.statistics == i).all()\n"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]

@@ -206,7 +206,7 @@ def _louder(
     try:
         [(start, stop)] = instead(info, view.excerpt)
         [samples], _, notes = decode_spans(path, lambda _: [(start, stop)])
-    except AudioError:  # damage elsewhere is no reason to refuse what was decoded
+    except AudioError:  # the excerpts themselves were decoded without an error
         return None
     other = _Segment(samples, start, audible_spans(samples, rate), notes)
     if other.n_audible <= max(segment.n_audible for segment in found):

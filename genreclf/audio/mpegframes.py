@@ -25,7 +25,7 @@ _THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II
 _MOST_RUNS = 10_000
 # Eleven set bits, a version and a layer.
 _SYNC = re.compile(rb"\xff(?=[\xe2-\xe7\xf2-\xf7\xfa-\xff])")
-# What other files begin with, where a tag may stand in front.
+# The first bytes of other files, which may follow a tag.
 _OTHER_FORMATS = (
     *(b"fLaC", b"OggS", b"FORM", b"caff", b"riff", b".snd", b"wvpk", b"MAC ", b"TTA1", b"MPCK"),
     *(b"MP+", b"tBaK", b"ajkg"),

@@ -77,8 +77,8 @@ def _native(source: Path | BinaryIO) -> str | bytes | BinaryIO:
 def _declared_frames(file: soundfile.SoundFile) -> int:
     """Return the length that the header declares, even if the file ends earlier.
 
-    For uncompressed audio libsndfile returns the length that is there, and mentions the declared
-    one only in its log: ``data : 384000 (should be 191978)``. A stream of unknown length declares
+    For uncompressed audio libsndfile returns the actual length, and mentions the declared one only
+    in its log: ``data : 384000 (should be 191978)``. A stream of unknown length declares
     the largest possible number; then the length that is there counts.
     """
     found = _SHORTENED.search(file.extra_info)

@@ -313,7 +313,7 @@ def _compare(
 
 
 def _announce(variants: "Sequence[Variant]", work: "Estimate", at_a_time: int) -> None:
-    """Say how much work there is, and how long it takes if that is long."""
+    """Print the number of trainings, and the estimated time if it is long."""
     text = (
         f"{plural(len(variants), 'variant')}, {plural(len(variants[0].table), 'track')}: "
         f"{work.n_trainings} trainings"

@@ -286,7 +286,7 @@ def _exit(n_failed: int, n_predicted: int, left_out: bool = False) -> None:
 
 
 def _load(choice: "ModelChoice") -> "Model":
-    """Load a model, and print the threshold that its evaluation suggests, if that was asked for."""
+    """Load a model, and print the threshold that its evaluation suggests, for ``auto``."""
     model, found = choice.load()
     if found is not None:
         from genreclf.reports.evaluation import threshold_line

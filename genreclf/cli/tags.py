@@ -93,8 +93,8 @@ def write_tag(writing: "TagWriting", path: Path, genre: str | None) -> None:
         print_error(str(error))
         return
     if before is not None and genre is not None:
-        tell = print_error if writing.backup is None else detail
-        tell(_shown(path, before, [genre]))
+        show = print_error if writing.backup is None else detail
+        show(_shown(path, before, [genre]))
 
 
 def report_tags(writing: "TagWriting") -> None:

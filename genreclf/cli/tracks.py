@@ -91,7 +91,7 @@ def expand_standard_input(paths: Iterable[Path]) -> Iterator[Path]:
 
     for path in paths:
         if str(path) == "-":
-            # As bytes, which file names are, whatever the locale's encoding.
+            # As bytes, because file names are bytes in any locale.
             yield from read_path_list(os.fsdecode(line) for line in sys.stdin.buffer)
         else:
             yield path

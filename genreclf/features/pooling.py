@@ -164,7 +164,7 @@ def _rows_rate_hz(feature: str, view: View) -> float:
 def _covariance(rows: Array, feature: str, view: View) -> Columns:
     """Covariance of each two rows, with the variances (Mandel & Ellis 2005)."""
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
-    # Not by BLAS, which adds up in another order on another machine.
+    # Without BLAS, whose order of additions depends on the machine.
     covariance = np.einsum("it,jt->ij", centred, centred) / rows.shape[1]
     return [covariance[np.triu_indices(len(rows))]]
 

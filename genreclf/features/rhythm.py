@@ -55,7 +55,7 @@ def tempogram_peaks(sound: Sound) -> Array:
 
     (4, 1). After the beat histogram of Tzanetakis & Cook 2002, for peaks between
     ``tempogram_min_bpm`` and ``tempo_max_bpm``. The ratios are of the second peak to the first: a
-    ratio of tempi of 2 is a pulse that is twice as fast. What does not exist is 0.
+    ratio of tempi of 2 is a pulse that is twice as fast. Missing peaks are 0.
     """
     lags, heights = _tempo_peaks(sound.once(mean_tempogram), sound)
     rows = np.zeros((4, 1), dtype=np.float32)

@@ -169,7 +169,7 @@ def _level(vectors: Doubles) -> Labels:
 
 
 def _k_means(points: Doubles, k: int) -> Labels:
-    """Cluster points, beginning with those that are farthest apart, so that nothing is random.
+    """Cluster points; the first centres are those farthest apart, so that nothing is random.
 
     Signs of eigenvectors are arbitrary, but distances do not depend on them.
     """

@@ -24,7 +24,7 @@ from genreclf.tables.table import FeatureTable
 Doubles = NDArray[np.float64]
 
 AUTO_WORDS = 64
-# Enough to place some hundred words well, which takes a second.
+# Enough frames to learn a few hundred words well; this takes a second.
 MOST_FRAMES = 100_000
 
 

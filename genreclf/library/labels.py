@@ -126,7 +126,7 @@ def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
     if n_labelled >= FEWEST_TO_WARN and len(counts) > n_labelled / 2:
         lines.append(
             f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
-            "artists or titles? --labels and --label-regex take them from elsewhere"
+            "artists or titles? --labels and --label-regex choose another source"
         )
     return lines
 

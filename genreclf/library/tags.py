@@ -94,7 +94,7 @@ def read_tags(path: Path) -> Tags:
         raise AudioError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     except AudioError:
         raise
-    except Exception as error:  # damage raises whatever its bytes lead a parser to
+    except Exception as error:  # of any type, depending on the damage
         reason = shortened(str(error) or type(error).__name__, 200)
         raise AudioError(f"{path}: its tags cannot be read: {reason}") from None
     return {name: tags[name] for name in _NAMES if name in tags}
@@ -143,7 +143,7 @@ def _from_all_places(path: Path) -> Tags:
     for place in PLACES.get(kind, ("unknown",)):
         try:
             tags = _cleaned(_READERS[place](path)) | tags
-        except Exception as error:  # whatever the bytes lead a parser to
+        except Exception as error:  # of any type, depending on the damage
             damage = damage or error
     if damage is not None and not tags:
         raise damage

@@ -152,7 +152,7 @@ def _shown(values: Sequence[str]) -> str:
 
 @contextmanager
 def _errors_in_one_line(path: Path) -> Iterator[None]:
-    """Turn whatever damaged tags raise into one line."""
+    """Turn any exception that damaged tags raise into one line."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise TagError(f"{path}: not a file, so it has no tags")

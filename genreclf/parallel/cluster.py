@@ -1,8 +1,8 @@
 """A Dask cluster that applies one function to many items, with the guarantees of ``Workers``.
 
 A Dask worker is one process with several threads, which a crash or a hang in a codec would end. So
-each one gets ``Workers`` of its own, as many as it has threads, and a file that fails does so there
-as it does here. Dask distributes the items, and does so again when a machine is lost.
+each Dask worker starts its own ``Workers``, one process per thread, and a failing file has the same
+effect as on one machine. Dask distributes the items, and does so again when a machine is lost.
 """
 
 import multiprocessing

@@ -192,7 +192,7 @@ def _mapped(file: Path, shape: tuple[int, ...], table: Path) -> Halves:
         raise TableError(f"{file}: is missing; extract {table.name} again")
     try:
         array = open_memmap(file, "r")
-    except Exception as error:  # whatever damaged bytes lead to
+    except Exception as error:  # of any type, depending on the damage
         raise _damaged(file, table, shortened(str(error) or type(error).__name__, 200)) from None
     if array.shape != shape or array.dtype != np.float16:
         found = f"{array.shape} {array.dtype}, not {shape} float16"

@@ -59,7 +59,7 @@ def read_content(path: Path, columns: Columns) -> Content:
         raise TableError(
             f"{path}: cannot be read as a table: it is not text in its encoding; is it cut off?"
         ) from None
-    except Exception as error:  # damaged files raise whatever their bytes lead a parser to
+    except Exception as error:  # of any type, depending on the damage
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise TableError(f"{path}: cannot be read as a table: {shortened(reason, 300)}") from None
 

@@ -18,7 +18,7 @@ class GradientBoosting(Classifier, frozen=True, tag="gradient-boosting"):
     cost: ClassVar[Cost] = Cost(42, 0.5, 0.1)  # a tree for each genre
 
     def pipeline(self, task: Task) -> Pipeline:
-        """Classify columns; a tree splits one at a time, and rotated ones say less."""
+        """Classify the columns themselves: trees split single columns, and PCA would mix them."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         from genreclf.learning.pipelines import standard_pipeline

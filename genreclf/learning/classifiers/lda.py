@@ -16,7 +16,7 @@ class Lda(Classifier, frozen=True, tag="lda"):
     def pipeline(self, task: Task) -> Pipeline:
         """Classify standardised columns.
 
-        Without what PCA drops, accuracy falls by two to eight points (benchmarks/accuracy.md).
+        With PCA, the accuracy is two to eight points lower (benchmarks/accuracy.md).
         """
         from genreclf.learning.estimators import BalancedLda
         from genreclf.learning.pipelines import standard_pipeline

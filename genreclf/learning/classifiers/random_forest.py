@@ -17,7 +17,7 @@ class RandomForest(Classifier, frozen=True, tag="random-forest"):
     cost: ClassVar[Cost] = Cost(52, 1.1, 0.03)
 
     def pipeline(self, task: Task) -> Pipeline:
-        """Classify columns; a tree splits one at a time, and rotated ones say less."""
+        """Classify the columns themselves: trees split single columns, and PCA would mix them."""
         from sklearn.ensemble import RandomForestClassifier
 
         from genreclf.learning.pipelines import standard_pipeline
