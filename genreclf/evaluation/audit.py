@@ -18,9 +18,9 @@ from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.tables.table import FeatureTable
 
 # A label is doubtful if another genre is this many times as probable. Confident learning alone
-# reports a third of the labels if the features separate genres poorly, and 40 % in a table of noise.
-# With this factor, it reports none in noise. In the GTZAN tables with 5 % of the labels changed, it
-# reports 15 % of the labels, among them seven of ten of the changed ones.
+# reports a third of the labels if the features separate genres poorly, and 40 % in a table of
+# noise. With this factor, it reports none in noise. In the GTZAN tables with 5 % of the labels
+# changed, it reports 15 % of the labels, among them seven of ten of the changed ones.
 ODDS = 5
 
 

@@ -78,7 +78,7 @@ def predict_inputs(
     ----------
     model : Model
     inputs : Inputs
-    tracks : sequence of Asked
+    tracks : sequence of TrackToPredict
         In the order of the inputs.
     explained : bool
 
