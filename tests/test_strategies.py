@@ -247,8 +247,8 @@ def test_what_cannot_be_listened_to_is_refused_in_one_line(
     damaged = noise(20, RATE)
     damaged[10 * RATE] = np.nan
     refused = {
-        write_audio("short.wav", noise(0.5, RATE), RATE): "at least 1 s are needed",
-        write_audio("tiny.wav", noise(0.05, RATE), RATE): "at least 1 s are needed",
+        write_audio("short.wav", noise(0.5, RATE), RATE): "at least 1 s is required",
+        write_audio("tiny.wav", noise(0.05, RATE), RATE): "at least 1 s is required",
         write_audio("silent.wav", np.zeros(20 * RATE), RATE): "only silence",
         cut_off: "damaged or incomplete",
         tmp_path / "none.wav": "no such file",
