@@ -1,4 +1,4 @@
-"""Ways of learning on several collections at once: what the defaults were chosen by.
+"""Compare ways of learning on several collections; the default was chosen by this.
 
     python benchmarks/defaults.py FOLDER_OF_TABLES [TABLE...] [--only WORD]
 

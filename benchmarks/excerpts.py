@@ -1,4 +1,4 @@
-"""What the choice of the seconds costs: seconds a track of each ``excerpt.strategy``.
+"""Seconds per track of each ``excerpt.strategy``.
 
     python benchmarks/excerpts.py SONG... [--config default] [--rounds 5]
 
@@ -33,7 +33,7 @@ STRATEGIES = {
 
 
 def seconds_a_track(songs: tuple[Path, ...], config: Config) -> float:
-    """Time one round, by the processor's clock, since other work may run."""
+    """Time one round in processor time, because other programs may run."""
     start = time.process_time()
     for song in songs:
         extract_one(song, config)
@@ -45,7 +45,7 @@ def seconds_a_track(songs: tuple[Path, ...], config: Config) -> float:
 @click.option("--config", default="default", show_default=True)
 @click.option("--rounds", default=5, show_default=True)
 def main(songs: tuple[Path, ...], config: str, rounds: int) -> None:
-    """Print seconds a track and the ratio to the centre."""
+    """Print the seconds per track and the ratio to ``centre``."""
     configs = {
         name: load_config(config, [f"excerpt.strategy={name}", *overrides])
         for name, overrides in STRATEGIES.items()

@@ -1,9 +1,9 @@
-"""What each preset costs against the default.
+"""Milliseconds per track of each preset, and the ratio to the default.
 
     python benchmarks/presets.py SONG... [--rounds 6]
 
 One process, one thread, processor time; all presets take their turn with each song in each round,
-and the least of all rounds counts, since noise only ever adds. Prints a Markdown table.
+and the minimum over the rounds counts, because other work only adds time. Prints a Markdown table.
 """
 
 import os
@@ -27,7 +27,7 @@ from genreclf.features.pooling import feature_names
 @click.argument("songs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--rounds", default=6, show_default=True)
 def main(songs: tuple[Path, ...], rounds: int) -> None:
-    """Print milliseconds a track, the ratio to the default, and the number of columns."""
+    """Print milliseconds per track, the ratio to the default, and the number of columns."""
     configs = {name: load_config(name) for name in preset_names()}
     least: defaultdict[str, dict[Path, float]] = defaultdict(lambda: dict.fromkeys(songs, math.inf))
     for _ in range(rounds):

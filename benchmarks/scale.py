@@ -67,7 +67,7 @@ def _extract(folder: str, jobs: int) -> tuple[float, float, float]:
         "        print(resource.getrusage(who).ru_maxrss / 1024)\n"
     )
     start = time.perf_counter()
-    # From a file, since worker processes import the main module anew.
+    # From a file, because worker processes import the main module again.
     script = Path(folder, "main.py")
     script.write_text(f"if __name__ == '__main__':\n    exec({code!r})\n")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
@@ -215,7 +215,7 @@ def _training_script(n_rows: int, n_columns: int, name: str) -> Iterator[str]:
 @click.option("--classifiers", default="lda,logistic,svm,random-forest,gradient-boosting,knn,mlp")
 @click.option("--groups", is_flag=True, help="Of artists: evaluate cross-validates twice.")
 def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
-    """Hold evaluate against scikit-learn's cross_val_predict of its pipeline and folds.
+    """Compare evaluate with scikit-learn's cross_val_predict, with the same pipeline and folds.
 
     Processor time on one core. scikit-learn predicts without calibration, copies, intervals and
     the like.
@@ -256,7 +256,7 @@ def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
 @click.option("--columns", default=100, show_default=True)
 @click.option("--classifiers", default="lda,logistic,svm,knn")
 def genres(genres: list[int], rows: int, columns: int, classifiers: str) -> None:
-    """Train on more and more genres, predict 2,000 tracks; processor time on one core."""
+    """Train with different numbers of genres, predict 2,000 tracks; processor time on one core."""
     import resource
 
     from threadpoolctl import threadpool_limits
@@ -355,7 +355,7 @@ def _write_part(path: Path, start: int, n_rows: int, n_columns: int) -> None:
 @main.command(name="bytes")
 @click.argument("songs", nargs=-1, required=True, type=click.Path(path_type=Path))
 def bytes_a_track(songs: tuple[Path, ...]) -> None:
-    """Tell what a track takes on the disk and on the network, beside the music itself."""
+    """Print the bytes per track on the disk and on the network, without the music itself."""
     import pickle
 
     from genreclf import Workers, load_config
@@ -385,7 +385,7 @@ def bytes_a_track(songs: tuple[Path, ...]) -> None:
 @click.argument("address")
 @click.option("--items", default=2000, show_default=True)
 def cluster(address: str, items: int) -> None:
-    """Tell what a track costs on the way to a Dask cluster and back, if it takes no time there."""
+    """Print the time per track of sending it to a Dask cluster and back, without computing."""
     import operator
 
     from genreclf.parallel.cluster import DaskWorkers

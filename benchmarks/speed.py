@@ -1,11 +1,11 @@
-"""Seconds a track and peak memory of genreclf beside librosa and others, on the same files.
+"""Seconds per track and peak memory of genreclf, librosa and others, on the same files.
 
     python benchmarks/speed.py [FILES or FOLDERS...] [--json FILE] [--plot FILE.svg]
 
-Without files it synthesises some. Every contender lives in a process of its own with one thread,
+Without files it synthesises some. Every contender runs in a process of its own with one thread,
 is warmed up, and then takes its turn at each file, so that a machine that slows down slows all of
 them; ratios are taken within a round, and the median over the rounds is reported. First of all,
-genreclf's numbers are held against librosa's: if they differ, the exit status is 1.
+genreclf's numbers are compared with librosa's: if they differ, the exit status is 1.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 LARGEST_DIFFERENCE = 1e-4
-COMMAND_TRACKS = 40  # enough to put the start-up of a command and its workers in proportion
+COMMAND_TRACKS = 40  # enough to make the start-up of a command and its workers a small part
 PACKAGES = ("genreclf", "librosa", "numpy", "scipy", "soundfile", "soxr")
 PEER_PACKAGES = ("essentia", "opensmile", "pyAudioAnalysis")
 RATIOS = (
@@ -103,7 +103,7 @@ def genreclf(config: "ExtractionConfig") -> Run:
 
 
 def floor(config: "ExtractionConfig") -> Run:
-    """Do what no extractor can do without: decode, resample, one STFT."""
+    """Do what every extractor has to do: decode, resample, one STFT."""
     from genreclf.audio.excerpt import load_excerpt
     from genreclf.features.spectra import stft_magnitude
 
@@ -155,7 +155,7 @@ def pyaudioanalysis(_: "ExtractionConfig") -> Run:
 
 @dataclass(frozen=True)
 class Contender:
-    """What is measured.
+    """A program that is measured.
 
     ``install`` makes it a peer, which may be missing or fail. A contender ``on_wav`` reads the
     excerpt as genreclf decodes and resamples it, at no cost to it.
@@ -231,7 +231,7 @@ def serve(contender: Contender, pipe: Any) -> None:
             except ImportError as error:
                 wanted = contender.install or "'genreclf'"
                 pipe.send(f"not installed: pip install {wanted} ({error})")
-            except Exception as error:  # whatever a peer raises
+            except Exception as error:  # a peer may raise anything
                 pipe.send(f"failed on {path.name}: {type(error).__name__}: {error}")
 
 
@@ -273,7 +273,7 @@ def synthesise(path: Path, seed: int) -> None:
 
 
 def write_excerpt(path: Path, wav: Path, config: "ExtractionConfig") -> None:
-    """Write the seconds that genreclf listens to, at its sample rate."""
+    """Write the excerpt that genreclf uses, at its sample rate."""
     import soundfile
 
     from genreclf.audio.excerpt import load_excerpt
@@ -320,9 +320,9 @@ def pooled_difference(name: str, ours: "Array", theirs: "Array", config: Any) ->
 
 
 def selecting(names: Collection[str], config: Any) -> Any:
-    """Return a configuration that selects no other features than these, of which librosa has some.
+    """Return a configuration that selects only these features; librosa has some of them.
 
-    That the others are missing is for ``pool`` an error.
+    ``pool`` refuses frames that lack a selected feature.
     """
     from msgspec.structs import replace
 
@@ -364,13 +364,13 @@ def take_turns(
     rounds: int,
     command: Callable[[int], float],
 ) -> Times:
-    """Let everyone have each file in turn, then the whole commands, round after round."""
+    """Run each contender on each file in turn, then the whole commands, round by round."""
     for runner in runners:
-        tell(f"warming up {runner.contender.name}")
+        log(f"warming up {runner.contender.name}")
         runner.seconds(files[0])
     times: Times = defaultdict(list)
     for number in range(1, rounds + 1):
-        tell(f"round {number} of {rounds}")
+        log(f"round {number} of {rounds}")
         taken = [[runner.seconds(file) for runner in runners] for file in files]
         for runner, seconds in zip(runners, zip(*taken, strict=True), strict=True):
             times[runner.contender.name].append(sum(seconds) / len(files))
@@ -391,7 +391,7 @@ def measure(
     copies = repeat or math.ceil(COMMAND_TRACKS / len(paths))
     link(paths, copies, scratch / "tracks")
     os.environ.update(ONE_THREAD)  # for every process from here on but the command's
-    tell("comparing the numbers with librosa's")
+    log("comparing the numbers with librosa's")
     found = worst(paths, in_processes(differences, [(path, config) for path in paths]))
     print_differences(found)
     files = [(path, scratch / f"{index}.wav") for index, path in enumerate(paths)]
@@ -426,7 +426,7 @@ def worst(paths: list[Path], found: list[dict[str, tuple[float, float]]]) -> dic
 
 
 def figures(times: Times, peaks: dict[str, float]) -> dict[str, Any]:
-    """Return what the rounds come to, slowest contender first."""
+    """Summarise the rounds, slowest contender first."""
 
     def summary(values: list[float]) -> dict[str, Any]:
         return {"median": median(values), "min": min(values), "max": max(values), "rounds": values}
@@ -493,7 +493,7 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]
     Console().print(table)
 
 
-# Okabe and Ito's colours, which colour-blind people tell apart too; green for the peers.
+# Okabe and Ito's colours, which colour-blind people can distinguish; green for the peers.
 COLOURS = {"genreclf": "#0072B2", "librosa": "#E69F00", "floor": "#999999"}
 PEER_COLOUR = "#009E73"
 
@@ -542,8 +542,8 @@ def bar(name: str, row: dict[str, Any], x: int, y: int, scale: float) -> list[st
     ]
 
 
-def tell(text: str) -> None:
-    """Say how far things are, beside the results."""
+def log(text: str) -> None:
+    """Print progress on standard error."""
     click.echo(text, err=True)
 
 
@@ -575,7 +575,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         files = list(dict.fromkeys(track.path for track in find_tracks(paths, "none").tracks))
         if not paths:
-            tell("synthesising four tracks of four minutes")
+            log("synthesising four tracks of four minutes")
             files = [Path(folder, f"synthesised-{seed}.mp3") for seed in range(4)]
             in_processes(synthesise, [(path, seed) for seed, path in enumerate(files)])
         if not files:

@@ -1,8 +1,8 @@
-"""Where the time of one track goes, and what the faster ways in the code save.
+"""The time of each stage for one track, and of the alternatives to the fast code.
 
     python benchmarks/stages.py SONG... [--config default] [--rounds 8]
 
-One process, one thread. Least of all rounds, since noise only ever adds.
+One process, one thread. The minimum over the rounds counts, because other work only adds time.
 """
 
 import os
@@ -34,7 +34,7 @@ from genreclf.features.spectra import hann_window, mix_spectrum
 
 
 class Stopwatch:
-    """Keeps the least time of everything it is given to run."""
+    """Keeps the minimum time of each function that it runs."""
 
     def __init__(self) -> None:
         self.least: dict[str, float] = {}
@@ -49,14 +49,14 @@ class Stopwatch:
 
 
 def time_stages(watch: Stopwatch, song: Path, config: Config) -> None:
-    """Run the chain of ``extract_one``, then single features anew on fresh spectra."""
+    """Run the chain of ``extract_one``, then single features on new spectra."""
     settings = config.features
     excerpt = watch("decode and resample", load_excerpt, song, config)
     mix = watch("STFT", mix_spectrum, excerpt, config)
     parts = watch("HPSS", separate, mix, config)
     frames = watch("all features", f.compute_features, parts, excerpt, config)
     watch("pooling", pool, frames, config)
-    fresh = replace(parts.mix)  # whose shared spectra are still to be computed
+    fresh = replace(parts.mix)  # without spectra from an earlier feature
     watch("  power", lambda: fresh.power)
     watch("  mel bands, of each of two spectra", lambda: fresh.mel_db)
     watch("  chroma with tuning", f.chroma, fresh)
@@ -80,7 +80,7 @@ def time_stages(watch: Stopwatch, song: Path, config: Config) -> None:
 
 
 def time_decisions(watch: Stopwatch, song: Path, config: Config) -> None:
-    """Time what was chosen beside what was not."""
+    """Time each choice in the code and its alternatives."""
     magnitude = mix_spectrum(load_excerpt(song, config), config).magnitude
     watch("median of 31: sorting networks", medians.running_median, magnitude, 31)
     watch("median of 31: 1-D rank filter", medians._median_by_rank_filter, magnitude, 31)

@@ -1,4 +1,4 @@
-"""How long the command line takes before it does anything: start-up against its floor.
+"""The start-up time of the command line, compared with the imports that it needs.
 
     python benchmarks/startup.py SONG MODEL [--rounds 9]
 
@@ -13,7 +13,7 @@ import time
 import click
 from numpy import median
 
-# What predicting cannot do without: unpickling a scikit-learn pipeline.
+# What a prediction needs at least: unpickling a scikit-learn pipeline.
 NEEDED = "import numpy, scipy, sklearn.decomposition, sklearn.impute, sklearn.pipeline, sklearn.svm"
 
 

@@ -1,4 +1,4 @@
-"""How far the intervals of `evaluate` and the tests of `compare` hold what they promise.
+"""The coverage of the intervals of `evaluate`, and the error rates of the tests of `compare`.
 
     python benchmarks/statistics.py [--runs 1000] [--seed 0]
 
@@ -38,14 +38,14 @@ GENRES = np.array([f"genre{i}" for i in range(N_GENRES)], dtype=object)
 GENRE_SPREAD = 0.8  # standard deviation of the genres' means; that of artists and tracks is 1
 SHRINKAGE = 0.1
 N_NEW = 8000
-N_SHUFFLES = 40  # folds are made so many times, and then used again
+N_SHUFFLES = 40  # number of times that folds are made; then they are used again
 SIZES = {"8 x 10": (8, 10), "12 x 10": (12, 10), "20 x 5": (20, 5), "60 x 5": (60, 5),
          "60 x 3": (60, 3), "200, no groups": (200, 1)}  # fmt: skip
 
 
 @dataclass
 class World:
-    """Artists and their tracks, of which tables are drawn."""
+    """Artists and their tracks, from which tables are drawn."""
 
     n_artists: int
     n_tracks: int
@@ -68,11 +68,11 @@ class World:
         self.new_genre = np.arange(N_NEW) % N_GENRES
 
     def means(self) -> Doubles:
-        """Draw where the genres lie, (n_genres, n_columns)."""
+        """Draw the means of the genres, (n_genres, n_columns)."""
         return GENRE_SPREAD * self.random.standard_normal((N_GENRES, N_COLUMNS))
 
     def turned(self, means: Doubles) -> Doubles:
-        """Lay the genres as far apart in other directions."""
+        """Return means that are as far apart in other directions."""
         return means @ np.linalg.qr(self.random.standard_normal((N_COLUMNS, N_COLUMNS)))[0]
 
     def table(self, means: Doubles) -> Doubles:
@@ -100,7 +100,7 @@ class World:
 
 
 def classified(values: Doubles, genre: NDArray[np.intp], new: Doubles) -> NDArray[np.intp]:
-    """Learn a linear discriminant analysis, and answer with it."""
+    """Train a linear discriminant analysis, and predict with it."""
     counts = np.bincount(genre, minlength=N_GENRES)
     means = np.eye(N_GENRES)[genre].T @ values / np.maximum(counts, 1)[:, None]
     within = values - means[genre]

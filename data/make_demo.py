@@ -2,7 +2,7 @@
 
 Real genre collections are large and seldom free to pass on.  This script writes a stand-in: short
 mp3 tracks in five invented styles that differ in rhythm, harmony and timbre, yet vary enough
-within each style, and borrow enough from one another, that telling them apart takes some work.
+within each style, and share enough with other styles, that it is not trivial to distinguish them.
 
     python data/make_demo.py demo
 

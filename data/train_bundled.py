@@ -31,7 +31,7 @@ from genreclf.tables.columns import Columns
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
-# Fewer trees than the default, which reach as far (see benchmarks/accuracy.md) in half the size.
+# Fewer trees than the default: the same accuracy (see benchmarks/accuracy.md) at half the size.
 SETTINGS = (
     "classifier.name=ensemble",
     "classifier.n_estimators=100",
@@ -63,7 +63,7 @@ def load_published(folder: Path, config: Config) -> FeatureTable:
     table = load_table(folder / "gtzan-mfcc.csv", columns)
     names = [_our_name(name) for name in table.names]
     table = replace(table, names=names)
-    # The sum of differences is the last value less the first: their mean tells next to nothing.
+    # The sum of differences is the last value less the first: their mean is mostly noise.
     wanted = [
         name
         for name in feature_names(config)
@@ -97,7 +97,7 @@ def _our_name(name: str) -> str:
 
 
 def write_card(model: Model, ungrouped_accuracy: float, other: Evaluation, path: Path) -> None:
-    """Say in Markdown what the model is, how good, and what not to expect of it."""
+    """Write a description of the model in Markdown: its accuracy, its limits and its data."""
     result = model.evaluation or {}
     low, high = result["accuracy_ci95"]
     genres = result["genres"]

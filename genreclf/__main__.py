@@ -5,8 +5,8 @@ import os
 import sys
 from contextlib import suppress
 
-# Imports create hundreds of thousands of lasting objects. Looking for garbage among them every few
-# hundred objects, the default, takes a twentieth of the time to predict one song.
+# Imports create hundreds of thousands of permanent objects. By default, Python searches for garbage
+# every few hundred objects, which takes a twentieth of the time to predict one song.
 OBJECTS_BEFORE_COLLECTION = 50_000
 
 

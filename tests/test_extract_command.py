@@ -23,7 +23,7 @@ from genreclf import (
     extract_one,
     load_table,
 )
-from genreclf.extraction.journal import only_run
+from genreclf.extraction.journal import exclusive_run
 
 
 def test_extract_takes_labels_from_folders(trained: Path) -> None:
@@ -128,7 +128,7 @@ def test_interrupted_extraction_goes_on_where_it_stopped(
 
 def test_two_runs_on_one_table_are_not_let_in(short_song: Path, tmp_path: Path) -> None:
     output = tmp_path / "t.csv"
-    with only_run(output):
+    with exclusive_run(output):
         done = run("extract", short_song, "-o", output)
         assert done.exit_code == 1
         assert done.stderr.startswith(f"genreclf: {output}: another run is at work")

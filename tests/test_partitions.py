@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
-from genreclf.extraction.journal import extract_resumably, journal_path, only_run
+from genreclf.extraction.journal import exclusive_run, extract_resumably, journal_path
 from genreclf.extraction.partitions import extract_in_parts
 from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.library.sources import Track, find_tracks
@@ -103,14 +103,14 @@ def test_interrupted_it_is_no_table_and_goes_on(genre_folder: Path, tmp_path: Pa
                 computed.append(outcome.track)
             yield outcome
 
-    with only_run(folder):
+    with exclusive_run(folder):
         outcomes = extract_in_parts(tracks, CONFIG, folder, 5, compute)
         seen = [next(outcomes) for _ in range(8)]
         outcomes.close()
     assert all(isinstance(row, Row) and not row.measured.statistics.size for row in seen)
     with pytest.raises(TableError, match="not all of its parts are there yet"):
         load_table(folder)
-    with only_run(folder):
+    with exclusive_run(folder):
         outcomes = list(extract_in_parts(tracks, CONFIG, folder, 5, compute))
     assert len(computed) == len(set(computed)) == len(outcomes) == 12
     reference = {row.track.path: row.measured.statistics for row in extract_tracks(tracks, CONFIG)}

@@ -139,7 +139,7 @@ def _info(path: Path, file: AudioFile) -> AudioInfo:
 def _count_decodable(path: Path, at_most: int) -> int:
     """Count the frames of a stream that can be decoded."""
     n_decoded = 0
-    for size in (BLOCK_SAMPLES, 4096):  # some give nothing of a read that fails in the end
+    for size in (BLOCK_SAMPLES, 4096):  # some return nothing if the end of a read fails
         if n_decoded == 0 or at_most == UNKNOWN_LENGTH:
             with open_decoder(path) as file:
                 n_decoded += sum(map(len, file.blocks(size, n_decoded, at_most)))

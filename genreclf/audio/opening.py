@@ -136,7 +136,7 @@ def _require_content(path: Path) -> None:
         reason = getattr(error, "strerror", None) or "cannot be opened"
         raise AudioError(f"{path}: {reason.lower()}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise AudioError(f"{path}: {_about_folder(path)}")
+        raise AudioError(f"{path}: {_folder_error(path)}")
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path}: not a regular file")
     if not os.access(path, os.R_OK):
@@ -145,7 +145,7 @@ def _require_content(path: Path) -> None:
         raise AudioError(f"{path}: no audio could be decoded (the file is 0 bytes)")
 
 
-def _about_folder(path: Path) -> str:
+def _folder_error(path: Path) -> str:
     """Return the error for a folder that was given as a file or cannot be searched."""
     try:
         os.scandir(path).close()

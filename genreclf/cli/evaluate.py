@@ -187,7 +187,7 @@ def _evaluate(args: EvaluateOptions, model_file: Path) -> _Measured:
     if args.html_file is None:
         return _Measured(evaluation)
     meter = ImportanceMeter(used, model.config)
-    held_out = evaluation.held_out  # in whose groups copies are together
+    held_out = evaluation.held_out  # with copies in one group
     meter(model.pipeline, replace(used.take(held_out.rows), groups=held_out.groups))
     return _Measured(evaluation, used, meter)
 

@@ -139,7 +139,7 @@ def extract(args: ExtractOptions) -> None:
     job = Job(args.config.settings(), args.output, args.rows_per_file, cache)
     prepare_engine(job.config)
     tracks = audio_tracks(args.paths, labelling.of_paths)
-    with job.only_run():
+    with job.exclusive_run():
         with _workers(args, len(tracks)) as workers:
             # pandas is needed only at the end, but takes as long to import as workers to start.
             import_module("genreclf.tables.storage")

@@ -241,7 +241,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     from genreclf.extraction.tracks import extract_tracks
     from genreclf.learning.modelfile import read_card
 
-    uses = _Uses.of(args)
+    uses = _FileOutputs.of(args)
     choice, cache = args.choice(), cache_in_use(args.no_cache)
     card = read_card(choice.path)
     card.require_audio()
@@ -306,15 +306,15 @@ def _draw(timeline: "Timeline | Failure", picture: Path, genres: list[str]) -> N
 
 
 @dataclass(frozen=True)
-class _Uses:
-    """What predictions are used for, besides being printed."""
+class _FileOutputs:
+    """The playlists and tags that predictions are written to."""
 
     playlists: "Playlists | None"
     tags: "TagWriting | None"
 
     @classmethod
-    def of(cls, args: PredictOptions) -> "_Uses":
-        """Prepare folder and backup: before hours of work, not after."""
+    def of(cls, args: PredictOptions) -> "_FileOutputs":
+        """Prepare the folder and the backup, so that errors show before hours of work."""
         playlists = tags = None
         if args.write_tags:
             tags = open_backup(args.backup, args.dry_run, args.only_missing)
@@ -326,7 +326,7 @@ class _Uses:
         return cls(playlists, tags)
 
     def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
-        """Yield results, each when its tag is written."""
+        """Yield each result after its tag is written."""
         from genreclf.extraction.tracks import Failure
         from genreclf.learning.prediction import UNKNOWN
 

@@ -147,7 +147,7 @@ def _report_finished(error: BaseException, files: str, output: Path) -> None:
     from genreclf.extraction.journal import journal_path
 
     finished = f"{files} are kept; run the same command again to continue"
-    if isinstance(error, OSError):  # of the journal, since no audio file raises one
+    if isinstance(error, OSError):  # from the journal; audio files raise none
         reason = (error.strerror or str(error)).lower()
         raise TableError(f"{journal_path(output)}: {reason}; {finished}") from None
     print_error(finished)

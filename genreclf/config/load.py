@@ -138,7 +138,7 @@ def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[s
             same = made_with is not None and made_with == (
                 override(Config().with_extraction(made_with), [text]).extraction
             )
-        except ConfigError:  # a value that only goes with other changes
+        except ConfigError:  # a value that is valid only together with other changes
             same = False
         if not same:
             found.append(text)

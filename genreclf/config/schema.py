@@ -15,8 +15,8 @@ from genreclf.config.views import OWN_ENGINE, View
 from genreclf.learning.classifiers import ClassifierConfig
 from genreclf.learning.classifiers.svm import Svm
 
-# Raised whenever a configuration gives other numbers than before, so that tables of both are never
-# mixed.
+# Increased whenever the same configuration gives other numbers than before, so that old and new
+# tables are never mixed.
 FEATURES_VERSION = 2
 
 Scaling = Literal["log", "standard"]
@@ -77,7 +77,7 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
         plain = self.extraction.to_dict()
         for view in plain.get("views", [plain]):
             if view["features"]["engine"] == OWN_ENGINE:
-                del view["features"]["engine"]  # as before there was a choice
+                del view["features"]["engine"]  # as in versions with a single engine
         canonical = msgspec.json.encode([FEATURES_VERSION, plain], order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""Several tables or configurations compared on the same folds."""
+"""Compare several tables or configurations on the same folds."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ import numpy as np
 from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.crossvalidation import choose_splits
-from genreclf.evaluation.folds import Work, predict_held_out
+from genreclf.evaluation.folds import FoldOptions, predict_held_out
 from genreclf.evaluation.intervals import share_interval
 from genreclf.evaluation.notes import (
     NO_GROUPS,
@@ -103,8 +103,8 @@ def compare(
     if table.folds is not None or table.split is not None:
         repeats = 1
     rounds = [choose_splits(table, _reseeded(config, i), copies) for i in range(repeats)]
-    work = Work(search, calibrated=False, workers=workers, on_fold=on_fold)
-    held_out = [_predict(variant, groups, rounds, work) for variant in variants]
+    options = FoldOptions(search, calibrated=False, workers=workers, on_fold=on_fold)
+    held_out = [_predict(variant, groups, rounds, options) for variant in variants]
     rows = np.unique(np.concatenate([part.rows for part in held_out[0]]))
     design = Design(_facts(rounds, table, config), table.labels[rows], groups[rows])
     scores = [
@@ -144,13 +144,13 @@ def _reseeded(config: Config, repeat: int) -> Config:
 
 
 def _predict(
-    variant: Variant, groups: Texts, rounds: Sequence[Splits], work: Work
+    variant: Variant, groups: Texts, rounds: Sequence[Splits], options: FoldOptions
 ) -> list[HeldOut]:
     table = replace(variant.table, groups=groups)
     with _errors_named(variant):
         config = resolve(variant.config, table)
         return [
-            predict_held_out(table, _reseeded(config, i), splits, work)
+            predict_held_out(table, _reseeded(config, i), splits, options)
             for i, splits in enumerate(rounds)
         ]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from genreclf.config.schema import Config
-from genreclf.evaluation.folds import Work, predict_held_out
+from genreclf.evaluation.folds import FoldOptions, predict_held_out
 from genreclf.evaluation.notes import (
     NO_GROUPS,
     few_groups_notes,
@@ -73,12 +73,12 @@ def cross_validate(
     table = table.take(order)
     splits = choose_splits(table, config, copies)
     together = replace(table, groups=copies.joined(table.groups))
-    work = Work(search=search, workers=workers, on_fold=on_fold, on_model=on_model)
-    held_out = predict_held_out(together, config, splits, work)
+    options = FoldOptions(search=search, workers=workers, on_fold=on_fold, on_model=on_model)
+    held_out = predict_held_out(together, config, splits, options)
     ungrouped = None
     if splits.kind == "grouped":
-        work = replace(work, calibrated=False, on_model=None)
-        ungrouped = _ungrouped_accuracy(table, config, held_out, work)
+        options = replace(options, calibrated=False, on_model=None)
+        ungrouped = _ungrouped_accuracy(table, config, held_out, options)
     warnings = _warnings(table, splits, held_out)
     weights = copies.weights(held_out.rows)
     train_share = splits.train_share(table.labels)
@@ -87,7 +87,7 @@ def cross_validate(
         "kind": splits.kind, "n_folds": len(splits.folds), "seed": config.seed, "search": search,
         "n_unscored": len(test_set.rows) - len(held_out.rows),
         "n_unknown_genre": int((~held_out.known).sum()),
-        "n_copies": copies.n_tracks, "n_copies_apart": _n_apart(splits, copies),
+        "n_copies": copies.n_tracks, "n_copies_apart": _count_split_recordings(splits, copies),
     }  # fmt: skip
     return Evaluation(
         replace(held_out, rows=order[held_out.rows]),
@@ -142,15 +142,15 @@ def choose_splits(table: FeatureTable, config: Config, copies: Copies | None = N
 
 
 def _with_copies_note(splits: Splits, copies: Copies) -> Splits:
-    if n_apart := _n_apart(splits, copies):
+    if n_split := _count_split_recordings(splits, copies):
         splits.notes.append(
-            f"{n_apart} recordings have copies in both the training and the test set, so the true "
+            f"{n_split} recordings have copies in both the training and the test set, so the true "
             "accuracy is lower (genreclf audit names them)"
         )
     return splits
 
 
-def _n_apart(splits: Splits, copies: Copies) -> int:
+def _count_split_recordings(splits: Splits, copies: Copies) -> int:
     """Count the recordings that have copies on both sides of a fold."""
     apart: set[int] = set()
     for train, test in splits.folds:
@@ -158,11 +158,13 @@ def _n_apart(splits: Splits, copies: Copies) -> int:
     return len(apart)
 
 
-def _ungrouped_accuracy(table: FeatureTable, config: Config, scored: HeldOut, work: Work) -> float:
+def _ungrouped_accuracy(
+    table: FeatureTable, config: Config, scored: HeldOut, options: FoldOptions
+) -> float:
     """Accuracy on the same tracks if a group may be in both the training and the test set."""
     splits = cross_validation(table.labels, None, config.evaluation.folds, config.seed)
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
-    held_out = predict_held_out(ungrouped, config, splits, work)
+    held_out = predict_held_out(ungrouped, config, splits, options)
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
 
 

@@ -25,7 +25,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Work:
+class FoldOptions:
     """How the folds of a cross-validation are run; see ``cross_validate``."""
 
     search: bool = False
@@ -36,7 +36,7 @@ class Work:
 
 
 def predict_held_out(
-    table: FeatureTable, config: Config, splits: Splits, work: Work | None = None
+    table: FeatureTable, config: Config, splits: Splits, options: FoldOptions | None = None
 ) -> HeldOut:
     """Predict the test tracks of each fold after training on its other tracks.
 
@@ -56,22 +56,22 @@ def predict_held_out(
     TableError
         If no genre can be tested.
     """
-    work = work or Work()
+    options = options or FoldOptions()
     folds = splits.tested(table.labels)
     if not folds:
         raise TableError(_untestable(splits))
-    within = work.calibrated and (work.search or len(folds) == 1)
+    within = options.calibrated and (options.search or len(folds) == 1)
     scores = []
     for training, (fold_scores, pipeline) in _trained(
-        _trainings(table, config, folds, work, within), work.workers
+        _trainings(table, config, folds, options, within), options.workers
     ):
         scores.append(fold_scores)
-        if work.on_model is not None:
-            work.on_model(pipeline, training.test)
-        work.on_fold()
+        if options.on_model is not None:
+            options.on_model(pipeline, training.test)
+        options.on_fold()
     codes = np.searchsorted(np.array(table.genres, dtype=object), table.labels)
     known = [np.isin(codes[test], codes[train]) for train, test in folds]
-    if work.calibrated and not within:
+    if options.calibrated and not within:
         scores = _calibrated(scores, [test for _, test in folds], known, codes, table.groups)
     rows = np.concatenate([test for _, test in folds])
     probabilities = softmax(np.concatenate(scores), axis=1)
@@ -104,12 +104,12 @@ class _Training:
 
 
 def _trainings(
-    table: FeatureTable, config: Config, folds: list[Fold], work: Work, calibrated: bool
+    table: FeatureTable, config: Config, folds: list[Fold], options: FoldOptions, calibrated: bool
 ) -> Iterator[_Training]:
-    returned = work.on_model is not None
+    returned = options.on_model is not None
     for train, test in folds:
         parts = table.take(train), table.take(test)
-        yield _Training(*parts, table.genres, config, work.search, calibrated, returned)
+        yield _Training(*parts, table.genres, config, options.search, calibrated, returned)
 
 
 def _trained(

@@ -167,17 +167,17 @@ def sign_flip_test(differences: ArrayLike, seed: int = 0) -> SignFlipTest:
     observed = abs(moved.sum()) - 1e-9 * np.abs(moved).sum()
     if len(moved) <= MOST_EXACT:
         patterns = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
-        as_far = _n_as_far(patterns, moved, observed)
+        as_far = _count_as_extreme(patterns, moved, observed)
         return SignFlipTest(as_far / len(patterns), len(d), True)
     random = np.random.default_rng(seed)
     as_far = sum(
-        _n_as_far(random.integers(2, size=(BLOCK, len(moved))), moved, observed)
+        _count_as_extreme(random.integers(2, size=(BLOCK, len(moved))), moved, observed)
         for _ in range(N_FLIPS // BLOCK)
     )
     return SignFlipTest((1 + as_far) / (1 + N_FLIPS), len(d), False)
 
 
-def _n_as_far(patterns: NDArray[np.int64], values: Doubles, observed: float) -> int:
+def _count_as_extreme(patterns: NDArray[np.int64], values: Doubles, observed: float) -> int:
     """Count the patterns of 0 and 1 that, as signs, give a sum of this size or more."""
     return int((np.abs((1 - 2 * patterns) @ values) >= observed).sum())
 

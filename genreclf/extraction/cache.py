@@ -128,7 +128,7 @@ class Cache:
             return None
         value, checksum = row[0][:-_CHECKSUM_BYTES], row[0][-_CHECKSUM_BYTES:]
         if checksum != _checksum(key, value):
-            return None  # a flipped bit, which SQLite does not notice; the pair will be replaced
+            return None  # a damaged value, which SQLite does not detect; it will be replaced
         if (now := int(time.time())) - row[1] > USED_STEP_SECONDS:
             self._connection.execute("UPDATE pairs SET used = ? WHERE key = ?", (now, key))
         return bytes(value)

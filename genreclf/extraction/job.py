@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, one_line
-from genreclf.extraction.journal import extract_resumably, finish, only_run
+from genreclf.extraction.journal import exclusive_run, extract_resumably, finish
 from genreclf.extraction.partitions import extract_in_parts
 from genreclf.extraction.tracks import Failure, Outcome, Row, build_table, extract_tracks
 from genreclf.files import written_whole
@@ -60,7 +60,7 @@ class Job:
                 "without --rows-per-file"
             )
 
-    def only_run(self) -> AbstractContextManager[None]:
+    def exclusive_run(self) -> AbstractContextManager[None]:
         """Keep other jobs off the output; all of the work belongs inside.
 
         Raises
@@ -68,7 +68,7 @@ class Job:
         TableError
             If another process works on it.
         """
-        return nullcontext() if self.output is None else only_run(self.output)
+        return nullcontext() if self.output is None else exclusive_run(self.output)
 
     def outcomes(
         self, tracks: Sequence[Track], workers: "Workers | DaskWorkers | None" = None

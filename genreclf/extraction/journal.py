@@ -27,7 +27,7 @@ def journal_path(output: Path) -> Path:
 
 
 @contextmanager
-def only_run(output: Path) -> Iterator[None]:
+def exclusive_run(output: Path) -> Iterator[None]:
     """Lock the journal of a table, so that two runs cannot write to it at the same time.
 
     Raises
@@ -62,7 +62,7 @@ def extract_resumably(
     The journal has one JSON array per line, which is on the disk before its row is yielded; a line
     that a crash cut off is ignored. A row counts only for the same configuration and a file of
     unchanged size and modification time. Frames stay in the journal and are read when asked for.
-    Call ``finish`` when the table is written, all within ``only_run``.
+    Call ``finish`` when the table is written, all within ``exclusive_run``.
 
     Yields
     ------

@@ -31,7 +31,7 @@ def extract_in_parts(
     Tracks are sorted by path; every ``rows_per_file`` of them make a part, ``part-00000.parquet``
     and so on, without those that fail. A part that an earlier run made of the same tracks stays,
     and only what failed in it is tried again. The folder cannot be read as a table until all parts
-    are written. Call this within ``only_run``.
+    are written. Call this within ``exclusive_run``.
 
     ``compute`` is ``extract_resumably`` with everything but its tracks. Rows come without what was
     measured, which is on the disk.
@@ -64,7 +64,7 @@ def extract_in_parts(
             build_table(rows, config).save(part)
         digests[part.name] = digest
         write_parts(output, Parts(False, earlier | digests))
-        if len(rows) > len(finished):  # else the rows in the journal belong to a later part
+        if len(rows) > len(finished):  # otherwise the rows in the journal belong to a later part
             finish(output)
     for path in output.glob("*.parquet"):
         if path.name not in digests:  # of an earlier run over more tracks

@@ -53,7 +53,7 @@ def constant_q(
     q, hop = _quality(spectra.cqt_bins_per_octave), spectra.hop_length
     longest = math.ceil(q * sample_rate_hz / hz[0])
     n_hops = scipy.fft.next_fast_len(math.ceil((len(samples) + longest + 2) / hop))
-    circle = _on_a_circle(samples, longest // 2 + 1, n_hops * hop, spectra.pad_mode)
+    circle = _pad_circularly(samples, longest // 2 + 1, n_hops * hop, spectra.pad_mode)
     transformed = scipy.fft.rfft(circle)
     folded = np.zeros((len(hz), n_hops), dtype=transformed.dtype)
     for row, centre in zip(folded, hz * n_hops * hop / sample_rate_hz, strict=True):
@@ -67,7 +67,7 @@ def constant_q(
     return (rows * (np.sqrt(lengths) / hop)[:, None]).astype(np.float32)
 
 
-def _on_a_circle(samples: Samples, reach: int, size: int, pad_mode: PadMode) -> Samples:
+def _pad_circularly(samples: Samples, reach: int, size: int, pad_mode: PadMode) -> Samples:
     """Pad samples by ``reach`` on both sides, with the padding before them at the end, (size,)."""
     padded = np.pad(samples, reach, mode=pad_mode)
     circle = np.zeros(size, dtype=np.float32)

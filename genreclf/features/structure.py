@@ -33,7 +33,7 @@ _LABEL_MEDIAN = 9
 _NEAR = 4  # closer blocks are always similar
 _MAX_BLOCKS = 1200  # ten minutes; blocks of a longer track are joined
 
-_LEVELS = range(2, 11)  # numbers of kinds of sections
+_LEVELS = range(2, 11)  # numbers of kinds of sections to try
 _SHOWN_LEVELS = range(3, 11)
 _SHARPNESS = 3
 _LOUDNESS_EXPONENT = 0.25

@@ -78,8 +78,8 @@ class Codebook(TransformerMixin, BaseEstimator):
         spread = np.where(spread > 1e-9 * np.abs(mean), spread, 1)
         n_words = min(self.words, len(frames))
         clusters = MiniBatchKMeans(n_words, n_init=3, random_state=self.random_state)
-        # A batch is so small that threads wait for each other more than they work, and one gives
-        # the same words on every machine.
+        # One thread: batches are too small to gain from more, and one thread gives the same words
+        # on every machine.
         with threadpool_limits(1):
             clusters.fit((frames - mean) / spread)
         self.mean_[name], self.spread_[name] = mean, spread

@@ -116,7 +116,7 @@ class Copies:
         _, first, which = np.unique(self.recording[rows], return_index=True, return_inverse=True)
         group = _components(codes[rows], codes[rows[first]][which], len(names))
         joined = np.empty(len(names), dtype=object)
-        joined[group] = names  # the last one, because names of tracks without a group sort first
+        joined[group] = names  # the last one; names of tracks without a group sort first
         alone = (groups == "") & (self.recording < 0)
         return np.where(alone, "", joined[group[codes]])
 

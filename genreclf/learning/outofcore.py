@@ -25,7 +25,7 @@ from genreclf.learning.splits import own_groups
 from genreclf.tables.columns import Columns
 from genreclf.tables.formats import import_pyarrow, table_parts
 from genreclf.tables.inputs import inputs
-from genreclf.tables.reading import in_one, load_table
+from genreclf.tables.reading import concatenated, load_table
 from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
@@ -93,7 +93,7 @@ class TableParts:
                 taken[rows[: max(0, LEAST_OF_A_GENRE - seen[genre])]] = True
                 seen[genre] += len(rows)
             drawn.append(part.take(taken))
-        return in_one(self.path, drawn)
+        return concatenated(self.path, drawn)
 
     def _count(self) -> int:
         parquet = import_pyarrow().parquet

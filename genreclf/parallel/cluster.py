@@ -126,7 +126,7 @@ class DaskWorkers:
                     item, future = waiting[0]
                     result = self._result(future)
                     if isinstance(result, KilledWorker):
-                        result = self._alone(apply, item, [other for _, other in waiting])
+                        result = self._try_last(apply, item, [other for _, other in waiting])
                     waiting.popleft()
                     top_up()
                     yield item, result
@@ -139,7 +139,7 @@ class DaskWorkers:
         return results()
 
     def _submit(self, apply: Callable[[Item], object], item: Item) -> "Future[Any]":
-        with self._gone_raised():
+        with self._loss_reported():
             return self._client.submit(apply, item, pure=False, retries=TRIES - 1)
 
     def _start(self, processes: "_Processes", tries: int = TRIES) -> Mapping[str, str]:
@@ -152,7 +152,7 @@ class DaskWorkers:
             raise
         except OSError:  # a worker was lost meanwhile, or the scheduler
             if tries == 1 or self._client.status != "running":
-                raise self._gone() from None
+                raise self._connection_lost() from None
             return self._start(processes, tries - 1)
         except Exception as error:  # an ImportError, or one that is wrapped in another
             raise GenreclfError(
@@ -163,13 +163,13 @@ class DaskWorkers:
     def _wait_for(self, future: "Future[Any]") -> None:
         """Return when the future is done, or raise an error if it never will be."""
         while not future.done():
-            with self._gone_raised(), suppress(TimeoutError), self._client.as_current():
+            with self._loss_reported(), suppress(TimeoutError), self._client.as_current():
                 wait(future, timeout=CHECK_SECONDS)
                 return
             self._count_threads()
 
     def _count_threads(self) -> None:
-        with self._gone_raised():
+        with self._loss_reported():
             self._n_threads = sum(self._client.nthreads().values())
         if self._n_threads:
             self._last_seen = monotonic()
@@ -188,9 +188,9 @@ class DaskWorkers:
         except _ProcessDiedError as error:
             return WorkerError(f"{error}, {TRIES} times", died=True)
         except (CancelledError, CommClosedError):
-            raise self._gone() from None
+            raise self._connection_lost() from None
 
-    def _alone(
+    def _try_last(
         self, apply: Callable[[Item], object], item: Item, others: "list[Future[Any]]"
     ) -> Any:
         """Try an item after all others: Dask counts a dead worker against all items that waited."""
@@ -204,13 +204,13 @@ class DaskWorkers:
         return WorkerError(reason, died=True)
 
     @contextmanager
-    def _gone_raised(self) -> Iterator[None]:
+    def _loss_reported(self) -> Iterator[None]:
         try:
             yield
         except (OSError, CancelledError):
-            raise self._gone() from None
+            raise self._connection_lost() from None
 
-    def _gone(self) -> GenreclfError:
+    def _connection_lost(self) -> GenreclfError:
         return GenreclfError(f"the connection to the scheduler {self.address} is lost")
 
 

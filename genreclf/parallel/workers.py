@@ -67,7 +67,7 @@ class _Context(SpawnContext):
         """Whether a worker reached the line of the script that starts workers."""
         return any(process.exitcode == _NO_GUARD_STATUS for process in self._processes)
 
-    def why_none(self) -> NoWorkersError:
+    def startup_error(self) -> NoWorkersError:
         """Return an error that says why there are no workers."""
         for process in self._processes:
             process.join(_SECONDS_TO_DIE)
@@ -107,7 +107,7 @@ class Workers:
             initializer=_initialise_worker,
         )
         with _interrupts_ignored():
-            self._schedule(_nothing)  # with the first task pebble starts its processes
+            self._schedule(_no_op)  # with the first task pebble starts its processes
 
     def __enter__(self) -> "Workers":
         return self
@@ -148,7 +148,7 @@ class Workers:
                 while not wait([future], timeout=POOL_CHECK_SECONDS).done:
                     # A pool that failed as a whole never finishes its futures.
                     if not self._pool.active or self._context.imports_unguarded_script:
-                        raise self._context.why_none()
+                        raise self._context.startup_error()
                 result = self._result(future)
                 top_up()
                 yield item, result
@@ -162,7 +162,7 @@ class Workers:
         try:
             return self._pool.schedule(function, arguments, timeout=timeout)
         except (OSError, RuntimeError):  # such as a broken pipe, but not that of our output
-            raise self._context.why_none() from None
+            raise self._context.startup_error() from None
 
     def _result(self, future: Any) -> Any:
         try:
@@ -172,7 +172,7 @@ class Workers:
                 raise
             return WorkerError(f"took longer than {self.seconds_an_item:g} s")
         except BrokenProcessPool:
-            raise self._context.why_none() from None
+            raise self._context.startup_error() from None
         except ProcessExpired as error:
             return WorkerError(f"the worker process died ({_cause(error.exitcode)})", died=True)
 
@@ -197,7 +197,7 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _nothing() -> None:
+def _no_op() -> None:
     """Start the processes, as the first task."""
 
 

@@ -59,7 +59,7 @@ def load_tables(paths: Sequence[str | Path], columns: Columns | None = None) -> 
             tables.append(_table(contents[path], columns, path))
         else:
             parts = [load_table(part, columns) for part in table_parts(path)]
-            tables.append(in_one(path, parts))
+            tables.append(concatenated(path, parts))
     return tables
 
 
@@ -219,7 +219,7 @@ def _side_by_side(labels: list[str]) -> str:
     return " and ".join(spelt)
 
 
-def in_one(path: Path, parts: list[FeatureTable]) -> FeatureTable:
+def concatenated(path: Path, parts: list[FeatureTable]) -> FeatureTable:
     """Put the parts of a table, the files of a folder, one after the other.
 
     Raises
