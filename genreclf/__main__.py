@@ -12,7 +12,7 @@ OBJECTS_BEFORE_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line."""
-    from genreclf.cli import cli  # not above: worker processes import this module
+    from genreclf.cli import cli  # not at the top, because worker processes import this module
 
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
     try:

@@ -91,7 +91,7 @@ def read_head(file: TextIO) -> Head:
     while line and not line.strip():
         start, n_above = file.tell(), n_above + 1
         line = _line(file)
-    if match := re.fullmatch(r'"?sep=(.)"?\s*', line):  # for Excel only
+    if match := re.fullmatch(r'"?sep=(.)"?\s*', line):  # a line "sep=;" for Excel
         separator, start, n_above = match[1], file.tell(), n_above + 1
         line = _line(file)
     if line.lstrip('"').startswith("# {"):

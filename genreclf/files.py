@@ -44,7 +44,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             with _aside(path.resolve()) as aside:  # a link still points at the file
                 yield aside
     except OSError as error:
-        if error.errno is not None and error.filename is None:  # a full disk names no file
+        if error.errno is not None and error.filename is None:  # a full disk has none
             error.filename = str(path)
         raise
 

@@ -28,7 +28,7 @@ MOST_LINKS = 1000
 Opener: TypeAlias = Callable[[], AudioFile]
 Span: TypeAlias = tuple[int, int]
 
-_FIRST_PAGE = 2  # flag of the page that begins a stream
+_FIRST_PAGE = 2  # flag of the first page of a stream
 
 
 class Chain(AudioFile):

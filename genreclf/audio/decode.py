@@ -35,7 +35,7 @@ SAMPLE_RATES_HZ = (1000, 3_000_000)
 # soundfile seeks after each.
 PREROLL_SECONDS = 0.5
 
-# Values that are decoded at a time of a whole track: 4 MB, 12 s of a CD.
+# Values per block when a whole track is decoded: 4 MB, 12 s of a CD.
 BLOCK_SAMPLES = 2**20
 
 
@@ -170,7 +170,7 @@ def _mix_down(path: Path, channels: Samples) -> tuple[Samples, bool]:
     mixed = _mean(list(channels.T))
     if not len(channels) or channels.shape[1] == 1:
         return mixed, False
-    # Variances, since an offset that all channels share does not cancel.
+    # Variances, because an offset that all channels share does not cancel.
     powers = [float(channel.var()) for channel in channels.T]
     if float(mixed.var()) * len(powers) ** 2 >= CANCELLED * sum(powers):
         return mixed, False

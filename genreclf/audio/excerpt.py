@@ -108,7 +108,7 @@ def load_excerpts(
             found[i] = [louder]
             replaced.append((louder, view))
             notes += louder.notes
-    if replaced:  # the views have about the same replacement: describe the longest
+    if replaced:  # the views use similar parts: name the longest
         notes.insert(0, _note(info, *max(replaced, key=lambda pair: len(pair[0].samples))))
     unique_notes = tuple(dict.fromkeys(notes))
     excerpts = []

@@ -164,7 +164,7 @@ def _samples_of_frame(head: bytes, info: _Info) -> tuple[int, int] | None:
     size_code, rate_code = head[2] >> 4, head[2] & 15
     if size_code == 0 or rate_code == 15 or head[3] >> 4 > 10 or head[3] & 1:
         return None
-    n_bytes = 8 - (head[4] ^ 0xFF).bit_length()  # of the number, which is coded as in UTF-8
+    n_bytes = 8 - (head[4] ^ 0xFF).bit_length()  # length of the number, coded as in UTF-8
     if n_bytes in (1, 8) or any(byte >> 6 != 2 for byte in head[5 : 4 + n_bytes]):
         return None
     number = head[4] & 0x7F >> n_bytes

@@ -113,7 +113,7 @@ class LibavFile(AudioFile):
             self._add_up_packets()
         if unknown or self.info.container in ("CAF", "WAV"):
             self._decode_end(tolerance=0)
-        elif self.info.container in ("ASF", "MATROSKA"):  # corrected only where that is audible
+        elif self.info.container in ("ASF", "MATROSKA"):  # smaller errors are not audible
             self._decode_end(round(_LARGEST_GAP_SECONDS * self.info.sample_rate_hz))
 
     def read(self, start: int, stop: int) -> Samples:
@@ -249,7 +249,7 @@ class LibavFile(AudioFile):
                 target = self._start + int(max(at - early, 0) * self._step)
                 container.seek(target, stream=stream)
             yield from container.decode(stream)
-        except (FFmpegError, OSError):  # the latter from a seek before the beginning of the file
+        except (FFmpegError, OSError):  # OSError if the seek leads before the beginning
             return
 
     @contextmanager

@@ -154,7 +154,7 @@ def find_mpeg(path: Path) -> tuple[Mpeg, ...]:
     return _find(path, status.st_size, (status.st_mtime_ns, status.st_ino))
 
 
-@lru_cache(maxsize=1)  # one window after the other is decoded from one file
+@lru_cache(maxsize=1)  # for successive windows of one file
 def _find(path: Path, size: int, _version: tuple[int, int]) -> tuple[Mpeg, ...]:
     with path.open("rb") as file:
         if not may_be_mpeg(path, file):

@@ -17,8 +17,8 @@ _KBPS_MPEG_1 = {
 _KBPS_MPEG_2_LAYER_1 = (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 _KBPS_MPEG_2 = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _HZ = (44_100, 48_000, 32_000)
-_HALVINGS = {3: 0, 2: 1, 0: 2}  # version bits: MPEG 1, 2 and 2.5 halve the rates once and twice
-_BLOCK_BYTES = 2**18  # read at a time, so that long files need no more memory
+_HALVINGS = {3: 0, 2: 1, 0: 2}  # by version bits: MPEG 2 halves the rates, MPEG 2.5 quarters them
+_BLOCK_BYTES = 2**18  # bytes per read, so that long files need no more memory
 # Bytes that are neither frame nor tag. Searching them for frames takes up to 3 µs a byte.
 _MOST_GARBAGE = 2**20
 _THREE_FRAMES = 3 * 2881  # 2,881 bytes is the longest frame: MPEG 2.5, layer II, 160 kbit/s
@@ -39,7 +39,7 @@ class Header(NamedTuple):
     samples: int
     sample_rate_hz: int
     xing_at: int
-    constant: int  # the bits that do not change within a stream, and whether it is mono
+    constant: int  # the bits that are constant within a stream, and whether it is mono
 
 
 class Run(NamedTuple):
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     last: int  # where the last frame begins
     n_frames: int
     longest: int
-    marks: list[tuple[int, int]]  # place in the file and number of a frame, some hundreds apart
+    marks: list[tuple[int, int]]  # position and number of every few hundredth frame
 
     def place(self, file: BinaryIO, index: int) -> int:
         """Return where a frame begins, counting from the nearest mark."""

@@ -123,7 +123,7 @@ def _is_misread(path: Path, file: AudioFile) -> bool:
 def _reason(error: Exception) -> str:
     """Return libsndfile's own words, without the path that soundfile puts before them."""
     words = str(getattr(error, "error_string", None) or error).strip().rstrip(".")
-    if "does not exist" in words:  # its guess at a file that no decoder wants
+    if "does not exist" in words:  # its guess if no decoder accepts the file
         words = "its format is unknown"
     return words or type(error).__name__
 

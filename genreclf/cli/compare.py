@@ -221,7 +221,7 @@ def compare(args: CompareOptions) -> None:
     except TableError as error:
         if not failed:
             raise
-        # The last line has to hold the cause.
+        # The last line has to contain the cause.
         raise TableError(f"{error} ({_summary_of(failed)})") from None
     result["failed"] = [
         {"variant": name, "path": str(f.track.path), "error": f.error} for name, f in failed

@@ -24,5 +24,5 @@ def completion(shell: str) -> None:
     assert completer is not None  # noqa: S101  for mypy: click knows the three
     root = click.get_current_context().find_root().command
     made = completer(root, {}, "genreclf", "_GENRECLF_COMPLETE")
-    # Not source(), which for bash runs bash to see its version.
+    # Not source(), which runs bash to find its version.
     click.echo(made.source_template % made.source_vars())

@@ -172,5 +172,5 @@ def _workers(args: ExtractOptions, n_tracks: int) -> "Workers | DaskWorkers":
     from genreclf.parallel.cluster import DaskWorkers
 
     for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they would print tracebacks
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # Dask would print tracebacks
     return DaskWorkers(args.scheduler, args.timeout)

@@ -107,7 +107,7 @@ def collected(
 def _words_or_file(words: Iterable[str], incomplete: str) -> "list[CompletionItem]":
     from click.shell_completion import CompletionItem
 
-    # The file comes first, since bash forgets the words that stand before it.
+    # The file comes first, because bash drops the words before it.
     fitting = [CompletionItem(word) for word in words if word.startswith(incomplete)]
     return [CompletionItem(incomplete, type="file"), *fitting]
 

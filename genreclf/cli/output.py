@@ -59,7 +59,7 @@ def print_error(text: str) -> None:
     # err=True would write to the original one.
     try:
         click.echo(one_line(text), file=sys.stderr)
-    except OSError:  # a closed standard error must not cost the results
+    except OSError:  # a closed standard error must not stop the results
         discard_output(sys.stderr)
 
 
@@ -92,7 +92,7 @@ def stdout_console() -> "Console":
 
     class Output(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would exit, with a status of its own
+            raise BrokenPipeError  # otherwise rich would exit with its own status
 
     knows_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Output(file=sys.stdout, width=None if knows_width else 100)

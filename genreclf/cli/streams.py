@@ -42,7 +42,7 @@ def _open_descriptor(number: int) -> None:
         os.fstat(number)
     except OSError:
         if os.open(os.devnull, os.O_RDWR) == number:
-            os.set_inheritable(number, True)  # by worker processes
+            os.set_inheritable(number, True)  # inherited by worker processes
 
 
 def write_records(text: str) -> None:

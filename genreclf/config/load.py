@@ -185,7 +185,7 @@ def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, tree)}") from None
-    except UnicodeEncodeError:  # JSON can hold half of a character
+    except UnicodeEncodeError:  # JSON can contain half of a character
         raise ConfigError(f"{source}: holds characters that are not valid text") from None
 
 

@@ -17,7 +17,7 @@ _NUMBERS = {
     "rms_dbfs": "a level in dB from -60 to 0",
 }
 
-# msgspec's names of types, and those for people who write TOML.
+# msgspec's names of types, and names for users who write TOML.
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -79,5 +79,5 @@ def _value_at(keys: Iterable[str], tree: Any) -> Any:
 
 def _shown(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 1000:
-        return "a number with hundreds of digits"  # Python prints at most 4,300
+        return "a number with hundreds of digits"  # Python prints at most 4,300 digits
     return shortened(repr(value))

@@ -199,9 +199,7 @@ class Pooling(Section, frozen=True):
 
     def __post_init__(self) -> None:
         for key in ("statistics", "texture_statistics"):
-            check_names(
-                key, getattr(self, key), getattr(self, key)
-            )  # only that none is there twice
+            check_names(key, getattr(self, key), getattr(self, key))  # only distinct
         for key in ("joint", "covariance", "modulation", "keep_frames"):
             check_names(key, getattr(self, key), frame_features())
         edges = self.modulation_edges_hz

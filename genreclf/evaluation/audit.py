@@ -46,7 +46,7 @@ class Audit:
     """Doubtful labels, the least probable first; then copies, recording by recording."""
 
     n_tracks: int
-    accuracy: float | None  # of the predictions; None if labels were not checked
+    accuracy: float | None  # of the predictions; None without a check of labels
     findings: list[Finding]
     notes: list[str] = field(default_factory=list)
 

@@ -30,7 +30,7 @@ class Importance:
     name: str
     n_columns: int
     drop: float  # accuracy that is lost without the information of the group, as a share
-    low: float  # to high: 95 % interval of the drop
+    low: float  # low to high: 95 % interval of the drop
     high: float
 
 
@@ -55,7 +55,7 @@ class ImportanceMeter:
         self.groups = column_groups(table.names)
         if self._config.codebook.n_words and table.frames is not None:
             n, n_words = len(table.names), self._config.codebook.n_words * len(table.frames)
-            self.groups[CODEBOOK] = np.arange(n, n + n_words)  # the columns that it makes
+            self.groups[CODEBOOK] = np.arange(n, n + n_words)  # the columns of the codebook
         at_once = max(1, len(self.groups) * len(table))
         self.n_repeats = int(np.clip(MOST_PREDICTIONS // at_once, 1, MOST_REPEATS))
         self._share = min(1.0, MOST_PREDICTIONS / at_once)
@@ -125,7 +125,7 @@ def most_different(table: FeatureTable, n: int) -> list[str]:
     """
     of_genres = [table.values[table.labels == genre].astype(np.float64) for genre in table.genres]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")  # of columns that never vary
+        warnings.simplefilter("ignore")  # of constant columns
         f = scipy.stats.f_oneway(*of_genres, nan_policy="omit").statistic
     order = np.argsort(-np.nan_to_num(f, nan=-1, posinf=np.finfo(float).max), kind="stable")
     return [table.names[column] for column in order[:n]]

@@ -56,7 +56,7 @@ def cluster_variance(values: NDArray[Any], group: Indices) -> float:
     """
     sizes = np.bincount(group)
     sums = np.bincount(group, weights=values - values.mean())
-    shifts = sums / (len(values) - sizes)  # of the mean when the group is left out
+    shifts = sums / (len(values) - sizes)  # change of the mean if the group is left out
     return float((len(sizes) - 1) / len(sizes) * (shifts**2).sum())
 
 

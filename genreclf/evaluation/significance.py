@@ -16,7 +16,7 @@ Doubles = NDArray[np.float64]
 # Up to this many units, all combinations of signs are tried (65,536); with more, a random sample.
 MOST_EXACT = 16
 N_FLIPS = 10_000
-BLOCK = 500  # flips at a time, so that memory stays small
+BLOCK = 500  # flips per block, to limit memory
 
 
 def permutation_p_value(

@@ -18,7 +18,7 @@ from genreclf.tables.table import FeatureTable
 if TYPE_CHECKING:
     from genreclf.parallel.workers import Workers
 
-LINEAR = ("lda", "logistic")  # classifiers whose time grows in proportion to the tracks
+LINEAR = ("lda", "logistic")  # classifiers whose training time is proportional to the tracks
 WORTH_WORKERS_SECONDS = 10  # each worker process takes some two seconds to start
 
 

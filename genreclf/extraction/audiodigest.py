@@ -77,7 +77,7 @@ def _digest(file: BinaryIO, kind: str, parts: Iterable[_Part]) -> bytes:
     hasher = hashlib.sha256(kind.encode())
     for part in parts:
         size = len(part) if isinstance(part, bytes) else part.stop - part.start
-        hasher.update(size.to_bytes(8))  # so that no two sequences of parts are the same bytes
+        hasher.update(size.to_bytes(8))  # so that different parts never give the same bytes
         if isinstance(part, bytes):
             hasher.update(part)
             continue
@@ -114,7 +114,7 @@ def _stream(file: BinaryIO) -> Iterator[_Part]:
 def _mp3(file: BinaryIO) -> Iterator[_Part]:
     head = read_at(file, id3_end(file), 4)
     is_frame = head[:1] == b"\xff" and head[1:2] >= b"\xe0"
-    _require(is_frame or head == b"TTA1")  # a tag whose size is wrong ends somewhere else
+    _require(is_frame or head == b"TTA1")  # otherwise the size of a tag is wrong
     yield from _stream(file)
 
 

@@ -182,7 +182,7 @@ def _platforms_folder() -> str | None:
         folder = user_cache_dir("genreclf", appauthor=False)
     except RuntimeError:
         return None
-    return None if folder.startswith("~") else folder  # as older versions return it
+    return None if folder.startswith("~") else folder  # older versions of platformdirs return it so
 
 
 def prepare_cache(file: Path) -> bool:
@@ -282,7 +282,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
     execute = connection.execute
     execute("PRAGMA trusted_schema = OFF")
     execute("PRAGMA journal_mode = WAL")
-    execute("PRAGMA synchronous = NORMAL")  # a power cut may cost rows, but never the whole
+    execute("PRAGMA synchronous = NORMAL")  # a power cut may lose rows, but never the whole cache
     [page_bytes] = execute("PRAGMA page_size").fetchone()
     execute(f"PRAGMA max_page_count = {MAX_BYTES // page_bytes}")
     if execute("PRAGMA user_version").fetchone() != (_LAYOUT,):
@@ -306,7 +306,7 @@ def _warn(file: Path, error: Exception) -> bool:
 
 def _is_damage(error: Exception) -> bool:
     """Return True for a file that is not a cache, False for one that cannot be used now."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the other bits are details
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary error code
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 

@@ -103,7 +103,7 @@ def identity(track: Track, fingerprint: str) -> str:
 def _append(journal: BinaryIO, known: str, measured: Measured, config: ExtractionConfig) -> int:
     """Write a line, and return where it starts."""
     encoded = base64.b64encode(pack(measured, config)).decode("ascii")
-    journal.write(b"\n")  # first, so that a line that was cut off earlier spoils no other
+    journal.write(b"\n")  # first, because an earlier line may be cut off
     start = journal.tell()
     journal.write(json.dumps([known, encoded]).encode("ascii"))
     journal.flush()
@@ -129,7 +129,7 @@ def _row(line: bytes, config: ExtractionConfig) -> tuple[str, Measured] | None:
         known, encoded = json.loads(line)
         measured = unpack(base64.b64decode(encoded), config)
     except (ValueError, TypeError):
-        return None  # cut off, or the empty first line
+        return None  # a line that was cut off, or the empty first line
     return None if measured is None else (str(known), measured)
 
 

@@ -67,7 +67,7 @@ def extract_in_parts(
         if len(rows) > len(finished):  # otherwise the rows in the journal belong to a later part
             finish(output)
     for path in output.glob("*.parquet"):
-        if path.name not in digests:  # of an earlier run over more tracks
+        if path.name not in digests:  # from an earlier run with more tracks
             path.unlink()
     write_parts(output, Parts(True, digests))
 
@@ -95,7 +95,7 @@ def _on_disk(row: Row) -> Row:
 
 
 def _rows(part: Path, chunk: Sequence[Track]) -> list[Row]:
-    if not part.exists():  # all failed
+    if not part.exists():  # all files failed
         return []
     table = load_table(part)
     values = dict(zip(table.paths, table.values, strict=True))

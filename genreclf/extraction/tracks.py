@@ -172,7 +172,7 @@ def failure(track: Track, error: Exception) -> Failure:
 
 def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable":
     """Make a table of rows, sorted by path so that their order does not matter."""
-    from genreclf.tables.frames import Frames  # pandas, which no worker process needs
+    from genreclf.tables.frames import Frames  # imports pandas, which worker processes do not need
     from genreclf.tables.table import FeatureTable
 
     rows = sorted(rows, key=lambda row: row.track.path.parts)

@@ -33,7 +33,7 @@ def librosa_features(samples: Samples, view: View) -> dict[str, Array]:
     dict of str to (rows, values) float32
     """
     analysis = _Analysis(samples, view)
-    with np.errstate(invalid="ignore", divide="ignore"):  # its tempo may be one of NaN
+    with np.errstate(invalid="ignore", divide="ignore"):  # its tempo may be NaN
         return {
             name: np.asarray(RECIPES[name](analysis), dtype=np.float32)
             for name in view.features.select

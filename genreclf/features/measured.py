@@ -18,7 +18,7 @@ from genreclf.features.spectra import Array
 Halves = NDArray[np.float16]
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
-_LENGTH_BYTES = 4  # of the notes, which come first
+_LENGTH_BYTES = 4  # length of the notes, which come first
 
 
 @dataclass(frozen=True, eq=False)

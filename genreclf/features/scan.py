@@ -134,7 +134,7 @@ class _Harmony:
 
     def add(self, block: Samples) -> None:
         self._rest = np.concatenate((self._rest, self._resample(block)))
-        beyond = _N_FFT - _HOP  # the part of the last window that is in the next block
+        beyond = _N_FFT - _HOP  # the rest of the last window is in the next block
         n_frames = (len(self._rest) - beyond) // (_FRAMES_PER_BLOCK * _HOP) * _FRAMES_PER_BLOCK
         if n_frames <= 0:
             return

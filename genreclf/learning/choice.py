@@ -44,7 +44,7 @@ class ModelChoice:
 
     def load(self) -> "tuple[Model, Threshold | None]":
         """Load the model; also return the threshold that ``"auto"`` found."""
-        from genreclf.learning.model import Model  # heavy; a model is chosen before
+        from genreclf.learning.model import Model  # slow to import; a model is chosen first
 
         model = Model.load(self.path, trusted=self.trusted)
         if self.threshold is None:

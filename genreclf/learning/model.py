@@ -241,7 +241,7 @@ class Model(Card):
         path = Path(path)
         card, estimators = read_model(path, trusted=trusted)
         model = cls(**vars(card), **estimators)
-        if path.suffix.lower() == ".skops":  # which anyone may have made
+        if path.suffix.lower() == ".skops":  # the file may come from anyone
             model._check(path)
         return model
 
@@ -255,7 +255,7 @@ class Model(Card):
             _, [probabilities] = novelty_and_probabilities(self, zeros)
             fits = list(self.pipeline.classes_) == self.genres
             fits &= bool(np.isfinite(probabilities).all())
-        except Exception as error:  # whatever a stranger's estimators lead to
+        except Exception as error:  # estimators from others may raise anything
             reason = shortened(str(error) or type(error).__name__, 300)
             raise ModelError(f"{path}: not a genreclf model, or a damaged one ({reason})") from None
         if not fits:

@@ -160,14 +160,14 @@ def read_model(path: Path, *, trusted: bool = False) -> tuple[Card, dict[str, An
     estimators = _read_skops(path, trusted) if _is_skops(path) else _read_joblib(path, trusted)
     if not isinstance(estimators, dict) or estimators.keys() != {"pipeline", "novelty"}:
         raise ModelError(f"{path}: not a genreclf model")
-    if path != bundled_model():  # which is tested with every supported version
+    if path != bundled_model():  # the bundled model is tested with every supported version
         _warn_of_versions(path, card.versions)
     return card, estimators
 
 
 def _read_joblib(path: Path, trusted: bool) -> Any:
     with _readable(path):
-        content = path.read_bytes()  # once, so that what is loaded is what was checked
+        content = path.read_bytes()  # read once, so that the checked bytes are the loaded ones
     if not (trusted or _is_known(hashlib.sha256(content).hexdigest())):
         raise ModelError(
             f"{path}: not written by your genreclf; a joblib model can run any code when it is "

@@ -33,7 +33,7 @@ Codes = NDArray[np.integer]
 Choice = Callable[[FeatureTable], NDArray[np.bool_]]
 
 SAMPLE_ROWS = 10_000
-LEAST_OF_A_GENRE = 50  # of the sample, if there are as many
+LEAST_OF_A_GENRE = 50  # tracks of the sample, if there are as many
 LEAST_ROWS_A_COLUMN = 10
 
 

@@ -110,7 +110,7 @@ def novelty_and_probabilities(
         with np.errstate(all="ignore"):
             novel = model.novelty.is_novel(statistics_of(inputs))
             return novel, model.pipeline.predict_proba(inputs)
-    except Exception as error:  # whatever a stranger's estimators lead to
+    except Exception as error:  # estimators from others may raise anything
         raise _damaged(error) from None
 
 

@@ -230,7 +230,7 @@ def _genres(tags: Tags) -> list[str]:
 def _group(tags: Tags, kind: str) -> str | None:
     for name in GROUPS[kind]:
         for value in tags.get(name, ()):
-            # The artist is the same with any guest: "Someone feat. Someone Else".
+            # Guests do not change the artist: "Someone feat. Someone Else".
             return words_of(value if name == "album" else _GUESTS.sub("", value) or value)
     return None
 

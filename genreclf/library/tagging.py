@@ -120,7 +120,7 @@ def restore_all(backup: Path, *, dry_run: bool = False, force: bool = False) -> 
         path = Path(change.path)
         try:
             if dry_run:
-                # What an earlier step would change first cannot be looked at yet.
+                # The result of earlier steps is not known in a dry run.
                 changes = change.path in pending or not is_restored(path, change, force=force)
                 pending.add(change.path)
             else:

@@ -162,7 +162,7 @@ def _errors_in_one_line(path: Path) -> Iterator[None]:
     except OSError as error:
         raise TagError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     except Exception as error:
-        cause = error.args[0] if error.args else None  # mutagen wraps what the system says
+        cause = error.args[0] if error.args else None  # mutagen wraps errors of the system
         if isinstance(cause, OSError) and cause.strerror:
             raise TagError(f"{path}: {cause.strerror.lower()}") from None
         reason = shortened(str(error) or type(error).__name__, 200)
@@ -190,7 +190,7 @@ def _changed_copy(path: Path) -> Iterator[Path]:
     with _errors_in_one_line(path), written_whole(path) as copy:
         shutil.copyfile(path, copy)
         if hasattr(os, "chown"):
-            with suppress(PermissionError):  # only root may give files away
+            with suppress(PermissionError):  # only root may change the owner
                 os.chown(copy, path.stat().st_uid, path.stat().st_gid)
         shutil.copystat(path, copy)
         yield copy

@@ -145,7 +145,7 @@ class DaskWorkers:
     def _start(self, processes: "_Processes", tries: int = TRIES) -> Mapping[str, str]:
         """Start processes beside each worker, and return the kinds of processors of the workers."""
         try:
-            self._client.run_on_scheduler(_versions)  # which unpickles what passes through it
+            self._client.run_on_scheduler(_versions)  # it unpickles what passes through it
             self._client.register_plugin(processes, self._name)
             return cast(Mapping[str, str], self._client.run(_processor, on_error="ignore"))
         except GenreclfError:
@@ -154,7 +154,7 @@ class DaskWorkers:
             if tries == 1 or self._client.status != "running":
                 raise self._connection_lost() from None
             return self._start(processes, tries - 1)
-        except Exception as error:  # an ImportError, or one that is wrapped in another
+        except Exception as error:  # an ImportError, possibly wrapped in another error
             raise GenreclfError(
                 f"{self.address}: scheduler and workers need genreclf {__version__}, and answer: "
                 f"{shortened(error)}"

@@ -161,14 +161,14 @@ class Workers:
     ) -> Any:
         try:
             return self._pool.schedule(function, arguments, timeout=timeout)
-        except (OSError, RuntimeError):  # such as a broken pipe, but not that of our output
+        except (OSError, RuntimeError):  # such as a broken pipe to a worker, not to standard output
             raise self._context.startup_error() from None
 
     def _result(self, future: Any) -> Any:
         try:
             return future.result()
         except FutureTimeoutError as error:
-            if error.args != ("Task timeout", self.seconds_an_item):  # the function's own
+            if error.args != ("Task timeout", self.seconds_an_item):  # raised by the function
                 raise
             return WorkerError(f"took longer than {self.seconds_an_item:g} s")
         except BrokenProcessPool:

@@ -33,7 +33,7 @@ def audit_report(audit: "Audit", console: Console, most: int) -> None:
         console,
     )
     if copies:
-        copies.sort(key=lambda tracks: not tracks[0].labels_differ)  # those to decide on first
+        copies.sort(key=lambda tracks: not tracks[0].labels_differ)  # different labels first
         console.print(_copies_table(copies[:most]))
         _print_rest(len(copies), most, console)
     print_notes(audit.notes, console)

@@ -23,7 +23,7 @@ from genreclf.reports.evaluation import calibration_clause, how_measured, is_ung
 from genreclf.reports.trackmap import N_COLOURS, track_map
 from genreclf.tables.table import FeatureTable
 
-# These keep the report readable and the file small for any table.
+# Limits that keep the report readable and the file small for any table.
 MOST_GENRES = 200
 MOST_MATRIX_GENRES = 60
 MOST_CONFUSIONS = 8
