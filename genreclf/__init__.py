@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from genreclf.errors import ModelError as ModelError
     from genreclf.errors import TableError as TableError
     from genreclf.evaluation.crossvalidation import cross_validate as cross_validate
-    from genreclf.evaluation.trained import evaluate_model as evaluate_model
+    from genreclf.evaluation.modelevaluation import evaluate_model as evaluate_model
     from genreclf.extraction.chain import extract_one as extract_one
     from genreclf.extraction.tracks import extract as extract
     from genreclf.extraction.transformer import FeatureExtractor as FeatureExtractor
@@ -40,7 +40,7 @@ _HOMES = {
     "TableError": "errors",
     "Workers": "parallel.workers",
     "cross_validate": "evaluation.crossvalidation",
-    "evaluate_model": "evaluation.trained",
+    "evaluate_model": "evaluation.modelevaluation",
     "extract": "extraction.tracks",
     "extract_one": "extraction.chain",
     "feature_names": "features.pooling",

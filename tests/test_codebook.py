@@ -29,7 +29,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import folds
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
-from genreclf.evaluation.trained import evaluate_model
+from genreclf.evaluation.modelevaluation import evaluate_model
 from genreclf.learning.codebook import Codebook, resolve
 from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline, tune

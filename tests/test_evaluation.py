@@ -26,9 +26,9 @@ from genreclf.evaluation import folds
 from genreclf.evaluation import result as results
 from genreclf.evaluation.crossvalidation import choose_splits, count_trainings, cross_validate
 from genreclf.evaluation.intervals import wilson_interval
+from genreclf.evaluation.modelevaluation import evaluate_model
 from genreclf.evaluation.notes import few_groups_notes
 from genreclf.evaluation.result import Evaluation, HeldOut
-from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline
 from genreclf.parallel.workers import Workers

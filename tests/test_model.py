@@ -18,7 +18,7 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
-from genreclf.evaluation.trained import evaluate_model
+from genreclf.evaluation.modelevaluation import evaluate_model
 from genreclf.extraction.tracks import Failure, extract
 from genreclf.learning.model import Model
 from genreclf.learning.prediction import Prediction

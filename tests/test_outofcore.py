@@ -10,8 +10,8 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from genreclf.cli import cli
 from genreclf.config.load import load_config
 from genreclf.errors import TableError
+from genreclf.evaluation.modelevaluation import evaluate_model
 from genreclf.evaluation.outofcore import evaluate_in_parts
-from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning import outofcore
 from genreclf.learning.calibration import best_temperature
 from genreclf.learning.model import Model

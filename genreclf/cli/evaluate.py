@@ -175,7 +175,7 @@ def _cross_validate(args: EvaluateOptions) -> _Measured:
 
 def _evaluate(args: EvaluateOptions, model_file: Path) -> _Measured:
     from genreclf.evaluation.importance import ImportanceMeter
-    from genreclf.evaluation.trained import evaluate_model
+    from genreclf.evaluation.modelevaluation import evaluate_model
     from genreclf.learning.model import Model
     from genreclf.tables.reading import load_table
 

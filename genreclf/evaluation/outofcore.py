@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.errors import TableError, shortened
+from genreclf.evaluation.modelevaluation import evaluate_model
 from genreclf.evaluation.notes import NO_GROUPS, few_groups_notes
 from genreclf.evaluation.result import Evaluation, TestSet
-from genreclf.evaluation.trained import evaluate_model
 from genreclf.learning.leaks import leak_notes
 from genreclf.learning.outofcore import TableParts, group_digests, train_in_parts
 from genreclf.tables.table import FeatureTable

@@ -1,1 +1,7 @@
-"""Music files: finding them, their labels and groups, reading and writing their tags."""
+"""Music files: finding them, their labels and groups, reading and writing their tags.
+
+- Tracks: ``sources`` finds them; ``labels`` and ``labelmap`` give them labels and groups.
+- Reading tags: ``tags``, with ``containers`` and ``streamtags`` for the layout of files.
+- Writing genres: ``tagging`` for many files, ``tagwriter`` for one, ``tagbackup`` for the backup.
+  ``genretags`` is the interface of all kinds of tags; ``mutagentags``, ``itemtags`` implement it.
+"""

@@ -1,1 +1,8 @@
-"""Results for people and programs: text, HTML report, figures, playlists, JSON and CSV records."""
+"""Results for people and programs.
+
+- Text on the terminal: ``console`` (tables and facts), ``evaluation``, ``comparison``, ``audit``,
+  ``predictions``, ``inspection``.
+- The HTML report: ``html``, ``trackmap``.
+- Figures: ``plots``, with ``spectrograms``, ``distributions`` and ``confusion`` as their data.
+- Files: ``playlists``; ``records`` (JSON and CSV of predictions); ``results`` (of ``--json``).
+"""
