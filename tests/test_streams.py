@@ -65,9 +65,10 @@ LOCALES = {
     "ascii": {"LC_ALL": "C", "PYTHONUTF8": "0"},
     "cp949": {"PYTHONIOENCODING": "cp949"},
 }
+ENCODINGS = ["ascii", pytest.param("cp949", marks=pytest.mark.slow)]
 
 
-@pytest.mark.parametrize("encoding", LOCALES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_records_are_read_back_in_any_locale(encoding: str, work: Path) -> None:
     asked = ["predict", "--table", "table.csv", "--model", "model.joblib", "--format"]
     paths = list(load_table(work / "table.csv").paths)
@@ -84,7 +85,7 @@ def test_records_are_read_back_in_any_locale(encoding: str, work: Path) -> None:
     assert [record["path"] for record in records] == paths
 
 
-@pytest.mark.parametrize("encoding", LOCALES)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_text_for_people_escapes_what_the_encoding_lacks(encoding: str, work: Path) -> None:
     done = command(work, ["evaluate", "table.csv", "--classifier", "lda"], **LOCALES[encoding])
     assert done.returncode == 0, done.stderr
@@ -111,7 +112,7 @@ def test_a_table_on_standard_output_is_the_same_in_any_locale(work: Path, tmp_pa
     assert all((work / path).is_file() for path in paths)
 
 
-CLOSED = [">&-", "<&- >&- 2>&-"]
+CLOSED = [pytest.param(">&-", marks=pytest.mark.slow), "<&- >&- 2>&-"]
 
 
 @pytest.mark.parametrize("closed", CLOSED)
