@@ -1,10 +1,11 @@
-"""How many tracks of a genre that was left out of training are novel, and how many others.
+"""Share of tracks flagged as novel: of a genre left out of training, and of known genres.
 
     python benchmarks/novelty.py TABLE... [--group COLUMN] [--ignore COLUMN...]
 
-Each genre is left out in turn, three times with other artists. The detector is trained on 70 % of
-the artists of the other genres. "Found" is the share of the tracks of the genre left out that are
-novel, "false alarms" that of the tracks of the artists held out, whose genres were trained on.
+Each genre is left out in turn, with three random splits of the artists. The detector is trained on
+70 % of the artists of the other genres. "Found" is the share of the tracks of the left-out genre
+that are novel. "False alarms" is the share of the tracks by the other 30 % of the artists, whose
+genres are known, that are novel.
 """
 
 import argparse

@@ -68,7 +68,7 @@ class Given(Sound):
 
 def settings(**changes: float) -> View:
     """A view with other numbers in the definitions of features."""
-    return View(features=Features(("mix.rms",), **changes))  # type: ignore[arg-type]
+    return View(features=Features(("mix.rms",), **changes))
 
 
 def chord(seconds: float, rate: int, cents: float = 0.0, root_factor: float = 1.0) -> Samples:

@@ -383,7 +383,7 @@ def test_the_parts_of_a_table_have_their_frames_each(table: FeatureTable, tmp_pa
     assert_same(load_table(tmp_path), table)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in folders there")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in folders")
 def test_a_named_pipe_is_not_waited_for(saved: Path) -> None:
     for name in ("mix.mfcc.npy", "frames.json"):
         (frames_path(saved) / name).unlink()

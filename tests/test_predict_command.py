@@ -199,7 +199,9 @@ def test_windows_far_shorter_than_the_excerpts_get_a_warning(
     song = genre_folder / "noisy" / "1.mp3"
     done = run("predict", song, "--model", model, "--timeline", "--window", seconds)
     assert done.exit_code == 0
-    assert ("less than half of the 3 s" in " ".join(done.stderr.split())) == warned
+    assert (
+        "less than half as long as the excerpts of 3 s" in " ".join(done.stderr.split())
+    ) == warned
 
 
 def test_timelines_of_several_files_and_failures(model: Path, library: Path) -> None:

@@ -50,7 +50,7 @@ def resaved(
         rows = list(csv.reader(file))
     width = max(map(len, rows))
     with path.open("w", encoding=encoding, newline="") as file:
-        writer = csv.writer(file, delimiter=separator, quoting=quoting)  # type: ignore[arg-type]
+        writer = csv.writer(file, delimiter=separator, quoting=quoting)
         writer.writerows([*map(change, row), *[""] * (width - len(row))] for row in rows)
     return path
 

@@ -19,7 +19,9 @@ from genreclf.reports.console import FilePath
 
 CYRILLIC, LATIN, BROKEN = "Песня", "café", os.fsdecode(b"caf\xe9\n\\n")
 GENRES = ["рок", "ジャズ"]
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="names of files are bytes here")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows file names are text, not bytes"
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_answers_come_where_standard_error_is_closed(work: Path) -> None:
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 17)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -145,7 +147,7 @@ def test_a_full_disk_is_one_line(arguments: list[str], work: Path) -> None:
     assert done.stderr == b"genreclf: standard output: No space left on device\n"
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_notes_that_cannot_be_told_cost_no_results(work: Path) -> None:
     asked = ["predict", "--table", "table.csv", "--format", "csv"]  # with a note which model
     done = command(work, asked, "2> /dev/full")

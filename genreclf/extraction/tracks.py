@@ -37,7 +37,7 @@ class Row:
     ----------
     track : Track
     measured : Measured
-        Without numbers for a track in a part of a table, which are on the disk already.
+        Without statistics and frames if they are already on disk, in a part of a table.
     resumed, cached : bool
         Whether an interrupted run computed it, or any run that used the same cache.
     seconds : float

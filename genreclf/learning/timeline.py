@@ -82,14 +82,15 @@ class Timeline:
 
 
 def short_window_note(model: Model, seconds: float | None) -> str | None:
-    """Return a warning for windows below half of what the model was trained on, if they are."""
+    """Return a warning if windows are less than half as long as the training excerpts."""
     trained = max(view.excerpt.longest_seconds for view in model.config.each_view)
     if seconds is None or seconds >= trained / 2:
         return None
     return (
-        f"windows of {seconds:g} s are less than half of the {trained:g} s that the model was "
-        f"trained on, so their genres are less accurate; use --window {math.ceil(trained / 2)} or "
-        f"more, or a model of short excerpts (extract --set excerpt.seconds={seconds:g})"
+        f"windows of {seconds:g} s are less than half as long as the excerpts of {trained:g} s "
+        "that the model was trained on, so predictions may be less accurate; use --window "
+        f"{math.ceil(trained / 2)} or more, or train a model on excerpts of {seconds:g} s "
+        f"(extract --set excerpt.seconds={seconds:g})"
     )
 
 
