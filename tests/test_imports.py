@@ -28,7 +28,7 @@ FOLDERS = [
 ]
 # What a configuration can name is declared beside the code that it names. So config imports these
 # declarations, which import nothing of ours but the basic types of a section, unless in a body.
-DECLARATIONS = ("features/catalogue", "learning/classifiers")
+DECLARATIONS = ("features/catalogue", "learning/classifiers", "learning/networks/optimizers")
 # Heavy or particular packages, and the only places that may import them.
 AT_HOME = {
     "cleanlab": {"evaluation/audit"},
@@ -44,6 +44,7 @@ AT_HOME = {
     "joblib": {"learning/modelfile", "cli"},
     "sqlite3": {"extraction/cache"},
     "skops": {"learning/modelfile"},
+    "torch": {"learning/networks"},
     "tomli_w": {"cli"},
     "click": {"cli"},
     "rich": {"reports", "cli"},
