@@ -61,6 +61,10 @@ class ConfigError(GenreclfError):
     """A configuration that cannot be used: unknown key, wrong type, value out of range."""
 
 
+class NetworkError(GenreclfError):
+    """A pretrained network whose file is missing, damaged, or not as its description says."""
+
+
 class AudioError(GenreclfError):
     """An audio file that gives no features: missing, damaged, too short, not audio."""
 

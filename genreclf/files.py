@@ -30,6 +30,16 @@ def shipped(folder: str) -> Path:
     return inside_wheel if inside_wheel.is_dir() else package.parent / folder
 
 
+def data_folder() -> Path:
+    """Return the folder of the user's own data, which may not exist yet."""
+    folder = os.environ.get("GENRECLF_DATA")
+    if folder:
+        return Path(folder)
+    from platformdirs import user_data_path
+
+    return user_data_path("genreclf")
+
+
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield a path to write to, which replaces ``path`` when everything is on the disk.

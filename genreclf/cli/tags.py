@@ -76,7 +76,7 @@ def _shown(path: Path | str, before: Sequence[str], after: Sequence[str]) -> str
 
 def open_backup(file: Path | None, dry_run: bool, only_missing: bool) -> "TagWriting":
     """Prepare to write tags, with a backup in this file, or in a new one of the data folder."""
-    from genreclf.learning.modelfile import data_folder
+    from genreclf.files import data_folder
     from genreclf.library.tagbackup import Backup
     from genreclf.library.tagging import TagWriting, new_backup
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from genreclf.config.messages import explain
 from genreclf.config.schema import Config, ExtractionConfig
+from genreclf.config.toml import read_toml
 from genreclf.config.views import View
 from genreclf.errors import ConfigError, shortened
 from genreclf.files import shipped
@@ -79,7 +80,7 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     3.0
     """
     path = _config_path(source)
-    tree = _read_toml(path)
+    tree = read_toml(path)
     if isinstance(tree.get("views"), list):
         tree["views"] = [_complete_view(view, str(source)) for view in tree["views"]]
     return override(config_from_dict(tree, str(source)), overrides)
@@ -94,7 +95,7 @@ def _complete_view(view: Any, source: str) -> Any:
         raise ConfigError(
             f"{source}: views: no preset {name!r}; there are {', '.join(preset_names())}"
         )
-    preset = _read_toml(_config_path(name))
+    preset = read_toml(_config_path(name))
     if "views" in preset:
         raise ConfigError(f"{source}: views: preset {name!r} has views itself")
     merged = {key: preset[key] for key in View.__struct_fields__ if key in preset}
@@ -198,24 +199,6 @@ def _config_path(source: str | Path) -> Path:
             f"{source}: no such file and no such preset; presets: {', '.join(preset_names())}"
         )
     return path
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    # The memory that tomllib needs grows with the square of the length of a dotted key.
-    max_bytes, max_dots = 100_000, 200
-    try:
-        if path.stat().st_size > max_bytes:
-            raise ConfigError(
-                f"{path}: over {max_bytes:,} bytes, too large for a configuration file"
-            )
-        text = path.read_text(encoding="utf-8-sig")
-        if any(line.count(".") > max_dots for line in text.splitlines()):
-            raise ConfigError(f"{path}: over {max_dots} dots in a line, too many for a key")
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError(f"{path}: cannot be read as TOML: nested too deeply") from None
-    except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number with too many digits
-        raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None
 
 
 def _parse_override(text: str) -> tuple[list[str], Any]:

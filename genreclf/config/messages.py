@@ -1,11 +1,12 @@
 """Errors of a configuration as one line that names the key and its value."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from genreclf.config.frontends import FRONTENDS
 from genreclf.config.schema import CLASSIFIERS, Config
 from genreclf.config.sections import UnknownNameError
 from genreclf.errors import shortened
@@ -28,8 +29,19 @@ _WORDS = {
 }
 
 
-def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
-    """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value."""
+def explain(
+    error: msgspec.ValidationError, tree: Mapping[str, Any], kind: type[msgspec.Struct] = Config
+) -> str:
+    """Turn ``Expected `int` - at `$.spectra.n_fft``` into a line with the key and its value.
+
+    Parameters
+    ----------
+    error : ValidationError
+    tree : mapping
+        What could not be converted.
+    kind : type
+        Section that it was to become.
+    """
     reason, _, place = str(error).partition(" - at `$")
     keys = [key for key in re.split(r"[.\[\]`]+", place) if key]
     if isinstance(error.__cause__, UnknownNameError):
@@ -46,23 +58,35 @@ def explain(error: msgspec.ValidationError, tree: Mapping[str, Any]) -> str:
     reason = shortened(reason, 300)
     if keys == ["classifier", "name"]:
         reason = f"no such classifier; there are {', '.join(CLASSIFIERS)}"
+    elif keys[-2:] == ["frontend", "kind"]:
+        reason = f"no such front-end; there are {', '.join(FRONTENDS)}"
     elif "enum value" in reason:
-        reason = f"can be {', '.join(_choices([key for key in keys if not key.isdigit()][-1]))}"
+        key = [key for key in keys if not key.isdigit()][-1]
+        reason = f"can be {', '.join(_choices(key, kind))}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
     return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
 
 
-def _choices(key: str) -> list[str]:
+def _choices(key: str, kind: type[msgspec.Struct]) -> list[str]:
     """Return what a key can be: other kinds of values first, then words."""
-    of_config = get_type_hints(Config).values()
-    sections = [kind for hint in of_config for kind in (hint, *get_args(hint))]
-    for section in (Config, *sections):
-        if key in getattr(section, "__struct_fields__", ()):
+    for section in _sections(kind):
+        if key in section.__struct_fields__:
             hint = get_type_hints(section)[key]
             number = {int, float}.intersection(get_args(hint))
             return [*([_NUMBERS.get(key, "a number")] if number else []), *_words(hint)]
     return []
+
+
+def _sections(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    """Yield all sections in a type, level by level."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        yield hint
+        parts: Iterable[Any] = get_type_hints(hint).values()
+    else:
+        parts = get_args(hint)
+    for part in parts:
+        yield from _sections(part)
 
 
 def _words(hint: Any) -> list[str]:

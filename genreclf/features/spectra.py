@@ -131,12 +131,16 @@ def stft_magnitude(
         Transformed in double precision, as in librosa: rounding in single precision would hide the
         quiet bins that spectral contrast measures.
     """
-    window = hann_window(n_fft)
     windows = centred_frames(samples, n_fft, hop_length, pad_mode)
-    magnitude = np.empty((1 + n_fft // 2, len(windows)), dtype=np.float32)
+    return windowed_magnitude(windows, hann_window(n_fft), n_fft)
+
+
+def windowed_magnitude(frames: Samples, window: NDArray[np.float64], n_fft: int) -> Array:
+    """Magnitude of the Fourier transform of frames, (t, length), as (1 + n_fft / 2, t) float32."""
+    magnitude = np.empty((1 + n_fft // 2, len(frames)), dtype=np.float32)
     block = max(1, 2**15 // n_fft)  # a quarter megabyte of transform stays in the cache
-    for start in range(0, len(windows), block):
-        part = scipy.fft.rfft(windows[start : start + block] * window, axis=-1)
+    for start in range(0, len(frames), block):
+        part = scipy.fft.rfft(frames[start : start + block] * window, n_fft, axis=-1)
         magnitude[:, start : start + block] = np.abs(part).T
     return magnitude
 

@@ -9,7 +9,6 @@ those that are listed here. The card is JSON in both; reading it imports nothing
 import hashlib
 import io
 import json
-import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -18,10 +17,8 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
-from platformdirs import user_data_path
-
 from genreclf.errors import ModelError, shortened
-from genreclf.files import shipped, written_whole
+from genreclf.files import data_folder, shipped, written_whole
 from genreclf.learning.card import Card
 from genreclf.versions import versions
 
@@ -313,12 +310,6 @@ def _is_known(digest: str) -> bool:
         return digest == BUNDLED_SHA256 or digest in _record().read_text(encoding="ascii").split()
     except (OSError, UnicodeDecodeError):
         return False
-
-
-def data_folder() -> Path:
-    """Return the folder of the user's own data, which may not exist yet."""
-    folder = os.environ.get("GENRECLF_DATA")
-    return Path(folder) if folder else user_data_path("genreclf")
 
 
 def _record() -> Path:

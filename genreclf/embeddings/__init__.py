@@ -1,0 +1,1 @@
+"""Pretrained networks: front-ends, files, running a network on the samples of an excerpt."""
