@@ -49,7 +49,7 @@ AT_HOME = {
     "tomli_w": {"cli"},
     "click": {"cli"},
     "rich": {"reports", "cli"},
-    "jinja2": {"reports/html"},
+    "jinja2": {"reports/pages"},
 }
 
 

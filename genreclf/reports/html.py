@@ -4,22 +4,20 @@ It loads nothing and runs nothing: no scripts, one style sheet that the content 
 names by its hash, and pictures as inline SVG. The template escapes all text, in one place.
 """
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from shlex import quote
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from genreclf.errors import one_line, shortened
+from genreclf.errors import shortened
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.intervals import wilson_interval
 from genreclf.evaluation.result import Evaluation
 from genreclf.reports.confusion import largest_genres
 from genreclf.reports.console import config_lines
 from genreclf.reports.evaluation import calibration_clause, how_measured, is_ungrouped
+from genreclf.reports.pages import csp_hash, environment
 from genreclf.reports.trackmap import N_COLOURS, track_map
 from genreclf.tables.table import FeatureTable
 
@@ -57,15 +55,15 @@ def html_report(
     str
         Without lone surrogates and control characters, whatever the table holds.
     """
-    environment = _environment()
+    templates = environment()
+    templates.filters["short_path"] = _short_path
     shown_map = track_map(evaluation, table)
     n_marks = len(shown_map["legend"]) if shown_map else 0
-    css = environment.get_template("report.css").render(n_marks=n_marks, n_colours=N_COLOURS)
-    digest = hashlib.sha256(css.encode()).digest()
-    return environment.get_template("report.html").render(
+    css = templates.get_template("report.css").render(n_marks=n_marks, n_colours=N_COLOURS)
+    return templates.get_template("report.html").render(
         result=result,
         css=css,
-        css_hash=base64.b64encode(digest).decode("ascii"),
+        style_source=csp_hash(css),
         how=how_measured(result["splits"]),
         ungrouped=is_ungrouped(result["splits"]),
         accuracies=_accuracies(result),
@@ -81,28 +79,6 @@ def html_report(
         config=_shown_config(evaluation, table),
         command=[quote(argument) for argument in command],
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("genreclf.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_clean,
-    )
-    environment.filters["percent"] = lambda share: f"{share:.1%}"
-    environment.filters["whole"] = lambda share: f"{share:.0%}"
-    environment.filters["points"] = lambda share: f"{100 * share:+.1f}"
-    environment.filters["short"] = shortened
-    environment.filters["short_path"] = _short_path
-    return environment
-
-
-def _clean(value: object) -> object:
-    """Replace unprintable characters in all text of a table, but not in the template's own."""
-    return value if hasattr(value, "__html__") or not isinstance(value, str) else one_line(value)
 
 
 def _short_path(path: str) -> str:
