@@ -4,11 +4,13 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers import run
 from sample_tables import blobs, texts
+from sklearn.linear_model import LogisticRegression
 
 from genreclf.config.load import load_config
 from genreclf.evaluation.audit import Audit, audit
@@ -97,6 +99,19 @@ def test_no_label_is_judged_by_what_was_trained_on_its_group() -> None:
     assert evaluation.splits["kind"] == "grouped"
     assert result.accuracy == evaluation.accuracy
     assert set(right) <= {finding.path for finding in result.of_kind("label")}
+
+
+def test_groups_take_no_further_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+    real = LogisticRegression.fit
+
+    def counted(self: LogisticRegression, X: Any, y: Any) -> Any:
+        fits.append(len(y))
+        return real(self, X, y)
+
+    monkeypatch.setattr(LogisticRegression, "fit", counted)
+    audit(with_faults(group=True)[0], FOUR_FOLDS)
+    assert len(fits) == 4
 
 
 def test_genres_of_one_group_are_named() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sample_tables import blobs, texts
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 from scipy.stats import t as student
 from sklearn import metrics
@@ -144,22 +144,57 @@ def test_a_folds_calibration_knows_nothing_of_its_own_labels() -> None:
     assert min(np.abs(np.array(others) / changed_others - 1)) > 0.05
 
 
-@pytest.mark.parametrize("grouped", [False, True])
-def test_calibrating_costs_no_fits(monkeypatch: pytest.MonkeyPatch, grouped: bool) -> None:
-    fits = 0
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tracks of each fit of a support vector machine."""
+    sizes: list[int] = []
     real = SVC.fit
 
-    def counted(*given: Any) -> Any:
-        nonlocal fits
-        fits += 1
-        return real(*given)
+    def counted(machine: SVC, X: Any, y: Any) -> Any:
+        sizes.append(len(y))
+        return real(machine, X, y)
 
     monkeypatch.setattr(SVC, "fit", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_calibrating_costs_no_fits(fits: list[int], grouped: bool) -> None:
     group = (lambda genre, i: f"{genre}-{i // 3}") if grouped else (lambda genre, i: "")
     result = cross_validate(blobs(24, 3, spread=1, group=group), configured(name="svm"))
-    assert fits == (8 if grouped else 4)  # once more where groups are ignored
+    assert len(fits) == (8 if grouped else 4)  # once more where groups are ignored
     confidence = result.held_out.confidence.mean()
     assert confidence == pytest.approx(result.accuracy, abs=0.15)
+
+
+def test_an_evaluation_calibrates_the_model_too(fits: list[int]) -> None:
+    table = blobs(24, 3, spread=1, group=lambda genre, i: f"{genre}-{i // 3}")
+    table, config = table.take(table.canonical_order()), configured(name="svm")
+    evaluation = cross_validate(table, config, ungrouped=False)
+    assert len(fits) == 4
+    model = Model.fit(table, config, evaluation=evaluation)
+    assert fits[4:] == [72]
+    labels, scores = held_out_scores(table, config)
+
+    def loss(temperature: float) -> float:
+        return float(metrics.log_loss(labels, softmax(scores / temperature, axis=1)))
+
+    best = min(map(loss, np.logspace(-2, 2, 81)))
+    assert loss(model.pipeline["classify"].temperature_) < best + 0.01
+    fits.clear()
+    other = configured("classifier.C=1", name="svm")  # which has other scores
+    Model.fit(table, other, evaluation=evaluation)
+    assert len(fits) > 1
+
+
+def held_out_scores(table: FeatureTable, config: Config) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Labels and uncalibrated scores of held-out tracks, fold by fold."""
+    labels, scores = [], []
+    for train, test in choose_splits(table, config).folds:
+        pipeline = fit_pipeline(table.take(train), config, calibrated=False)
+        labels.append(table.labels[test])
+        scores.append(pipeline.predict_log_proba(table.values[test]))
+    return np.concatenate(labels), np.concatenate(scores)
 
 
 @pytest.mark.parametrize(

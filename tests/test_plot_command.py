@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import clicks, sine
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config
@@ -86,6 +88,23 @@ def test_confusion_has_the_counts_of_evaluate(table_file: Path, tmp_path: Path) 
         shown = texts(picture)
         assert sorted(text for text in shown if text.isdigit()) == counts
         assert shown.count("folk") == 2
+
+
+def test_confusion_trains_only_on_folds_that_it_draws(
+    table_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = []
+    real = LinearDiscriminantAnalysis.fit
+
+    def counted(self: LinearDiscriminantAnalysis, X: Any, y: Any) -> Any:
+        fits.append(len(y))
+        return real(self, X, y)
+
+    monkeypatch.setattr(LinearDiscriminantAnalysis, "fit", counted)
+    done = run("plot", "confusion", table_file, "--group-regex", r"(\d)\.mp3", "--classifier",
+               "lda", "--set", "evaluation.folds=3", "-o", tmp_path / "c.svg")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert len(fits) == 3
 
 
 def test_of_very_many_genres_the_smaller_ones_are_put_together(tmp_path: Path) -> None:

@@ -58,12 +58,12 @@ def audit(args: AuditOptions) -> None:
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
     from genreclf.evaluation.audit import audit as find_doubtful
-    from genreclf.evaluation.crossvalidation import count_trainings
+    from genreclf.evaluation.crossvalidation import count_folds
     from genreclf.reports.audit import audit_report
 
     table = load_checked(args.table, args.table_options.columns(), args.learning)
     config = args.learning.settings()
-    with progress(count_trainings(table, config), "cross-validation") as advance:
+    with progress(count_folds(table, config), "cross-validation") as advance:
         result = find_doubtful(table, config, search=args.learning.search, on_fold=advance)
     if str(args.csv_file) == "-":
         write_records(result.to_csv())

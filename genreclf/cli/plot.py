@@ -87,7 +87,7 @@ def confusion(
       genreclf plot confusion features.csv --classifier lda -o confusion.svg
       genreclf plot confusion result.json -o confusion.png
     """
-    from genreclf.evaluation.trainings import Trainings
+    from genreclf.evaluation.crossvalidation import count_folds, cross_validate
     from genreclf.reports.plots import draw_confusion
     from genreclf.reports.results import read_confusion
 
@@ -97,9 +97,11 @@ def confusion(
         genres, matrix = read_confusion(source)
     else:
         table = load_checked(source, table_options.columns(folds=folds), learning)
-        trainings = Trainings(table, learning.settings(), learning.search)
-        with progress(trainings.n_folds, "cross-validation") as advance:
-            result = trainings.cross_validate(on_fold=advance)
+        config = learning.settings()
+        with progress(count_folds(table, config), "cross-validation") as advance:
+            result = cross_validate(
+                table, config, search=learning.search, on_fold=advance, ungrouped=False
+            )
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
     report_written("picture", output)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -132,18 +132,19 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
     trainings = Trainings(table, config, search, not args.no_evaluate, final=True)
     jobs = worker_count(args.jobs, max(1, trainings.n_folds))
     announce(trainings, jobs)
-    result: dict[str, Any] | None = None
-    unreached = None
+    evaluation, result, unreached = None, None, None
     with progress(trainings.number, "training") as advance:
         if not args.no_evaluate:
             meter = ImportanceMeter(table, config)
             evaluation = trainings.cross_validate(jobs, advance, meter if args.html_file else None)
             result, unreached = summarised(evaluation, args.target_precision, suggest=True)
-        model = Model.fit(table, config, search=search, evaluation=result, copies=trainings.copies)
+        model = Model.fit(
+            table, config, search=search, evaluation=evaluation, copies=trainings.copies
+        ).with_evaluation(result)
         advance()
     # Before the report, because the reader of a pipe may stop after the first line.
     model.save(args.output)
-    if args.html_file is not None and result is not None:
+    if args.html_file is not None and evaluation is not None and result is not None:
         write_html(args.html_file, evaluation, result, table, meter)
     _report(model, args.output)
     return unreached

@@ -99,7 +99,7 @@ def audit(
         )
         return Audit(len(table), None, copies, [*table.notes, note])
     try:
-        evaluation = cross_validate(table, config, search=search, on_fold=on_fold)
+        evaluation = cross_validate(table, config, search=search, on_fold=on_fold, ungrouped=False)
     except TableError as error:
         note = f"looked for copies only, because labels cannot be predicted: {error}"
         return Audit(len(table), None, copies, [*table.notes, note])

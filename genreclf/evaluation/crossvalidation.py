@@ -32,6 +32,7 @@ def cross_validate(
     on_fold: Callable[[], object] = lambda: None,
     on_model: Callable[[Any, FeatureTable], object] | None = None,
     copies: Copies | None = None,
+    ungrouped: bool = True,
 ) -> Evaluation:
     """Measure the accuracy of the configured classifier on tracks that it was not trained on.
 
@@ -53,6 +54,9 @@ def cross_validate(
         that were held out from it; not for the folds that ignore groups.
     copies : Copies, optional
         What ``copies_in`` finds in a table in which every row has a label.
+    ungrouped : bool
+        With groups, also measure the accuracy that folds without groups would claim, which takes
+        as many trainings again.
 
     Returns
     -------
@@ -75,10 +79,10 @@ def cross_validate(
     together = replace(table, groups=copies.joined(table.groups))
     options = FoldOptions(search=search, workers=workers, on_fold=on_fold, on_model=on_model)
     held_out = predict_held_out(together, config, splits, options)
-    ungrouped = None
-    if splits.kind == "grouped":
+    ungrouped_accuracy = None
+    if ungrouped and splits.kind == "grouped":
         options = replace(options, calibrated=False, on_model=None)
-        ungrouped = _ungrouped_accuracy(table, config, held_out, options)
+        ungrouped_accuracy = _ungrouped_accuracy(table, config, held_out, options)
     warnings = _warnings(table, splits, held_out)
     weights = copies.weights(held_out.rows)
     train_share = splits.train_share(table.labels)
@@ -97,7 +101,7 @@ def cross_validate(
         held_out.interval(table.has_groups, weights.sum(), train_share),
         replace(test_set, rows=order[test_set.rows]),
         weights,
-        ungrouped,
+        ungrouped_accuracy,
         [*table.notes, *splits.notes, *warnings],
         warnings,
     )

@@ -1,7 +1,7 @@
 """Training on the folds of a cross-validation, and predicting their test tracks."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -71,11 +71,14 @@ def predict_held_out(
         options.on_fold()
     codes = np.searchsorted(np.array(table.genres, dtype=object), table.labels)
     known = [np.isin(codes[test], codes[train]) for train, test in folds]
+    temperature = None
     if options.calibrated and not within:
-        scores = _calibrated(scores, [test for _, test in folds], known, codes, table.groups)
+        tests = [test for _, test in folds]
+        scores, temperature = _calibrated(scores, tests, known, codes, table.groups)
     rows = np.concatenate([test for _, test in folds])
     probabilities = softmax(np.concatenate(scores), axis=1)
-    return HeldOut.of(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
+    found = HeldOut.of(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
+    return replace(found, temperature=temperature)
 
 
 def _untestable(splits: Splits) -> str:
@@ -156,12 +159,14 @@ def by_genre(
 def _calibrated(
     scores: list[Doubles], tests: list[Indices], known: list[NDArray[np.bool_]], codes: Indices,
     groups: Texts,
-) -> list[Doubles]:  # fmt: skip
-    """Divide the scores of each fold by its temperature."""
+) -> tuple[list[Doubles], float]:  # fmt: skip
+    """Divide the scores of each fold by its temperature; return also that of all folds."""
     tested = [test[scored] for test, scored in zip(tests, known, strict=True)]
     of_known = [part[scored] for part, scored in zip(scores, known, strict=True)]
-    temperatures = _temperatures(of_known, tested, codes, own_groups(groups))
-    return [part / t for part, t in zip(scores, temperatures, strict=True)]
+    groups = own_groups(groups)
+    temperatures = _temperatures(of_known, tested, codes, groups)
+    scaled = [part / t for part, t in zip(scores, temperatures, strict=True)]
+    return scaled, _temperature(of_known, tested, codes, groups)
 
 
 def _temperatures(
@@ -171,11 +176,17 @@ def _temperatures(
 
     ``scores``, (n_tested, n_genres), are those of the tested rows; ``codes`` the columns of genres.
     """
-    temperatures = []
-    for fold in range(len(tested)):
-        others = [other for other in range(len(tested)) if other != fold]
-        rows = np.concatenate([tested[other] for other in others])
-        theirs = np.concatenate([scores[other] for other in others])
-        n_units = len(set(groups[rows]))
-        temperatures.append(best_temperature(theirs, codes[rows], n_units) if n_units else 1.0)
-    return temperatures
+    return [
+        _temperature(
+            scores[:fold] + scores[fold + 1 :], tested[:fold] + tested[fold + 1 :], codes, groups
+        )
+        for fold in range(len(tested))
+    ]
+
+
+def _temperature(
+    scores: list[Doubles], tested: list[Indices], codes: Indices, groups: Texts
+) -> float:
+    rows = np.concatenate(tested)
+    n_units = len(set(groups[rows]))
+    return best_temperature(np.concatenate(scores), codes[rows], n_units) if n_units else 1.0

@@ -47,6 +47,8 @@ class HeldOut:
         0 for a genre that the classifier was not trained on.
     known : (n,) array of bool
         Whether the classifier was trained on the track's genre.
+    temperature : float or None
+        Fits the scores of all these tracks; None if each fold learned its own temperature.
     """
 
     rows: NDArray[np.intp]
@@ -55,6 +57,7 @@ class HeldOut:
     groups: Texts
     probabilities: Doubles
     known: Booleans
+    temperature: float | None = None
 
     @classmethod
     def of(
@@ -164,6 +167,11 @@ class Evaluation:
     def accuracy(self) -> float:
         """Share of correct predictions."""
         return self.held_out.accuracy
+
+    @property
+    def temperature(self) -> float | None:
+        """Temperature of a model that is trained on all these tracks; None if not known."""
+        return self.held_out.temperature
 
     @property
     def baseline_accuracy(self) -> float:

@@ -35,7 +35,7 @@ class Trainings:
     evaluated : bool
         Whether there is a cross-validation.
     final : bool
-        Whether a model is then trained on all tracks, and calibrated.
+        Whether a model is then trained on all tracks.
     """
 
     table: FeatureTable
@@ -70,7 +70,10 @@ class Trainings:
         folds = self.fold_seconds(config) / max(1, min(jobs, self.n_folds))
         if not self.final:
             return folds
-        return folds + training_seconds(self.table, config or self.config, search=self.search)
+        calibrated = self.search or not self.evaluated  # else the scores of the folds serve it
+        return folds + training_seconds(
+            self.table, config or self.config, search=self.search, calibrated=calibrated
+        )
 
     def linear_seconds(self, jobs: int) -> float:
         """Estimate how long they would take with a classifier of ``LINEAR``."""

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 class Evaluated(Protocol):
     """An ``Evaluation``, of which a model keeps the plain values."""
 
+    @property
+    def config(self) -> Config:
+        """How the evaluated classifier was trained."""
+
+    @property
+    def temperature(self) -> float | None:
+        """The temperature that fits its scores."""
+
     def to_dict(self, *, suggest: bool = False) -> dict[str, Any]:
         """Return plain values."""
 
@@ -79,7 +87,9 @@ class Model(Card):
             Tune the classifier's hyperparameters by cross-validation first.
         evaluation : Evaluation or dict, optional
             To store with the model; a dictionary as ``Evaluation.to_dict`` returns it. If it has
-            a threshold, the model predicts ``unknown`` below it.
+            a threshold, the model predicts ``unknown`` below it. An ``Evaluation`` of this table
+            and configuration also gives the temperature of the probabilities, which otherwise
+            takes another cross-validation.
         copies : Copies, optional
             What ``copies_in`` finds in a table in which every row has a label.
 
@@ -90,7 +100,10 @@ class Model(Card):
         """
         from genreclf.learning.training import fit_model
 
-        model = fit_model(table, config or Config(), search=search, copies=copies)
+        measured = None if isinstance(evaluation, dict) else evaluation
+        model = fit_model(
+            table, config or Config(), search=search, copies=copies, evaluation=measured
+        )
         return model.with_evaluation(evaluation)
 
     def with_evaluation(self, evaluation: "Evaluated | dict[str, Any] | None") -> "Model":

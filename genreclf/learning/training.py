@@ -19,7 +19,7 @@ from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
 from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, copies_in
-from genreclf.learning.model import Model
+from genreclf.learning.model import Evaluated, Model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
 from genreclf.learning.scaling import measures_spread
@@ -30,10 +30,17 @@ from genreclf.versions import versions
 
 
 def fit_model(
-    table: FeatureTable, config: Config, *, search: bool = False, copies: Copies | None = None
+    table: FeatureTable,
+    config: Config,
+    *,
+    search: bool = False,
+    copies: Copies | None = None,
+    evaluation: Evaluated | None = None,
 ) -> Model:
     """Train a model; see ``Model.fit``."""
     config = resolve(config, table)
+    same = evaluation is not None and evaluation.config == config and not search
+    temperature = evaluation.temperature if evaluation is not None and same else None
     table = table.labelled()
     copies = copies or copies_in(table)
     table = replace(table, groups=copies.joined(table.groups))
@@ -45,7 +52,9 @@ def fit_model(
         config = config.with_extraction(table.config)
     if search:
         config = tune(table, config)
-    pipeline = fit_pipeline(table, config)
+    pipeline = fit_pipeline(table, config, calibrated=temperature is None)
+    if temperature is not None:
+        pipeline["classify"].temperature_ = temperature
     return Model(
         pipeline=pipeline,
         novelty=_fit_novelty(table, config),
