@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-_LONGEST_LINE = 2**24
+LONGEST_LINE = 2**24
 _SEPARATORS = ",;\t"
 _QUOTED = re.compile(r'"[^"]*"')
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -104,13 +104,13 @@ def read_head(file: TextIO) -> Head:
 
 def records(file: TextIO, separator: str) -> Iterator[list[str]]:
     """Yield the rows one by one; unlike with an iterator of the file, ``tell`` still works."""
-    return csv.reader(iter(partial(file.readline, _LONGEST_LINE), ""), delimiter=separator)
+    return csv.reader(iter(partial(file.readline, LONGEST_LINE), ""), delimiter=separator)
 
 
 def _line(file: TextIO) -> str:
-    line = file.readline(_LONGEST_LINE)
-    if len(line) == _LONGEST_LINE:
-        raise ValueError(f"its first line is over {_LONGEST_LINE:,} characters")
+    line = file.readline(LONGEST_LINE)
+    if len(line) == LONGEST_LINE:
+        raise ValueError(f"its first line is over {LONGEST_LINE:,} characters")
     if "\0" in line:
         raise ValueError("it is not text in UTF-8 (is it UTF-16 without a byte order mark?)")
     return line
@@ -156,8 +156,16 @@ def _with_quotes(text: str) -> str:
     return text[:2] + _WORD.sub(quoted, text[2:].replace('"', ""))
 
 
-def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def read_rows(
+    path: Path, errors: str = "strict"
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Read a small CSV file.
+
+    Parameters
+    ----------
+    path : Path
+    errors : str
+        What to do with bytes that are not UTF-8; see ``open``.
 
     Returns
     -------
@@ -172,7 +180,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         If it is not text, a row has more fields than there are names, or the last row has fewer.
     """
     try:
-        with open_text(path) as file:
+        with open_text(path, errors) as file:
             head = read_head(file)
             file.seek(head.start)
             lines = list(file)

@@ -18,6 +18,7 @@ from genreclf.cli.config import config
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
+from genreclf.cli.labels import labels
 from genreclf.cli.output import print_error, verbosity_options
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
@@ -151,7 +152,7 @@ def cli() -> None:
 
 
 COMMANDS = (
-    extract, train, evaluate, compare, audit, predict, tags, inspect, plot, cache, config,
+    extract, train, evaluate, compare, audit, predict, labels, tags, inspect, plot, cache, config,
     completion,
 )  # fmt: skip
 

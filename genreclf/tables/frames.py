@@ -7,7 +7,9 @@ for those of other tracks.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -129,10 +131,7 @@ def write_frames(
     TableError
         If there is something in that place that genreclf did not write.
     """
-    folder = frames_path(table)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / _OWNER).exists():
-        raise TableError(f"{folder}: a folder that genreclf did not write; move it away")
-    with folder_written_whole(folder) as aside:
+    with _own_folder(table) as aside:
         for name, shape in frames.shapes.items():
             file = open_memmap(aside / f"{name}.npy", "w+", "<f2", (len(paths), *shape))
             start = 0
@@ -141,6 +140,33 @@ def write_frames(
             file.flush()
         owner = json.dumps({"tracks": _digest(config, paths)})
         (aside / _OWNER).write_text(owner, encoding="utf-8")
+
+
+def copy_frames(table: Path, other: Path) -> None:
+    """Copy the frames of a table, if it has any, for another table of the same tracks.
+
+    Raises
+    ------
+    TableError
+        As ``write_frames`` does.
+    """
+    folder = frames_path(table)
+    if not folder.is_dir() or folder.resolve() == frames_path(other).resolve():
+        return
+    with _own_folder(other) as aside:
+        for file in folder.iterdir():
+            if file.is_file():
+                shutil.copyfile(file, aside / file.name)
+
+
+@contextmanager
+def _own_folder(table: Path) -> Iterator[Path]:
+    """Yield a folder that becomes the one with the frames of a table."""
+    folder = frames_path(table)
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _OWNER).exists():
+        raise TableError(f"{folder}: a folder that genreclf did not write; move it away")
+    with folder_written_whole(folder) as aside:
+        yield aside
 
 
 def read_frames(table: Path, config: ExtractionConfig, paths: NDArray[np.object_]) -> Frames | None:

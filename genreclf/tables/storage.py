@@ -2,15 +2,12 @@
 
 import csv
 import json
-import sys
 import warnings
 from pathlib import Path
 from typing import IO, Any, NamedTuple
-from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
@@ -19,7 +16,8 @@ from genreclf.tables.columns import OWN, Columns
 from genreclf.tables.csvtable import check_number, read_csv
 from genreclf.tables.formats import import_pyarrow, table_format
 from genreclf.tables.frames import write_frames
-from genreclf.tables.table import FeatureTable, Texts
+from genreclf.tables.npzfile import open_npz, strings
+from genreclf.tables.table import FeatureTable
 from genreclf.version import __version__
 
 _HEADER = "genreclf-table"
@@ -147,23 +145,9 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
 
 
 def _read_npz(path: Path, columns: Columns) -> Content:
-    with ZipFile(path) as archive:
-        unpacked = sum(member.file_size for member in archive.infolist())
-    if unpacked > max(2**30, 100 * path.stat().st_size):
-        raise ValueError(f"it unpacks to {unpacked / 2**30:.0f} GiB, a hundred times its size")
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+    with open_npz(path) as arrays:
         texts = (*OWN, *filter(is_assignment, arrays.files))
-        own = pd.DataFrame({name: _strings(arrays[name]) for name in texts}, dtype=object)
-        features = pd.DataFrame(arrays["values"], columns=_strings(arrays["names"]))
-        header = str(_strings(arrays["header"]))
+        own = pd.DataFrame({name: strings(arrays[name]) for name in texts}, dtype=object)
+        features = pd.DataFrame(arrays["values"], columns=strings(arrays["names"]))
+        header = str(strings(arrays["header"]))
     return Content(pd.concat([own, features], axis=1), _parse_header(header), [])
-
-
-def _strings(array: NDArray[Any]) -> Texts:
-    """Make Python strings of numpy's, refusing code points that would crash Python."""
-    if array.dtype.kind == "U":
-        codes = np.ascontiguousarray(array).reshape(-1)
-        codes = codes.view(np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
-        if codes.max(initial=0) > sys.maxunicode:
-            raise ValueError("it holds code points that do not exist")
-    return array.astype(object)
