@@ -201,12 +201,31 @@ def read_rows(
             rows.append((line, dict(zip(head.names, record, strict=False))))
             last, n_last = began, len(record)
         began = reader.line_num
-    if n_last < head.n_fields or _is_open(lines[last:], head.separator):
+    check_last_row(n_last, lines[last:], head)
+    return head.names, rows
+
+
+def check_last_row(n_fields: int, lines: list[str], head: Head) -> None:
+    """Refuse a file that was visibly cut off within its last row.
+
+    Parameters
+    ----------
+    n_fields : int
+        Of the last row.
+    lines : list of str
+        From the last row on.
+    head : Head
+
+    Raises
+    ------
+    ValueError
+        If the row has too few fields, or a quoted cell without an end.
+    """
+    if n_fields < head.n_fields or _is_open(lines, head.separator):
         raise ValueError(
-            f"its last row has {n_last} of {head.n_fields} fields, or a quote without an end: is "
+            f"its last row has {n_fields} of {head.n_fields} fields, or a quote without an end: is "
             "the file cut off? An empty field needs its comma"
         )
-    return head.names, rows
 
 
 def _is_open(lines: list[str], separator: str) -> bool:

@@ -52,7 +52,7 @@ class PathIndex:
         raise TableError(f"{path}: no such track")
 
     def _same_file(self, text: str, candidates: Sequence[str]) -> list[str]:
-        wanted = _resolved(text, Path()) if candidates else ""
+        wanted = _resolved(text, self._folder)
         return [path for path in candidates if _resolved(path, self._folder) == wanted]
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from genreclf.csvtext import LONGEST_LINE, open_text, read_head
+from genreclf.csvtext import LONGEST_LINE, check_last_row, open_text, read_head
 from genreclf.errors import shortened
 from genreclf.files import written_whole
 from genreclf.tables.numbers import is_number
@@ -51,13 +51,15 @@ def read_csv_texts(path: Path, keep: Callable[[str], bool]) -> TextColumns:
         columns: dict[str, list[str]] = {name: [] for name in places}
         numbers = set(range(head.n_fields)) - set(places.values())
         records = _records(file, head.separator)
-        next(records, None)  # the names
-        rows = (record.cells for record in records if any(record.cells))
-        for n, cells in enumerate(rows):
+        last = next(records, None)  # the names
+        for n, record in enumerate(record for record in records if any(record.cells)):
+            last, cells = record, record.cells
             for name, place in places.items():
                 columns[name].append(cells[place] if place < len(cells) else "")
             if n < _ROWS_LOOKED_AT:
                 numbers = {i for i in numbers if i < len(cells) and is_number(cells[i])}
+        if last is not None:
+            check_last_row(len(last.cells), last.text.splitlines(keepends=True), head)
     return TextColumns(columns, head.header is not None or bool(numbers))
 
 
