@@ -236,6 +236,13 @@ def test_keys_and_columns_that_are_documented_are_those_written(
         "probabilities"
     } == set(documented("Predictions"))
 
+    counted = json.loads(run_cli("labels", "show", "demo/features.csv", "--json", "-"))
+    assert sorted(counted) == sorted(documented("Label counts"))
+    renamed = tmp_path / "renamed.csv"
+    run_cli("labels", "rename", "folk", "jazz", "demo/features.csv", "-o", str(renamed))
+    undo = renamed.with_name("renamed.undo.csv").read_text(encoding="utf-8")
+    assert undo.splitlines()[0].split(",") == documented("Corrections")
+
     errors = tmp_path / "errors.csv"
     run_cli("extract", str(broken), "--errors", str(errors))
     assert errors.read_text(encoding="utf-8").splitlines()[0].split(",") == documented("Errors")

@@ -166,6 +166,7 @@ def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (folder / "manifest.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "group"), *rows])
     (folder / "playlist.txt").write_text("song.mp3\n")
+    (folder / "corrections.csv").write_text("path,label\nmusic/folk/artist00/00.flac,rock\n")
     (folder / "spellings.csv").write_text("from,to\nFolk,folk\n")
     (folder / "beet").write_text(BEET)
     (folder / "beet").chmod(0o755)

@@ -36,7 +36,7 @@ def labels() -> None:
     \b
     Examples:
       genreclf labels show features.csv
-      genreclf labels rename 'Hip Hop' hiphop Rap hiphop features.csv -o renamed.csv
+      genreclf labels rename folk Folk features.csv -o renamed.csv
       genreclf labels apply corrections.csv features.csv -o features2.csv
       genreclf labels apply features2.undo.csv features2.csv -o features3.csv
     """
@@ -149,8 +149,8 @@ def rename(names: tuple[str, ...], table: Path, places: _Places) -> None:
 
     \b
     Examples:
-      genreclf labels rename Rap hiphop features.csv -o renamed.csv
-      genreclf labels rename 'Hip Hop' hiphop Hip-Hop hiphop features.csv -o renamed.csv
+      genreclf labels rename folk Folk features.csv -o renamed.csv
+      genreclf labels rename folk Folk rock 'Rock & Pop' manifest.csv -o renamed.csv
     """
     from genreclf.tables.relabelling import rename_genres
 
