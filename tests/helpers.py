@@ -19,7 +19,7 @@ from genreclf.errors import AudioError
 # Packages that no command imports before it needs them.
 SLOW = {
     "numpy", "scipy", "sklearn", "pandas", "numba", "librosa", "soundfile", "rich", "matplotlib",
-    "jinja2",
+    "jinja2", "onnx", "onnxruntime",
 }  # fmt: skip
 
 

@@ -37,6 +37,8 @@ AT_HOME = {
     "soxr": {"audio/resampling"},
     "av": {"audio/libav"},
     "matplotlib": {"reports/plots"},
+    "onnx": {"embeddings/onnxfile"},
+    "onnxruntime": {"embeddings/onnxfile"},
     "mutagen": {"library"},
     "pebble": {"parallel"},
     "dask": {"parallel/cluster"},

@@ -15,6 +15,7 @@ from genreclf.cli.cache import cache
 from genreclf.cli.compare import compare
 from genreclf.cli.completion import completion
 from genreclf.cli.config import config
+from genreclf.cli.embeddings import embeddings
 from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
@@ -146,14 +147,14 @@ def cli() -> None:
     Environment:
       GENRECLF_MODEL  model for predict, unless there is --model or model.joblib in this folder
       GENRECLF_CACHE  folder of the feature cache
-      GENRECLF_DATA   folder of the list of trusted models and of tag backups
+      GENRECLF_DATA   folder of networks, of the list of trusted models and of tag backups
     """
     warnings.showwarning = _show_warning
 
 
 COMMANDS = (
-    extract, train, evaluate, compare, audit, predict, labels, tags, inspect, plot, cache, config,
-    completion,
+    extract, train, evaluate, compare, audit, predict, labels, tags, inspect, plot, embeddings,
+    cache, config, completion,
 )  # fmt: skip
 
 for command in COMMANDS:

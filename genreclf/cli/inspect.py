@@ -36,7 +36,7 @@ class InspectOptions:
 @options.timeout
 @collected(InspectOptions)
 def inspect(args: InspectOptions) -> None:
-    """Show what a feature table, a model or an audio FILE holds.
+    """Show what a feature table, a model, a network or an audio FILE holds.
 
     For an audio file: its length, codec and tags, the excerpts that are analysed, and features with
     one value for the whole file, such as the tempo. --all lists the other features too. --plot
@@ -44,7 +44,8 @@ def inspect(args: InspectOptions) -> None:
     sections.
 
     The suffix decides: .csv, .parquet and .npz are tables; .joblib and .skops are models, of which
-    only the description is read, so that no code in them can run; all others are audio.
+    only the description is read, so that no code in them can run; .onnx are networks, with the
+    beginning of a description for 'genreclf embeddings import'; all others are audio.
 
     \b
     Examples:
@@ -62,16 +63,27 @@ def inspect(args: InspectOptions) -> None:
 
     file, suffix = args.file, args.file.suffix.lower()
     is_table = suffix in FORMATS or file.is_dir()
-    if args.plot_file is not None and (is_table or suffix in SUFFIXES or args.compare_librosa):
+    is_audio = not (is_table or suffix in SUFFIXES or suffix == ".onnx")
+    if args.plot_file is not None and (not is_audio or args.compare_librosa):
         raise click.UsageError("--plot draws audio files, and excludes --compare-librosa")
     if is_table:
         table_report(load_table(file), stdout_console())
     elif suffix in SUFFIXES:
         model_report(read_card(file), stdout_console())
+    elif suffix == ".onnx":
+        _inspect_onnx(file)
     elif args.compare_librosa:
         _compare_with_librosa(args)
     else:
         _inspect_audio(args)
+
+
+def _inspect_onnx(file: Path) -> None:
+    from genreclf.embeddings.importing import read_onnx
+    from genreclf.reports.inspection import onnx_report
+
+    contents, skeleton = read_onnx(file)
+    onnx_report(contents, skeleton, stdout_console())
 
 
 def _inspect_audio(args: InspectOptions) -> None:

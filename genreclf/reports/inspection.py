@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from genreclf.errors import one_line
 from genreclf.reports.console import (
     Records,
     genre_counts,
@@ -19,7 +20,9 @@ from genreclf.reports.evaluation import summary_lines
 
 if TYPE_CHECKING:
     from genreclf.audio.excerpt import Excerpt
+    from genreclf.config.networks import Network
     from genreclf.config.schema import ExtractionConfig
+    from genreclf.embeddings.onnxfile import Contents, Port
     from genreclf.learning.card import Card
     from genreclf.tables.table import FeatureTable
 
@@ -81,6 +84,44 @@ def _evaluation_lines(model: "Card") -> list[str]:
         return [printable(line) for line in summary_lines(model.evaluation)]
     except (KeyError, TypeError, ValueError, ArithmeticError):  # a card may come from anyone
         return ["its evaluation cannot be read"]
+
+
+def networks_report(networks: "Sequence[Network]", console: Console) -> None:
+    """Print a table of networks, which of them are here, and their licences."""
+    from genreclf.embeddings.store import has_weights
+
+    table = Records("network", "here", right("Hz"), "outputs", "licence", "tested")
+    for network in networks:
+        outputs = ", ".join(f"{output.column} {output.size}" for output in network.outputs)
+        licence = network.licence + (", non-commercial" if network.non_commercial else "")
+        table.add_row(
+            network.name,
+            "yes" if has_weights(network) else "no",
+            f"{network.sample_rate_hz}",
+            printable(outputs),
+            printable(licence),
+            "yes" if network.tested else "no",
+        )
+    console.print(table)
+
+
+def onnx_report(contents: "Contents", skeleton: str, console: Console) -> None:
+    """Print what an ONNX file holds, and the beginning of a description."""
+    facts: list[tuple[str, object]] = [
+        ("operators", f"{contents.n_nodes}, of version {contents.opset} of the standard"),
+        ("parameters", contents.n_parameters),
+        *(("input", _port(port)) for port in contents.inputs),
+        *(("output", _port(port)) for port in contents.outputs),
+    ]
+    print_facts(facts, console)
+    print_line("\nA description of it (.toml) has to say:\n", console)
+    for line in skeleton.splitlines():
+        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def _port(port: "Port") -> str:
+    axes = " by ".join(map(str, port.shape)) or "not given"
+    return f"{port.name}: {port.dtype}, {axes}"
 
 
 def audio_report(
