@@ -9,11 +9,11 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.naive_bayes import GaussianNB
-from sklearn.utils import gen_batches
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.errors import TableError
+from genreclf.learning.margins import weakest_margins
 
 Doubles = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -26,9 +26,6 @@ SMOOTHING = 0.02
 # confidence by at most one point. On a large table, few folds give enough scores, which saves time:
 # each fold takes nearly as long as the training itself.
 ENOUGH_SCORES = 2000
-
-# One-against-one margins in memory at a time, 8 bytes each: 500 classes have 124,750 a sample.
-MOST_MARGINS = 4_000_000
 
 
 class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -149,39 +146,11 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 def class_scores(estimator: Any, values: Doubles) -> Doubles:
     """Return a score for each class; their softmax is a first estimate of the probabilities."""
     if getattr(estimator, "decision_function_shape", None) == "ovo":
-        return _weakest_margins(estimator, values)
+        return weakest_margins(estimator, values)
     if hasattr(estimator, "decision_function"):
         scores = np.asarray(estimator.decision_function(values), dtype=np.float64)
         return scores if scores.ndim == 2 else np.column_stack((-scores / 2, scores / 2))
     return np.log(np.asarray(estimator.predict_proba(values), dtype=np.float64) + SMOOTHING)
-
-
-def _weakest_margins(machine: Any, values: Doubles) -> Doubles:
-    """Return the margin of each class against its strongest rival, (n, n_classes).
-
-    Only a class that wins all its pairs, and so most votes, has a positive score. Votes contain
-    little about confidence, and sums of margins often prefer another class, which costs accuracy.
-
-    Parameters
-    ----------
-    machine : SVC
-        Its decision function is the margin of each pair of classes, positive for the first one;
-        of only two classes, positive for the second one.
-    values : (n, n_features) array
-    """
-    n_classes = len(machine.classes_)
-    if n_classes == 2:
-        margins = machine.decision_function(values)
-        return np.column_stack((-margins, margins))
-    n_pairs = n_classes * (n_classes - 1) // 2
-    weakest = np.full((len(values), n_classes), np.inf)
-    for rows in gen_batches(len(values), max(1, MOST_MARGINS // n_pairs)):
-        margins, part, start = machine.decision_function(values[rows]), weakest[rows], 0
-        for first in range(n_classes - 1):  # its pairs with all later classes are adjacent
-            own = margins[:, start : (start := start + n_classes - 1 - first)]
-            np.minimum(part[:, first], own.min(axis=1), out=part[:, first])
-            np.minimum(part[:, first + 1 :], -own, out=part[:, first + 1 :])
-    return weakest
 
 
 def count_calibration_folds(n_samples: int, n_folds: int) -> int:
