@@ -17,7 +17,7 @@ Bands = Annotated[int, Meta(ge=1, le=1024)]
 Constant = Annotated[float, Meta(ge=0, le=1e12)]
 
 Window = Literal["hann", "symmetric hann"]
-Padding = Literal["zeros", "reflect", "end", "none"]
+Padding = Literal["zeros", "reflect", "none"]
 SpectrumKind = Literal["power", "magnitude"]
 MelScale = Literal["slaney", "htk"]
 MelNorm = Literal["slaney", "none"]
@@ -142,20 +142,22 @@ class Panns(Mel, frozen=True, kw_only=True, tag="panns"):
 
 
 class Clap(Panns, frozen=True, kw_only=True, tag="clap"):
-    """As LAION's CLAP with the audio encoder HTSAT (Wu et al. 2023)."""
+    """As LAION's CLAP with the audio encoder HTSAT, without fusion (Wu et al. 2023)."""
 
     sample_rate_hz: Rate = 48_000
     hop_length: Length = 480
 
 
 class Openl3(Mel, frozen=True, kw_only=True, tag="openl3"):
-    """As OpenL3's mel256 (Cramer et al. 2019); mel128 has ``n_mels = 128``."""
+    """As OpenL3's mel256 (Cramer et al. 2019); mel128 has ``n_mels = 128``.
+
+    It is the release's front-end by librosa, for files that do not contain one.
+    """
 
     sample_rate_hz: Rate = 48_000
     n_fft: Length = 2048
     window_length: Length = 2048
     hop_length: Length = 242
-    padding: Padding = "end"
     spectrum: SpectrumKind = "magnitude"
     n_mels: Bands = 256
     max_hz: Hz = 24_000.0

@@ -42,10 +42,10 @@ def n_samples(n_frames: int, frontend: Frontend) -> int:
     """Return how many samples are needed for a number of frames."""
     if isinstance(frontend, Waveform):
         return n_frames
-    whole_window = frontend.padding in ("none", "reflect")
-    least = frontend.window_length if whole_window else 1
-    beyond = {"none": frontend.window_length, "end": 1}.get(frontend.padding, 0)
-    return max(least, (n_frames - 1) * frontend.hop_length + beyond)
+    between = (n_frames - 1) * frontend.hop_length
+    if frontend.padding == "none":
+        return between + frontend.window_length
+    return max(between, frontend.window_length if frontend.padding == "reflect" else 1)
 
 
 def _levelled(samples: Samples, frontend: Waveform) -> Samples:
@@ -58,10 +58,6 @@ def _levelled(samples: Samples, frontend: Waveform) -> Samples:
 def _frames(samples: Samples, frontend: Mel) -> Samples:
     """Cut samples into frames, (t, window_length)."""
     length, hop = frontend.window_length, frontend.hop_length
-    if frontend.padding == "end":
-        n_frames = -(-len(samples) // hop)
-        samples = np.pad(samples, (0, max(0, (n_frames - 1) * hop + length - len(samples))))
-        return frame(samples, length, hop)[:n_frames]
     if frontend.padding == "zeros":
         samples = np.pad(samples, length // 2)
     elif frontend.padding == "reflect":

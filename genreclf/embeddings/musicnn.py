@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 from numpy.lib.stride_tricks import sliding_window_view
 
 from genreclf.features.spectra import Array
@@ -140,7 +141,7 @@ class Musicnn:
         pooled = np.stack([strongest, mean], axis=1).ravel()  # maximum and mean of a map alternate
         penultimate = self._dense(self._pooled(pooled))
         logits = penultimate @ self._variables["dense_1/kernel"] + self._variables["dense_1/bias"]
-        tags = 1 / (1 + np.exp(-logits))
+        tags = scipy.special.expit(logits)
         return {
             "penultimate": penultimate, "mean_pool": mean, "max_pool": strongest, "tags": tags,
         }  # fmt: skip

@@ -1,0 +1,42 @@
+"""Run other programs' code, in this Python if it has the package, or in another.
+
+The environment variable GENRECLF_ORACLES names a Python with tensorflow and essentia, which are too
+large, or under too strict a licence, to be among the packages for the tests.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import ArrayLike, NDArray
+
+_RUN = """\
+import sys
+import numpy as np
+given = dict(np.load(sys.argv[1]))
+{code}
+np.savez(sys.argv[2], **found)
+"""
+
+
+def ask(
+    package: str, code: str, folder: Path, **given: ArrayLike
+) -> Mapping[str, NDArray[np.float32]]:
+    """Run ``code``, which makes a dictionary ``found`` of the arrays in ``given``."""
+    python = sys.executable if find_spec(package) else os.environ.get("GENRECLF_ORACLES")
+    if python is None:
+        pytest.skip(f"needs {package}, or GENRECLF_ORACLES=PYTHON with it")
+    np.savez(folder / "given.npz", **{name: np.asarray(value) for name, value in given.items()})
+    script = folder / "oracle.py"
+    script.write_text(_RUN.format(code=code), encoding="utf-8")
+    done = subprocess.run(
+        [python, script, folder / "given.npz", folder / "found.npz"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return dict(np.load(folder / "found.npz"))
