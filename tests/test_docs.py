@@ -239,9 +239,15 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     counted = json.loads(run_cli("labels", "show", "demo/features.csv", "--json", "-"))
     assert sorted(counted) == sorted(documented("Label counts"))
     renamed = tmp_path / "renamed.csv"
-    run_cli("labels", "rename", "folk", "jazz", "demo/features.csv", "-o", str(renamed))
+    run_cli("labels", "rename", "folk", "", "demo/features.csv", "-o", str(renamed))
     undo = renamed.with_name("renamed.undo.csv").read_text(encoding="utf-8")
     assert undo.splitlines()[0].split(",") == documented("Corrections")
+
+    learning = [str(renamed), "--classifier", "lda", "-n", "2"]
+    [first, _] = run_cli("suggest", *learning, "--format", "jsonl").splitlines()
+    assert {*json.loads(first)} | {"novel"} == set(documented("Suggestions"))
+    header = run_cli("suggest", *learning, "--format", "csv").splitlines()[0].split(",")
+    assert {*header, "probabilities"} == set(documented("Suggestions"))
 
     errors = tmp_path / "errors.csv"
     run_cli("extract", str(broken), "--errors", str(errors))

@@ -24,6 +24,7 @@ from genreclf.cli.output import print_error, verbosity_options
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
 from genreclf.cli.streams import discard_output, prepare_streams
+from genreclf.cli.suggest import suggest
 from genreclf.cli.tags import tags
 from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
@@ -153,8 +154,8 @@ def cli() -> None:
 
 
 COMMANDS = (
-    extract, train, evaluate, compare, audit, predict, labels, tags, inspect, plot, embeddings,
-    cache, config, completion,
+    extract, train, evaluate, compare, audit, predict, suggest, labels, tags, inspect, plot,
+    embeddings, cache, config, completion,
 )  # fmt: skip
 
 for command in COMMANDS:

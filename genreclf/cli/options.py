@@ -72,6 +72,7 @@ def _check_report(path: Path) -> None:
 OUTPUT_FILE = OutputFile()
 OUTPUT_TABLE = OutputFile(folder=True)
 PICTURE_FILE = OutputFile(check=_check_picture)
+REPORT_FILE = OutputFile(check=_check_report)
 
 
 def collected(
@@ -188,7 +189,7 @@ json_file = click.option(
     help="Write the result as JSON to this file (- for standard output) instead.",
 )
 html_file = click.option(
-    "--html", "html_file", type=OutputFile(check=_check_report), metavar="FILE",
+    "--html", "html_file", type=REPORT_FILE, metavar="FILE",
     help="Also write an HTML report with charts to this file. It includes the importance of "
     "features, measured by up to 20,000 more predictions.",
 )

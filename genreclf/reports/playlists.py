@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,23 +57,46 @@ class Playlists:
             Paths.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        written, left_out = [], []
+        written: list[Path] = []
+        left_out: list[str] = []
         taken: set[str] = set()
         for name in sorted(self._tracks):
             paths = self._tracks[name]
-            fit = [path for path in paths if is_plain(decoded(path))]
-            left_out += [path for path in paths if not is_plain(decoded(path))]
-            if not fit:
+            if not any(is_plain(decoded(path)) for path in paths):
+                left_out += paths
                 continue
             file = self.folder / on_disk(f"{_free(file_name(name), taken)}.m3u8")
             self.n_replaced += file.exists()
-            with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
-                lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
-                for path, song in workers.map(_song, fit):
-                    known = Song(None, "") if isinstance(song, WorkerError) else song
-                    lines.write(decoded(_entry(known, path, self.folder)))
+            left_out += write_playlist(file, name, list(paths), workers)
             written.append(file)
         return written, left_out
+
+
+def write_playlist(file: Path, name: str, paths: Sequence[str], workers: Workers) -> list[str]:
+    """Write one playlist, in the order of the paths, completely or not at all.
+
+    Parameters
+    ----------
+    file : Path
+        Paths are relative to its folder.
+    name : str
+        What a player shows.
+    paths : sequence of str
+    workers : Workers
+        They read the lengths and tags of the songs.
+
+    Returns
+    -------
+    list of str
+        Paths that are left out, because they are not text in one line.
+    """
+    fit = [path for path in paths if is_plain(decoded(path))]
+    with written_whole(file) as aside, aside.open("w", encoding="utf-8") as lines:
+        lines.write(f"#EXTM3U\n#PLAYLIST:{one_line(name)}\n")
+        for path, song in workers.map(_song, fit):
+            known = Song(None, "") if isinstance(song, WorkerError) else song
+            lines.write(decoded(_entry(known, path, file.parent)))
+    return [path for path in paths if not is_plain(decoded(path))]
 
 
 def file_name(genre: str) -> str:

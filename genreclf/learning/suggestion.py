@@ -1,0 +1,213 @@
+"""Which tracks to label next: those whose labels would teach the model most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from genreclf.config.schema import Config
+from genreclf.errors import TableError
+from genreclf.learning.model import Model
+from genreclf.learning.pipelines import Task, standard_pipeline
+from genreclf.learning.prediction import novelty_and_probabilities
+from genreclf.tables.inputs import inputs
+from genreclf.tables.reading import concatenated
+from genreclf.tables.table import FeatureTable
+
+Doubles = NDArray[np.float64]
+Indices = NDArray[np.intp]
+Method = Literal["clusters", "margin", "random"]
+
+METHODS: tuple[Method, ...] = ("clusters", "margin", "random")
+# Clusters are made of this many times as many uncertain tracks as are asked for, which is all of
+# them in a small library, and saves time in a large one.
+PRESELECTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A track to label.
+
+    Attributes
+    ----------
+    path : str
+    probabilities : dict of str to float
+        What the model says so far, the most probable genre first; empty without a model.
+    novel : bool
+        Whether it is unlike all training tracks, so that it may need a new genre.
+    """
+
+    path: str
+    probabilities: dict[str, float] = field(default_factory=dict)
+    novel: bool = False
+
+    @property
+    def margin(self) -> float | None:
+        """Probability of the most probable genre less that of the next; None without a model."""
+        best, *others = self.probabilities.values() if self.probabilities else (None,)
+        return None if best is None else best - (others[0] if others else 0.0)
+
+
+def unlabelled(
+    table: FeatureTable, others: Sequence[tuple[Path, FeatureTable]] = ()
+) -> FeatureTable:
+    """Return the tracks that can be suggested.
+
+    Parameters
+    ----------
+    table : FeatureTable
+        Its rows without a label.
+    others : sequence of (Path, FeatureTable)
+        Tables with more of them, and their names; the labels in these do not count.
+
+    Returns
+    -------
+    FeatureTable
+        Each path once, and none that has a label in the table.
+
+    Raises
+    ------
+    TableError
+        If there are none, or a table has other columns or another configuration.
+    """
+    parts = [replace(table, folds=None, split=None, assignments={})]
+    for path, other in others:
+        same = replace(other, names=table.names, values=other.columns_of(table.names),
+                       labels=np.full(len(other), "", dtype=object), folds=None, split=None,
+                       assignments={})  # fmt: skip
+        parts = [concatenated(path, [parts[0], same])]
+    whole = parts[0]
+    labelled = set(whole.paths[whole.labels != ""])
+    open_rows = {
+        path: row
+        for row, path in reversed(list(enumerate(whole.paths)))
+        if path and path not in labelled
+    }
+    if not open_rows:
+        raise TableError(
+            "no track to suggest: every track has a label, or no path; --unlabelled takes more "
+            "tracks from another table"
+        )
+    return whole.take(np.array(sorted(open_rows.values()), dtype=np.intp))
+
+
+def suggest(
+    tracks: FeatureTable,
+    n: int,
+    model: Model | None = None,
+    *,
+    method: Method = "clusters",
+    seed: int = 0,
+) -> list[Suggestion]:
+    """Choose the tracks to label next, the most uncertain ones first.
+
+    Parameters
+    ----------
+    tracks : FeatureTable
+        From ``unlabelled``.
+    n : int
+        How many; all if there are fewer.
+    model : Model, optional
+        Trained on the labels so far. Without it, clusters are those of all tracks, the largest
+        first.
+    method : "clusters", "margin" or "random"
+        See ``choose``.
+    seed : int
+
+    Raises
+    ------
+    TableError
+        If the tracks do not fit the model, or ``margin`` has no model.
+    """
+    tracks = tracks.take(tracks.canonical_order())
+    if model is None:
+        if method == "margin":
+            raise TableError("margins need a model: label tracks of two genres first, or give one")
+        rows = choose(None, _standardised(tracks), n, method, seed)
+        return [Suggestion(str(path)) for path in tracks.paths[rows]]
+    given = inputs(model.columns_of(tracks), model.config)
+    novel, probabilities = novelty_and_probabilities(model, given)
+    rows = choose(probabilities, model.pipeline[:-1].transform(given), n, method, seed)
+    return [
+        Suggestion(
+            str(tracks.paths[row]),
+            {
+                model.genres[genre]: float(probabilities[row, genre])
+                for genre in np.argsort(-probabilities[row], kind="stable")
+            },
+            bool(novel[row]),
+        )
+        for row in rows
+    ]
+
+
+def choose(
+    probabilities: Doubles | None, space: Doubles, n: int, method: Method, seed: int
+) -> Indices:
+    """Return the rows of the tracks to label.
+
+    Parameters
+    ----------
+    probabilities : (n_tracks, n_genres) array, or None
+        Without them, all tracks are equally uncertain.
+    space : (n_tracks, n_columns) array
+        What the classifier sees of the tracks.
+    n : int
+    method : "clusters", "margin" or "random"
+        ``margin`` takes the tracks whose two most probable genres are closest (Scheffer, Decomain
+        & Wrobel 2001). ``clusters`` makes n clusters of the tracks, weighted by their uncertainty
+        as in Zhdanov 2019 ("Diverse mini-batch active learning"), and takes the one with the
+        smallest margin of each; without probabilities, the one nearest to the centre. ``random``
+        is for comparison.
+    seed : int
+
+    Returns
+    -------
+    (n,) array of int
+        All rows if there are fewer; fewer if tracks have equal features.
+    """
+    if method == "random":
+        return np.random.default_rng(seed).permutation(len(space))[:n]
+    if probabilities is None:
+        return _one_of_each_cluster(space, None, n, seed)
+    doubt = 1 - _margins(probabilities)
+    order = np.argsort(-doubt, kind="stable")
+    if method == "clusters" and n < len(space):
+        candidates = order[: PRESELECTED * n]
+        each = _one_of_each_cluster(space[candidates], doubt[candidates], n, seed)
+        order = candidates[each][np.argsort(-doubt[candidates[each]], kind="stable")]
+    return order[:n]
+
+
+def _margins(probabilities: Doubles) -> Doubles:
+    """Return the probability of the most probable genre less that of the next, (n_tracks,)."""
+    if probabilities.shape[1] < 2:
+        return 1 - probabilities[:, 0]
+    best = np.partition(probabilities, -2, axis=1)
+    return best[:, -1] - best[:, -2]
+
+
+def _one_of_each_cluster(space: Doubles, doubt: Doubles | None, n: int, seed: int) -> Indices:
+    """Return one row of each of n clusters, those of heavy clusters first.
+
+    It is the row with the largest doubt, or without doubts the one nearest to the centre. Equal
+    rows are in one cluster, so that there may be fewer.
+    """
+    n_clusters = min(n, len(np.unique(space, axis=0)))
+    weights = np.ones(len(space)) if doubt is None else np.maximum(doubt, 1e-6)
+    means = KMeans(n_clusters, n_init=3, random_state=seed).fit(space, sample_weight=weights)
+    inside = means.labels_[:, None] == np.arange(n_clusters)
+    scores = means.transform(space) if doubt is None else -doubt[:, None]
+    mass = np.bincount(means.labels_, weights, n_clusters)
+    return np.where(inside, scores, np.inf).argmin(axis=0)[np.argsort(-mass, kind="stable")]
+
+
+def _standardised(tracks: FeatureTable) -> Doubles:
+    """Return principal components of standardised features, as an SVM would see them."""
+    pipeline = standard_pipeline(None, Task(tracks, Config()), pca=0.99)
+    columns: Doubles = pipeline[:-1].fit_transform(tracks.values)
+    return columns
