@@ -12,7 +12,7 @@ from genreclf.audio.audiofile import AudioInfo, Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.load import load_config
 from genreclf.config.schema import ExtractionConfig
-from genreclf.config.views import Features, View
+from genreclf.config.views import Features, SpectralView
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.compute import compute_features, features_of
 from genreclf.features.separation import Parts, separate
@@ -24,7 +24,7 @@ PRESETS = ["default", "wide"]
 EVERYTHING = f"features.select={list(FEATURES)}"
 SHORT_WINDOWS = ["spectra.n_fft=256", "spectra.hop_length=64", "spectra.n_mels=20"]
 C_MAJOR_HZ = (261.626, 329.628, 391.995)
-ONE_FEATURE = View(features=Features(("mix.rms",)))
+ONE_FEATURE = SpectralView(features=Features(("mix.rms",)))
 
 
 def excerpt_of(samples: Samples, rate: int = 12_000, before: int = 0, after: int = 0) -> Excerpt:
@@ -33,7 +33,7 @@ def excerpt_of(samples: Samples, rate: int = 12_000, before: int = 0, after: int
     return Excerpt(padded, slice(before, before + len(samples)), rate, 0.0, info)
 
 
-def mix_of(samples: Samples, view: View) -> Sound:
+def mix_of(samples: Samples, view: SpectralView) -> Sound:
     excerpt = excerpt_of(samples, view.audio.sample_rate_hz)
     mix = mix_spectrum(excerpt, view)
     return Sound(mix, mix, excerpt, view)
@@ -54,7 +54,7 @@ class Given(Sound):
         self,
         given: Mapping[Callable[[Sound], Any], Any],
         frame_rate_hz: float = 50.0,
-        view: View = ONE_FEATURE,
+        view: SpectralView = ONE_FEATURE,
     ) -> None:
         spectrum = Spectrum(np.zeros((129, 1), np.float32), 12_000, 64, 20)
         super().__init__(spectrum, spectrum, excerpt_of(np.zeros(64, np.float32)), view)
@@ -66,9 +66,9 @@ class Given(Sound):
         return self._frame_rate_hz
 
 
-def settings(**changes: float) -> View:
+def settings(**changes: float) -> SpectralView:
     """A view with other numbers in the definitions of features."""
-    return View(features=Features(("mix.rms",), **changes))
+    return SpectralView(features=Features(("mix.rms",), **changes))
 
 
 def chord(seconds: float, rate: int, cents: float = 0.0, root_factor: float = 1.0) -> Samples:

@@ -10,7 +10,7 @@ from conftest import music, noise, sine
 from sounds import Given
 
 from genreclf.audio.audiofile import Samples
-from genreclf.config.views import Features, Spectra, View
+from genreclf.config.views import Features, Spectra, SpectralView
 from genreclf.features.constantq import constant_q, cqt_frequencies, cqt_rows, pitch_class_energy
 from genreclf.features.harmony import chroma_cqt, cqt_magnitude
 from genreclf.features.spectra import Array, power_to_db
@@ -43,8 +43,8 @@ def by_definition(samples: Samples, rate: int, spectra: Spectra, deviation: floa
     return rows
 
 
-def view_of(spectra: Spectra) -> View:
-    return View(spectra=spectra, features=Features(("mix.rms",)))
+def view_of(spectra: Spectra) -> SpectralView:
+    return SpectralView(spectra=spectra, features=Features(("mix.rms",)))
 
 
 def pitches_of(spectra: Spectra) -> tuple[str, ...]:

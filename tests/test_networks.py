@@ -40,7 +40,7 @@ def test_shipped_descriptions_are_valid_and_say_where_they_come_from(name: str) 
 def test_musicnn_is_described_as_published() -> None:
     network = load_network("musicnn")
     assert network.sample_rate_hz == 16_000
-    assert network.frame_seconds == pytest.approx(187 * 256 / 16_000)
+    assert network.frame_seconds("penultimate") == pytest.approx(187 * 256 / 16_000)
     assert [(out.column, out.size) for out in network.outputs] == [
         ("penultimate", 200), ("mean_pool", 753), ("max_pool", 753), ("tags", 50),
     ]  # fmt: skip

@@ -13,7 +13,7 @@ from conftest import clicks, music, noise
 from genreclf.audio.audiofile import Samples
 from genreclf.cli import cli
 from genreclf.config.load import load_config, preset_names, presets_folder
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.errors import ConfigError
 from genreclf.extraction.chain import extract_frames, extract_one
 from genreclf.features.catalogue import FEATURES, feature_rows
@@ -100,7 +100,7 @@ def test_perception_hears_up_to_11_khz_and_best_from_4_khz_on() -> None:
     assert np.mean((hz > 4000) & (hz < 11_000)) > 0.5
 
 
-def of_speech(values: np.ndarray, view: View) -> dict[str, float]:
+def of_speech(values: np.ndarray, view: SpectralView) -> dict[str, float]:
     return dict(zip(feature_names(view), map(float, values), strict=True))
 
 

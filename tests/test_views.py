@@ -12,7 +12,7 @@ from conftest import music
 from genreclf.cli import cli
 from genreclf.config.load import config_from_dict, extraction_config_from_dict, load_config
 from genreclf.config.schema import Config, ExtractionConfig
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.errors import ConfigError
 from genreclf.extraction.chain import extract_one
 from genreclf.extraction.journal import extract_resumably
@@ -48,8 +48,8 @@ def two(tmp_path: Path) -> Path:
 
 def test_a_view_begins_from_its_preset_or_from_the_default(two: Path) -> None:
     first, second = load_config(two).views
-    assert first.audio == View().audio
-    assert (first.excerpt.seconds, first.pooling) == (2, View().pooling)
+    assert first.audio == SpectralView().audio
+    assert (first.excerpt.seconds, first.pooling) == (2, SpectralView().pooling)
     wide = load_config("wide")
     assert (second.audio, second.spectra, second.hpss) == (wide.audio, wide.spectra, wide.hpss)
     assert (second.separation, second.features.n_mfcc) == ("none", 5)
@@ -93,7 +93,7 @@ def test_an_override_changes_every_view(two: Path) -> None:
     assert [view.excerpt.seconds for view in config.views] == [1.5, 1.5]
     assert [view.separation for view in config.views] == ["hpss", "hpss"]
     assert config.seed == 4
-    assert config.excerpt == View().excerpt
+    assert config.excerpt == SpectralView().excerpt
 
 
 def test_learning_from_features_of_views(two: Path) -> None:

@@ -25,7 +25,7 @@ from genreclf.cli.tracks import (
     cache_in_use,
     collect,
     labelled,
-    prepare_engine,
+    prepare,
     summary,
     warn_of_groups,
     worker_count,
@@ -260,7 +260,7 @@ def _extract(
     with Workers(worker_count(args.jobs, len(tracks)), args.timeout) as workers:
         tracks = labelled(tracks, labelling, workers)
         for variant in variants:
-            prepare_engine(variant.config)
+            prepare(variant.config)
             outcomes = extract_tracks(tracks, variant.config, workers, cache)
             done, failures = collect(tracks, outcomes)
             note(f"{variant.name}: {summary(done, failures, None)}")

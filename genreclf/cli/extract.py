@@ -27,7 +27,7 @@ from genreclf.cli.tracks import (
     cache_in_use,
     collect,
     labelled,
-    prepare_engine,
+    prepare,
     summary,
     warn_of_groups,
     worker_count,
@@ -137,7 +137,7 @@ def extract(args: ExtractOptions) -> None:
     # Not on a cluster: a SQLite file cannot be shared over a network.
     cache = None if args.scheduler else cache_in_use(args.no_cache)
     job = Job(args.config.settings(), args.output, args.rows_per_file, cache)
-    prepare_engine(job.config)
+    prepare(job.config)
     tracks = audio_tracks(args.paths, labelling.of_paths)
     with job.exclusive_run():
         with _workers(args, len(tracks)) as workers:

@@ -8,7 +8,7 @@ import click
 from genreclf.cli import options
 from genreclf.cli.options import collected
 from genreclf.cli.output import note, report_written, stdout_console
-from genreclf.cli.tracks import load_librosa, prepare_engine
+from genreclf.cli.tracks import load_librosa, prepare
 from genreclf.errors import AudioError
 
 
@@ -93,7 +93,7 @@ def _inspect_audio(args: InspectOptions) -> None:
     from genreclf.reports.inspection import audio_report
 
     config = args.config.settings()
-    prepare_engine(config)
+    prepare(config)
     excerpts, frames = in_worker(extract_frames, args.file, config, args.timeout)
     for text in excerpts[0].notes:
         note(f"note: {text}")

@@ -23,7 +23,7 @@ from genreclf.cli.output import (
 from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, report_tags, write_tag
-from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare_engine, worker_count
+from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare, worker_count
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure
@@ -245,7 +245,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     choice, cache = args.choice(), cache_in_use(args.no_cache)
     card = read_card(choice.path)
     card.require_audio()
-    prepare_engine(card.config)
+    prepare(card.config)
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = _load(choice)
@@ -263,7 +263,7 @@ def _predict_timelines(args: PredictOptions, tracks: "list[Track]", workers: "Wo
     from genreclf.learning.timeline import predict_timelines, short_window_note
 
     model = _load(args.choice())
-    prepare_engine(model.config)
+    prepare(model.config)
     if warning := short_window_note(model, args.window):
         note(f"warning: {warning}")
     windows = Windows(args.window, args.step)

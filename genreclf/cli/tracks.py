@@ -47,13 +47,13 @@ def worker_count(jobs: int | None, n_items: int) -> int:
     return min(jobs, n_items)
 
 
-def prepare_engine(config: "ExtractionConfig") -> None:
-    """Load librosa if the configuration computes features with it."""
-    from genreclf.features.compute import prepare_engine
+def prepare(config: "ExtractionConfig") -> None:
+    """Check that librosa and the networks that a configuration needs are here, and load them."""
+    from genreclf.extraction.chain import prepare
 
-    if any(view.features.uses_librosa for view in config.each_view):
+    if any(view.features.uses_librosa for view in config.spectral_views):
         _note_librosa()
-        prepare_engine(config)
+    prepare(config)
 
 
 def load_librosa() -> None:

@@ -1,16 +1,19 @@
 """Checks of a view that no single section can make."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from genreclf.config.bands import band_bins, check_mel_bands, mel_edges
-from genreclf.features.catalogue import FEATURES, Feature, Need
+from genreclf.config.sections import check_names
+from genreclf.features.catalogue import FEATURES, Feature, Need, frame_features
 
 if TYPE_CHECKING:
-    from genreclf.config.views import View
+    from genreclf.config.views import EmbeddingView, SpectralView, View
+
+_MOST_COLUMNS = 100_000
 
 
-def check_view(view: "View") -> None:
+def check_spectral_view(view: "SpectralView") -> None:
     """Refuse sections that contradict each other, and features that a view cannot compute.
 
     Raises
@@ -27,11 +30,56 @@ def check_view(view: "View") -> None:
             if need in feature.needs:
                 check(view, feature)
                 break
-    _check_pooling(view)
+    frame_rate_hz = view.audio.sample_rate_hz / view.spectra.hop_length
+    if view.features.tempogram_seconds * frame_rate_hz < 4:
+        raise ValueError("features.tempogram_seconds is shorter than four hops")
+    _check_pooling(view, frame_features(), frame_rate_hz)
+    if unknown := set(view.pooling.keep_frames) - set(view.features.select):
+        raise ValueError(f"pooling.keep_frames names {min(unknown)}, which features.select lacks")
     _check_size(view)
 
 
-def _check_band(view: "View") -> None:
+def check_embedding_view(view: "EmbeddingView") -> None:
+    """Refuse outputs that a network does not have, and settings that do not fit it.
+
+    Raises
+    ------
+    ValueError
+        With the key and what to change.
+    """
+    network = view.embedding
+    check_names("outputs", view.outputs, [output.column for output in network.outputs])
+    if network.name in (*(feature.part for feature in FEATURES.values()), "codebook"):
+        raise ValueError(f"embedding.name = {network.name!r}: columns of other features begin so")
+    seconds, shortest = view.excerpt.seconds, network.patch_seconds
+    if network.patches.shorter == "refuse" and seconds < shortest:
+        raise ValueError(
+            f"excerpt.seconds is shorter than the {shortest:g} s that network {network.name} needs"
+        )
+    rates_hz = {name: view.rate_hz(name) for name in view.feature_names}
+    _check_pooling(view, [name for name, rate in rates_hz.items() if rate], max(rates_hz.values()))
+    n_columns = sum(_n_columns(view, feature) for feature in view.feature_names)
+    if n_columns > _MOST_COLUMNS:
+        raise ValueError(
+            f"outputs and pooling make {n_columns:,} columns, over {_MOST_COLUMNS:,}; take fewer"
+        )
+
+
+def _n_columns(view: "EmbeddingView", feature: str) -> int:
+    """Count the columns of an output without making their names."""
+    pooling, size = view.pooling, view.output(feature).size
+    if not view.rate_hz(feature):
+        return size
+    n_statistics = len(pooling.statistics)
+    if pooling.texture_seconds:
+        n_statistics *= len(pooling.texture_statistics)
+    n_columns = n_statistics * (1 if feature in pooling.joint else size)
+    n_columns += size * (size + 1) // 2 if feature in pooling.covariance else 0
+    n_bands = len(pooling.modulation_edges_hz) - 1
+    return n_columns + (size * n_bands if feature in pooling.modulation else 0)
+
+
+def _check_band(view: "SpectralView") -> None:
     rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
     low, high = view.band_hz
     if high > rate / 2:
@@ -44,14 +92,14 @@ def _check_band(view: "View") -> None:
         )
 
 
-def _check_cent_bands(view: "View", feature: Feature) -> None:
+def _check_cent_bands(view: "SpectralView", feature: Feature) -> None:
     if view.band_hz[1] < 110:
         raise ValueError(
             f"spectra.max_hz leaves less than an octave, from 53 Hz up, for {feature.name}"
         )
 
 
-def _check_octave_bands(view: "View", feature: Feature) -> None:
+def _check_octave_bands(view: "SpectralView", feature: Feature) -> None:
     edge, (low, high) = view.features.contrast_min_hz, view.band_hz
     rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
     if edge * 2 > high:
@@ -68,7 +116,7 @@ def _check_octave_bands(view: "View", feature: Feature) -> None:
         )
 
 
-def _check_mel_bands(view: "View", feature: Feature) -> None:
+def _check_mel_bands(view: "SpectralView", feature: Feature) -> None:
     spectra, (low, high) = view.spectra, view.band_hz
     if spectra.mel_emphasis > 1 and spectra.mel_emphasis_min_hz >= high:
         raise ValueError(f"spectra.mel_emphasis_min_hz is not below {high:g} Hz")
@@ -76,14 +124,14 @@ def _check_mel_bands(view: "View", feature: Feature) -> None:
     check_mel_bands(edges, view.audio.sample_rate_hz, spectra.n_fft)
 
 
-def _check_distinct_mel_bands(view: "View", feature: Feature) -> None:
+def _check_distinct_mel_bands(view: "SpectralView", feature: Feature) -> None:
     """Refuse mel bands that would have the same name."""
     edges = mel_edges(view.spectra.n_mels, *view.band_hz, view.spectra.emphasis)
     if len(set(map(round, edges[1:-1]))) < view.spectra.n_mels:
         raise ValueError("spectra.n_mels makes mel bands that are less than 1 Hz apart")
 
 
-def _check_constant_q(view: "View", feature: Feature) -> None:
+def _check_constant_q(view: "SpectralView", feature: Feature) -> None:
     nyquist_hz = view.audio.sample_rate_hz / 2
     # A bin of the transform is a few semitones wide, and tuning moves it by half a semitone.
     if view.spectra.cqt_max_hz * 2 ** (1 / 4) > nyquist_hz:
@@ -93,7 +141,7 @@ def _check_constant_q(view: "View", feature: Feature) -> None:
         )
 
 
-def _check_overlap(view: "View", feature: Feature) -> None:
+def _check_overlap(view: "SpectralView", feature: Feature) -> None:
     if view.spectra.hop_length > view.spectra.n_fft / 2:
         raise ValueError(
             f"features.select names {feature.name}, for which spectra.hop_length has to be at most "
@@ -101,12 +149,12 @@ def _check_overlap(view: "View", feature: Feature) -> None:
         )
 
 
-def _check_overlap_of_parts(view: "View", feature: Feature) -> None:
+def _check_overlap_of_parts(view: "SpectralView", feature: Feature) -> None:
     if view.separates:
         _check_overlap(view, feature)
 
 
-_CHECKS: Mapping[Need, Callable[["View", Feature], None]] = {
+_CHECKS: Mapping[Need, Callable[["SpectralView", Feature], None]] = {
     "cent bands": _check_cent_bands,
     "octave bands": _check_octave_bands,
     "mel bands": _check_mel_bands,
@@ -117,18 +165,16 @@ _CHECKS: Mapping[Need, Callable[["View", Feature], None]] = {
 }
 
 
-def _check_pooling(view: "View") -> None:
-    pooling, frame_rate_hz = view.pooling, view.audio.sample_rate_hz / view.spectra.hop_length
-    if unknown := [name for name in pooling.keep_frames if name not in view.features.select]:
-        raise ValueError(f"pooling.keep_frames names {unknown[0]}, which features.select lacks")
-    strategy = view.excerpt.strategy
+def _check_pooling(view: "View", features: Collection[str], frame_rate_hz: float) -> None:
+    """Check pooling against the features that vary over time."""
+    pooling, strategy = view.pooling, view.excerpt.strategy
+    for key in ("joint", "covariance", "modulation", "keep_frames"):
+        check_names(f"pooling.{key}", getattr(pooling, key), features)
     if pooling.keep_frames and pooling.frames_per_track == "all" and strategy in ("full", "multi"):
         raise ValueError(
             'pooling.frames_per_track = "all" needs one excerpt of the same length for every '
             f'track; excerpt.strategy = "{strategy}" does not give that'
         )
-    if view.features.tempogram_seconds * frame_rate_hz < 4:
-        raise ValueError("features.tempogram_seconds is shorter than four hops")
     highest_band_hz = pooling.modulation_edges_hz[-2]
     if pooling.modulation and highest_band_hz >= frame_rate_hz / 2:
         raise ValueError(
@@ -137,7 +183,7 @@ def _check_pooling(view: "View") -> None:
         )
 
 
-def _check_size(view: "View") -> None:
+def _check_size(view: "SpectralView") -> None:
     frames = view.excerpt.longest_seconds * view.audio.sample_rate_hz / view.spectra.hop_length
     if frames * view.spectra.n_fft > 2**28:
         raise ValueError(

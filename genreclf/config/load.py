@@ -10,14 +10,17 @@ import msgspec
 from msgspec import Struct
 
 from genreclf.config.messages import explain
+from genreclf.config.networks import load_network
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.config.toml import read_toml
-from genreclf.config.views import View
+from genreclf.config.views import KIND_OF_VIEW, EmbeddingView, SpectralView
 from genreclf.errors import ConfigError, shortened
 from genreclf.files import shipped
 from genreclf.learning.classifiers.svm import Svm
 
 _Kind = TypeVar("_Kind", bound=Struct)
+
+_VIEW_KEYS = {*SpectralView.__struct_fields__, *EmbeddingView.__struct_fields__}
 
 
 def presets_folder() -> Path:
@@ -57,7 +60,8 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     source : str or Path
         Name of a preset (``"default"``, ``"wide"``) or path of a TOML file. Keys that the file
         leaves out have their default values; in a view that begins with ``preset = "…"``, those of
-        the preset.
+        the preset. ``embedding = "…"`` names a network or the path of its description, relative to
+        the file.
     overrides : iterable of str
         ``key=value`` pairs that take precedence over the file, such as ``classifier.C=10``. A key
         of a view changes in all views.
@@ -80,15 +84,24 @@ def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -
     3.0
     """
     path = _config_path(source)
-    tree = read_toml(path)
-    if isinstance(tree.get("views"), list):
-        tree["views"] = [_complete_view(view, str(source)) for view in tree["views"]]
+    tree = _complete(read_toml(path), str(source), path.parent)
     return override(config_from_dict(tree, str(source)), overrides)
 
 
-def _complete_view(view: Any, source: str) -> Any:
-    """Fill in the keys that a view leaves out from the preset that it begins with."""
-    if not isinstance(view, dict) or "preset" not in view:
+def _complete(tree: dict[str, Any], source: str, folder: Path) -> dict[str, Any]:
+    """Fill in what views name."""
+    if not isinstance(views := tree.get("views"), list):
+        return tree
+    return {**tree, "views": [_complete_view(view, source, folder) for view in views]}
+
+
+def _complete_view(view: Any, source: str, folder: Path) -> Any:
+    """Fill in what a view names: a network, or the preset whose keys it begins with."""
+    if not isinstance(view, dict):
+        return view
+    if "embedding" in view:
+        return {**view, "embedding": _described(view["embedding"], source, folder)}
+    if "preset" not in view:
         return view
     name = view.pop("preset")
     if name not in preset_names():
@@ -98,13 +111,23 @@ def _complete_view(view: Any, source: str) -> Any:
     preset = read_toml(_config_path(name))
     if "views" in preset:
         raise ConfigError(f"{source}: views: preset {name!r} has views itself")
-    merged = {key: preset[key] for key in View.__struct_fields__ if key in preset}
+    merged = {key: preset[key] for key in SpectralView.__struct_fields__ if key in preset}
     for key, value in view.items():
         section = merged.get(key)
         if isinstance(section, dict) and isinstance(value, dict):
             value = {**section, **value}
         merged[key] = value
     return merged
+
+
+def _described(embedding: Any, source: str, folder: Path) -> Any:
+    """Replace the name of a network, or the path of its description, by the description."""
+    if not isinstance(embedding, str):
+        return embedding
+    try:
+        return msgspec.to_builtins(load_network(embedding, folder))
+    except ConfigError as error:
+        raise ConfigError(f"{source}: embedding: {error}") from None
 
 
 def override(config: Config, overrides: Iterable[str]) -> Config:
@@ -115,10 +138,19 @@ def override(config: Config, overrides: Iterable[str]) -> Config:
     tree = config.to_dict()
     for text in overrides:
         key, value = _parse_override(text)
-        of_each_view = key[0] in View.__struct_fields__ and config.views
-        for branch in tree["views"] if of_each_view else [tree]:
+        for branch in _branches(tree, key[0], text):
             _assign(branch, key, value, text)
-    return config_from_dict(tree, "--set")
+    return config_from_dict(_complete(tree, "--set", Path()), "--set")
+
+
+def _branches(tree: dict[str, Any], key: str, text: str) -> list[dict[str, Any]]:
+    """Return the tables that a key is in: the views that can have it, or the whole tree."""
+    if "views" not in tree or key not in _VIEW_KEYS:
+        return [tree]
+    found = [view for view in tree["views"] if key in _kind_of(view).__struct_fields__]
+    if not found:
+        raise ConfigError(f"--set {shortened(text)}: no view has this key")
+    return found
 
 
 def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[str]) -> list[str]:
@@ -133,7 +165,7 @@ def extraction_changes(made_with: ExtractionConfig | None, overrides: Iterable[s
     """
     found = []
     for text in overrides:
-        if _parse_override(text)[0][0] not in ExtractionConfig.__struct_fields__:
+        if _parse_override(text)[0][0] not in {*ExtractionConfig.__struct_fields__, *_VIEW_KEYS}:
             continue
         try:
             same = made_with is not None and made_with == (
@@ -182,12 +214,25 @@ def _with_old_values(tree: Any) -> Any:
 
 
 def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
+    if isinstance(views := tree.get("views"), list):
+        tree = {**tree, "views": [_with_kind(view) for view in views]}
     try:
         return msgspec.convert(tree, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {explain(error, tree)}") from None
     except UnicodeEncodeError:  # JSON can contain half of a character
         raise ConfigError(f"{source}: holds characters that are not valid text") from None
+
+
+def _with_kind(view: Any) -> Any:
+    """Add what msgspec tells views apart by."""
+    if not isinstance(view, Mapping):
+        return view
+    return {**view, KIND_OF_VIEW: _kind_of(view).__struct_config__.tag}
+
+
+def _kind_of(view: Mapping[str, Any]) -> type[SpectralView] | type[EmbeddingView]:
+    return EmbeddingView if "embedding" in view else SpectralView
 
 
 def _config_path(source: str | Path) -> Path:

@@ -161,13 +161,9 @@ class Network(Section, frozen=True, kw_only=True):
         """Duration of a patch; 0 for a whole excerpt."""
         return self._seconds(self.patches.length)
 
-    @property
-    def frame_seconds(self) -> float:
-        """Time from one embedding frame to the next, of the first output.
-
-        0 if there is one frame an excerpt.
-        """
-        return self.outputs[0].seconds or self._seconds(self.patches.hop)
+    def frame_seconds(self, column: str) -> float:
+        """Return the time from one frame of an output to the next; 0 if an excerpt has one."""
+        return self.output(column).seconds or self._seconds(self.patches.hop)
 
     def _seconds(self, length: int) -> float:
         samples = 1 if self.patches.unit == "samples" else self.frontend.hop_length

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from genreclf.config.networks import Network
 from genreclf.config.sections import Count, Positive, Section
-from genreclf.config.views import OWN_ENGINE, View
+from genreclf.config.views import KIND_OF_VIEW, OWN_ENGINE, EmbeddingView, SpectralView
 from genreclf.learning.classifiers import ClassifierConfig
 from genreclf.learning.classifiers.svm import Svm
 
@@ -23,17 +24,17 @@ Scaling = Literal["log", "standard"]
 Weighting = Literal["none", "sqrt", "tfidf"]
 
 
-class ExtractionConfig(View, frozen=True, kw_only=True):
+class ExtractionConfig(SpectralView, frozen=True, kw_only=True, tag=False):
     """All that decides the features of a file; every table carries it.
 
-    Either one view, by the fields of ``View``, or several, whose features are side by side.
+    Either one view, by the fields of ``SpectralView``, or several, whose features are side by side.
     """
 
-    views: tuple[View, ...] = ()
+    views: tuple[SpectralView | EmbeddingView, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        selected = {name for view in self.each_view for name in view.features.select}
+        selected = {name for view in self.each_view for name in view.feature_names}
         for view in self.each_view:
             for key in ("covariance", "modulation"):
                 if unselected := set(getattr(view.pooling, key)) - selected:
@@ -42,17 +43,28 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
                     )
         if not self.views:
             return
-        for name in View.__struct_fields__:
-            if getattr(self, name) != getattr(View(), name):
+        for name in SpectralView.__struct_fields__:
+            if getattr(self, name) != getattr(SpectralView(), name):
                 raise ValueError(f"{name} is set beside views; set it in each view instead")
-        names = tuple(name for view in self.views for name in view.features.select)
+        names = tuple(name for view in self.views for name in view.feature_names)
         if twice := [name for i, name in enumerate(names) if name in names[:i]]:
-            raise ValueError(f"views: features.select names {twice[0]} in two of them")
+            raise ValueError(f"views: features.select or outputs name {twice[0]} in two of them")
 
     @property
-    def each_view(self) -> tuple[View, ...]:
+    def each_view(self) -> tuple[SpectralView | EmbeddingView, ...]:
         """The views, or this configuration as the only one."""
         return self.views or (self,)
+
+    @property
+    def spectral_views(self) -> tuple[SpectralView, ...]:
+        """The views with features of the catalogue."""
+        return tuple(view for view in self.each_view if isinstance(view, SpectralView))
+
+    @property
+    def networks(self) -> tuple[Network, ...]:
+        """The pretrained networks whose embeddings are used, each once."""
+        embedding_views = (view for view in self.each_view if isinstance(view, EmbeddingView))
+        return tuple(dict.fromkeys(view.embedding for view in embedding_views))
 
     @property
     def extraction(self) -> "ExtractionConfig":
@@ -67,17 +79,21 @@ class ExtractionConfig(View, frozen=True, kw_only=True):
         If there are views, the fields of a single view have no effect and are left out.
         """
         plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(self))
-        for name in View.__struct_fields__ if self.views else ("views",):
+        for name in SpectralView.__struct_fields__ if self.views else ("views",):
             del plain[name]
+        for view in plain.get("views", ()):
+            del view[KIND_OF_VIEW]
         return plain
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that two configurations share only if the features agree."""
         plain = self.extraction.to_dict()
-        for view in plain.get("views", [plain]):
-            if view["features"]["engine"] == OWN_ENGINE:
-                del view["features"]["engine"]  # as in versions with a single engine
+        for view, values in zip(self.each_view, plain.get("views", [plain]), strict=True):
+            if isinstance(view, EmbeddingView):
+                values["embedding"] = view.embedding.defining
+            elif values["features"]["engine"] == OWN_ENGINE:
+                del values["features"]["engine"]  # as in versions with a single engine
         canonical = msgspec.json.encode([FEATURES_VERSION, plain], order="sorted")
         return hashlib.sha256(canonical).hexdigest()[:16]
 

@@ -41,6 +41,6 @@ def check_names(key: str, names: tuple[str, ...], choices: Collection[str]) -> N
     """
     for i, name in enumerate(names):
         if name not in choices:
-            raise UnknownNameError((key, str(i)), name, choices)
+            raise UnknownNameError((*key.split("."), str(i)), name, choices)
         if name in names[:i]:
             raise ValueError(f"{key} names {name} twice")

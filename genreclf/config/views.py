@@ -8,11 +8,15 @@ from msgspec import Meta
 from msgspec.structs import force_setattr
 
 from genreclf.config.bands import Emphasis
-from genreclf.config.checks import check_view
+from genreclf.config.checks import check_embedding_view, check_spectral_view
+from genreclf.config.networks import Network, Output
 from genreclf.config.sections import Section, UnknownNameError, check_names
-from genreclf.features.catalogue import FEATURES, frame_features
+from genreclf.features.catalogue import FEATURES
 
 OWN_ENGINE = "genreclf"
+
+# What msgspec tells views apart by. Files do not hold it: load.py derives it from their keys.
+KIND_OF_VIEW = "(kind of view)"
 
 # Of one track: spectra of ten minutes take some hundreds of megabytes.
 LONGEST_SECONDS = 600
@@ -200,15 +204,56 @@ class Pooling(Section, frozen=True):
     def __post_init__(self) -> None:
         for key in ("statistics", "texture_statistics"):
             check_names(key, getattr(self, key), getattr(self, key))  # only distinct
-        for key in ("joint", "covariance", "modulation", "keep_frames"):
-            check_names(key, getattr(self, key), frame_features())
         edges = self.modulation_edges_hz
         if any(low >= high for low, high in pairwise(edges)):
             raise ValueError("modulation_edges_hz do not rise from each to the next")
 
 
-class View(Section, frozen=True, kw_only=True):
-    """The settings of the features of one chain of stages; a configuration may have several."""
+class View(Section, frozen=True, kw_only=True, tag_field=KIND_OF_VIEW):
+    """One chain of stages, from seconds of a track to features; a configuration may have several.
+
+    Later stages ask a view for what they need to know of its features, and need not know its kind.
+    """
+
+    @property
+    def excerpt(self) -> Excerpt:
+        """Which seconds the features are computed from."""
+        raise NotImplementedError
+
+    @property
+    def audio(self) -> Audio:
+        """Sample rate and level of the samples."""
+        raise NotImplementedError
+
+    @property
+    def pooling(self) -> Pooling:
+        """How features become columns."""
+        raise NotImplementedError
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the features, in the order of their columns."""
+        raise NotImplementedError
+
+    def rows(self, feature: str) -> tuple[str, ...]:
+        """Return the names of a feature's rows; a feature of one row has one empty name."""
+        raise NotImplementedError
+
+    def rate_hz(self, feature: str) -> float:
+        """Return how many values a second a feature has; 0 of one value for the whole excerpt."""
+        raise NotImplementedError
+
+    def n_values(self, feature: str) -> int:
+        """Return how many values over time a feature of a complete excerpt has."""
+        raise NotImplementedError
+
+    def group(self, feature: str) -> str:
+        """Return the group of a feature, by which predictions are explained."""
+        raise NotImplementedError
+
+
+class SpectralView(View, frozen=True, kw_only=True, tag="spectral"):
+    """Features of the catalogue, from one short-time Fourier transform."""
 
     separation: Separation = "hpss"
     excerpt: Excerpt = Excerpt()
@@ -219,7 +264,7 @@ class View(Section, frozen=True, kw_only=True):
     pooling: Pooling = Pooling()
 
     def __post_init__(self) -> None:
-        check_view(self)
+        check_spectral_view(self)
 
     @property
     def band_hz(self) -> tuple[float, float]:
@@ -233,3 +278,80 @@ class View(Section, frozen=True, kw_only=True):
         """Whether a feature needs the harmonic or the percussive part."""
         of_parts = any(FEATURES[name].part != "mix" for name in self.features.select)
         return of_parts and self.separation != "none"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The features that are selected."""
+        return self.features.select
+
+    def rows(self, feature: str) -> tuple[str, ...]:
+        """Return the names of a feature's rows."""
+        return FEATURES[feature].row_names(self)
+
+    def rate_hz(self, feature: str) -> float:
+        """Return the frame rate, the sample rate, or 0 of one value for the whole excerpt."""
+        per, rate_hz = FEATURES[feature].per, self.audio.sample_rate_hz
+        return {"track": 0, "frame": rate_hz / self.spectra.hop_length, "sample": rate_hz}[per]
+
+    def n_values(self, feature: str) -> int:
+        """Return the number of frames or samples."""
+        n_samples = round(self.excerpt.seconds * self.audio.sample_rate_hz)
+        of_samples = FEATURES[feature].per == "sample"
+        return n_samples if of_samples else 1 + n_samples // self.spectra.hop_length
+
+    def group(self, feature: str) -> str:
+        """Return the group of a feature in the catalogue."""
+        return FEATURES[feature].group
+
+
+class EmbeddingView(View, frozen=True, kw_only=True, tag="embedding"):
+    """Embeddings of a pretrained network, whose frames are pooled as features are.
+
+    ``outputs`` are outputs of the network; without it, the first that is an embedding.
+    """
+
+    embedding: Network
+    outputs: tuple[str, ...] = ()
+    excerpt: Excerpt = Excerpt()
+    pooling: Pooling = Pooling()
+
+    def __post_init__(self) -> None:
+        if not self.outputs:
+            outputs = sorted(self.embedding.outputs, key=lambda output: output.kind != "embedding")
+            force_setattr(self, "outputs", (outputs[0].column,))
+        check_embedding_view(self)
+
+    @property
+    def audio(self) -> Audio:
+        """The sample rate of the network; the level is that of the file, as in its training."""
+        return Audio(sample_rate_hz=self.embedding.sample_rate_hz, rms_dbfs="as recorded")
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The network's name and that of an output, as in ``musicnn.penultimate``."""
+        return tuple(f"{self.embedding.name}.{output}" for output in self.outputs)
+
+    def rows(self, feature: str) -> tuple[str, ...]:
+        """Return numbers, or of tags their labels."""
+        output = self.output(feature)
+        if output.labels:
+            return output.labels
+        width = max(3, len(str(output.size - 1)))
+        return tuple(f"{row:0{width}d}" for row in range(output.size))
+
+    def rate_hz(self, feature: str) -> float:
+        """Return how many vectors a second an output has; 0 of one for the whole excerpt."""
+        seconds = self.embedding.frame_seconds(self.output(feature).column)
+        return 1 / seconds if seconds else 0
+
+    def n_values(self, feature: str) -> int:
+        """Return how many vectors an output has, to within one."""
+        return max(1, int(self.excerpt.seconds * self.rate_hz(feature)))
+
+    def group(self, feature: str) -> str:
+        """Return a name for all embeddings of the network."""
+        return f"embedding: {self.embedding.name}"
+
+    def output(self, feature: str) -> Output:
+        """Return the output of the network that a feature is."""
+        return self.embedding.output(feature.partition(".")[2])

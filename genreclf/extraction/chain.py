@@ -1,6 +1,6 @@
 """The chain from a file to its features."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -11,8 +11,11 @@ from threadpoolctl import ThreadpoolController
 from genreclf.audio.excerpt import Excerpt, load_excerpts
 from genreclf.audio.placement import Chooser
 from genreclf.config.schema import Config, ExtractionConfig
-from genreclf.features.catalogue import FEATURES
-from genreclf.features.compute import features_of
+from genreclf.config.views import EmbeddingView, SpectralView, View
+from genreclf.embeddings.runner import embed
+from genreclf.embeddings.runner import prepare as prepare_network
+from genreclf.errors import AudioError
+from genreclf.features.compute import features_of, prepare_engine
 from genreclf.features.measured import Measured, keep_frames
 from genreclf.features.pooling import pool
 from genreclf.features.scan import Scan, scan
@@ -21,6 +24,21 @@ from genreclf.features.spectra import Array
 
 # Feature name to (d, t) float32.
 Frames: TypeAlias = dict[str, Array]
+
+
+def prepare(config: ExtractionConfig) -> None:
+    """Check that what a configuration needs is here, and load it; call it before workers start.
+
+    Raises
+    ------
+    ConfigError
+        If another version of librosa is installed than the configuration names.
+    NetworkError
+        If a pretrained network is not here.
+    """
+    prepare_engine(config)
+    for network in config.networks:
+        prepare_network(network)
 
 
 def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Array:
@@ -76,7 +94,7 @@ def extract_frames(
         each other; a feature with one value an excerpt, such as the tempo, is their median.
     """
     views = _analyse(path, config, choose)
-    return views[0].excerpts, _side_by_side(_joined(view.frames) for view in views)
+    return views[0].excerpts, _side_by_side(_joined(view) for view in views)
 
 
 def scan_track(path: Path, config: ExtractionConfig) -> Scan:
@@ -91,6 +109,7 @@ def scan_track(path: Path, config: ExtractionConfig) -> Scan:
 class _Analysed(NamedTuple):
     """A file as one view sees it: its excerpts, and the features of each."""
 
+    view: View
     excerpts: list[Excerpt]
     frames: list[Frames]
 
@@ -102,21 +121,32 @@ def _analyse(
     with _blas().limit(limits=1, user_api="blas"):
         excerpts = load_excerpts(path, views, choose) if choose else load_chosen(path, views)
         return [
-            _Analysed(several, [features_of(excerpt, view) for excerpt in several])
+            _Analysed(view, several, [_frames_of(excerpt, view, path) for excerpt in several])
             for several, view in zip(excerpts, views, strict=True)
         ]
 
 
-def _joined(several: Sequence[Frames]) -> Frames:
+def _frames_of(excerpt: Excerpt, view: SpectralView | EmbeddingView, path: Path) -> Frames:
+    if isinstance(view, SpectralView):
+        return features_of(excerpt, view)
+    try:
+        found = embed(excerpt.unpadded, view.embedding, view.outputs)
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from None
+    return dict(zip(view.feature_names, found.values(), strict=True))
+
+
+def _joined(analysed: _Analysed) -> Frames:
     """Put the frames of several excerpts one after the other."""
+    view, _, several = analysed
     if len(several) == 1:
         return several[0]
     joined = {}
     for name in several[0]:
         frames = np.concatenate([frames[name] for frames in several], axis=1)
         # The mean of two tempi an octave apart would be the tempo of neither.
-        per_track = FEATURES[name].per == "track"
-        joined[name] = np.median(frames, axis=1, keepdims=True) if per_track else frames
+        over_time = view.rate_hz(name) > 0
+        joined[name] = frames if over_time else np.median(frames, axis=1, keepdims=True)
     return joined
 
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genreclf.config.schema import Config, ExtractionConfig
-from genreclf.errors import AudioError
+from genreclf.errors import AudioError, GenreclfError
 from genreclf.extraction.cache import Cache, prepare_cache
-from genreclf.extraction.chain import measure
-from genreclf.features.compute import prepare_engine
+from genreclf.extraction.chain import measure, prepare
 from genreclf.features.measured import Measured
 from genreclf.features.pooling import feature_names
 from genreclf.library.labels import Labelling, label_tracks
@@ -91,6 +90,11 @@ def extract_tracks(
     Row or Failure
         One a track.
 
+    Raises
+    ------
+    ConfigError, NetworkError
+        If the configuration needs a package or a network that is not here.
+
     Warns
     -----
     UserWarning
@@ -98,9 +102,9 @@ def extract_tracks(
     """
     if cache is not None and not prepare_cache(cache):
         cache = None
+    prepare(config)
     if workers is None:
         return _outcomes_here(tracks, config, cache)
-    prepare_engine(config)
     outcome_of = partial(_outcome_in_worker, config=config, cache=cache, host=platform.node())
     return _outcomes_there(workers.map(outcome_of, tracks))  # begins at once
 
@@ -166,6 +170,8 @@ def failure(track: Track, error: Exception) -> Failure:
     """Say in one line why a track has no features."""
     if isinstance(error, AudioError):
         return Failure(track, "audio", str(error))
+    if isinstance(error, GenreclfError):
+        return Failure(track, "features", f"{track.path}: {error}")
     reason = (str(error) or type(error).__name__).splitlines()[0]
     return Failure(track, "features", f"{track.path}: unexpected {type(error).__name__}: {reason}")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from genreclf.config.bands import band_bins
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.features.sound import Sound
 from genreclf.features.spectra import Array, fft_frequencies, power_to_db
 
@@ -110,29 +110,29 @@ def correlation_pattern(sound: Sound) -> Array:
     return _pooled(correlation[:, *above], 0.5)
 
 
-def spectral_rows(view: View) -> tuple[str, ...]:
+def spectral_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the rows by band (b) and rank (r)."""
     return _crossed(_n_bands(view), "r", SPECTRAL_FRAMES)
 
 
-def delta_spectral_rows(view: View) -> tuple[str, ...]:
+def delta_spectral_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the rows by band (b) and rank (r)."""
     return _crossed(_n_bands(view), "r", DELTA_RANKS)
 
 
-def fluctuation_rows(view: View) -> tuple[str, ...]:
+def fluctuation_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the rows by band (b) and modulation frequency (m)."""
     steps = _modulations(view.audio.sample_rate_hz / view.spectra.hop_length)[1]
     return _crossed(_n_bands(view), "m", len(steps))
 
 
-def correlation_rows(view: View) -> tuple[str, ...]:
+def correlation_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the rows by the two bands."""
     bands = range(len(_fewer_bands(_n_bands(view))))
     return tuple(f"b{low:02d}xb{high:02d}" for low in bands for high in bands if low < high)
 
 
-def _n_bands(view: View) -> int:
+def _n_bands(view: SpectralView) -> int:
     spectra, rate = view.spectra, view.audio.sample_rate_hz
     hz = fft_frequencies(rate, spectra.n_fft)[band_bins(*view.band_hz, rate, spectra.n_fft)]
     return len(_cent_bands(hz)[1])
@@ -149,7 +149,7 @@ def _sorted_pattern(levels: Array, width: int, hop: int, n_ranks: int) -> Array:
 
 
 def _blocks(rows: NDArray[np.floating], width: int, hop: int) -> NDArray[np.floating]:
-    """View rows as overlapping blocks, (n, d, width); shorter rows are one block."""
+    """SpectralView rows as overlapping blocks, (n, d, width); shorter rows are one block."""
     width = min(width, rows.shape[1])
     return sliding_window_view(rows, width, axis=1)[:, ::hop].transpose(1, 0, 2)
 

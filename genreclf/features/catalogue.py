@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from genreclf.config.views import View
+    from genreclf.config.views import SpectralView, View
     from genreclf.features.sound import Sound
     from genreclf.features.spectra import Array
 
@@ -47,7 +47,7 @@ class Feature(Struct, frozen=True):
         Module of this folder and function, ``"timbre:mfcc"``. The function takes a ``Sound`` and
         returns a (rows, values) array.
     rows : tuple of str, or str
-        Names of the rows, or the function that gives them for a ``View``.
+        Names of the rows, or the function that gives them for a ``SpectralView``.
     per : "frame", "track" or "sample"
         What it has a value for. Only values per track become columns without statistics.
     needs : tuple of Need
@@ -74,7 +74,7 @@ class Feature(Struct, frozen=True):
         """Compute the feature of a part of a sound, (rows, values) float32."""
         return sound.once(_resolve(self.function))
 
-    def row_names(self, view: "View") -> tuple[str, ...]:
+    def row_names(self, view: "SpectralView") -> tuple[str, ...]:
         """Return the names of the rows; a feature of one row has one empty name."""
         return _resolve(self.rows)(view) if isinstance(self.rows, str) else self.rows
 
@@ -151,8 +151,8 @@ def frame_features() -> tuple[str, ...]:
 
 
 def feature_rows(view: "View") -> dict[str, tuple[str, ...]]:
-    """Return the names of the rows of each selected feature, in the order of ``select``."""
-    return {name: FEATURES[name].row_names(view) for name in view.features.select}
+    """Return the names of the rows of each feature of a view, in the order of their columns."""
+    return {name: view.rows(name) for name in view.feature_names}
 
 
 def group_of(column: str) -> str | None:

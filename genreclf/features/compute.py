@@ -6,7 +6,7 @@ import numpy as np
 
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.schema import ExtractionConfig
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.errors import ConfigError
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.selection import load_chosen
@@ -16,7 +16,7 @@ from genreclf.features.spectra import Array, mix_spectrum
 from genreclf.versions import version_of
 
 
-def features_of(excerpt: Excerpt, view: View) -> dict[str, Array]:
+def features_of(excerpt: Excerpt, view: SpectralView) -> dict[str, Array]:
     """Compute the selected features of an excerpt with the engine of the configuration.
 
     Returns
@@ -35,7 +35,7 @@ def features_of(excerpt: Excerpt, view: View) -> dict[str, Array]:
 
 
 def compute_features(
-    names: list[str], parts: Parts, excerpt: Excerpt, view: View
+    names: list[str], parts: Parts, excerpt: Excerpt, view: SpectralView
 ) -> dict[str, Array]:
     """Compute the named features from the parts of an excerpt, as ``features_of``."""
     sounds = {
@@ -56,7 +56,7 @@ def prepare_engine(config: ExtractionConfig) -> None:
     """
     from genreclf.features.librosa_engine import compile_functions
 
-    for view in config.each_view:
+    for view in config.spectral_views:
         if view.features.uses_librosa:
             _check_version(view)
             compile_functions()
@@ -74,7 +74,8 @@ def compare_with_librosa(path: Path, config: ExtractionConfig) -> dict[str, floa
     from genreclf.features.librosa_engine import librosa_features
 
     found: dict[str, float] = {}
-    for excerpts, view in zip(load_chosen(path, config.each_view), config.each_view, strict=True):
+    views = config.spectral_views
+    for excerpts, view in zip(load_chosen(path, views), views, strict=True):
         for excerpt in excerpts:
             theirs = librosa_features(excerpt.unpadded, view)
             parts = separate(mix_spectrum(excerpt, view), view)
@@ -85,14 +86,14 @@ def compare_with_librosa(path: Path, config: ExtractionConfig) -> dict[str, floa
     return found
 
 
-def _by_librosa(excerpt: Excerpt, view: View) -> dict[str, Array]:
+def _by_librosa(excerpt: Excerpt, view: SpectralView) -> dict[str, Array]:
     from genreclf.features.librosa_engine import librosa_features
 
     _check_version(view)
     return librosa_features(excerpt.unpadded, view)
 
 
-def _check_version(view: View) -> None:
+def _check_version(view: SpectralView) -> None:
     installed, wanted = f"librosa {version_of('librosa')}", view.features.engine
     if wanted != installed:
         raise ConfigError(

@@ -13,7 +13,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from genreclf.audio.audiofile import Samples
-from genreclf.config.views import PadMode, Spectra, View
+from genreclf.config.views import PadMode, Spectra, SpectralView
 from genreclf.features.catalogue import PITCH_CLASSES
 from genreclf.features.spectra import Array
 
@@ -114,7 +114,7 @@ def cqt_frequencies(spectra: Spectra) -> NDArray[np.float64]:
     )
 
 
-def cqt_rows(view: View) -> tuple[str, ...]:
+def cqt_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the bins by the nearest pitch and the distance in cents: ``A4``, ``A4+33``, ``A#4-33``.
 
     A bin half-way between two pitches belongs to the upper one, as in librosa.

@@ -13,20 +13,20 @@ import numpy as np
 
 from genreclf.audio.audiofile import Samples
 from genreclf.config.bands import band_bins
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.constantq import cqt_frequencies
 from genreclf.features.spectra import Array
 
 
-def librosa_features(samples: Samples, view: View) -> dict[str, Array]:
+def librosa_features(samples: Samples, view: SpectralView) -> dict[str, Array]:
     """Compute those of the selected features that librosa has.
 
     Parameters
     ----------
     samples : (n,) float32
         At ``audio.sample_rate_hz``.
-    view : View
+    view : SpectralView
 
     Returns
     -------
@@ -41,7 +41,7 @@ def librosa_features(samples: Samples, view: View) -> dict[str, Array]:
         }
 
 
-def is_in_librosa(name: str, view: View) -> bool:
+def is_in_librosa(name: str, view: SpectralView) -> bool:
     """Return True if librosa has a feature; it has no mel bands of another density."""
     of_dense_bands = view.spectra.mel_emphasis != 1 and "mel bands" in FEATURES[name].needs
     return name in RECIPES and not of_dense_bands
@@ -54,7 +54,7 @@ def compile_functions() -> None:
     That takes about 30 s, and two processes that do it at the same time may crash. So it is done
     here before worker processes start.
     """
-    view = View()
+    view = SpectralView()
     noise = np.random.default_rng(0).standard_normal(2 * view.audio.sample_rate_hz)
     analysis = _Analysis(noise.astype(np.float32), view)
     for recipe in RECIPES.values():
@@ -64,7 +64,7 @@ def compile_functions() -> None:
 class _Analysis:
     """What librosa's functions take: samples, spectra and parts, each computed at first use."""
 
-    def __init__(self, samples: Samples, view: View) -> None:
+    def __init__(self, samples: Samples, view: SpectralView) -> None:
         import librosa
 
         self.librosa: Any = librosa

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import View
-from genreclf.features.catalogue import FEATURES
 from genreclf.features.pooling import feature_names
 from genreclf.features.spectra import Array
 
@@ -91,7 +90,7 @@ def _keeps_all(config: ExtractionConfig, name: str) -> bool:
 def frame_shapes(config: ExtractionConfig) -> dict[str, tuple[int, int]]:
     """Return (d, t) of each feature of ``pooling.keep_frames``, the same for every track."""
     return {
-        name: (len(FEATURES[name].row_names(view)), _n_frames(view, name))
+        name: (len(view.rows(name)), _n_frames(view, name))
         for view in config.each_view
         for name in view.pooling.keep_frames
     }
@@ -99,10 +98,7 @@ def frame_shapes(config: ExtractionConfig) -> dict[str, tuple[int, int]]:
 
 def _n_frames(view: View, name: str) -> int:
     wanted = view.pooling.frames_per_track
-    if wanted != "all":
-        return wanted
-    n_samples = round(view.excerpt.seconds * view.audio.sample_rate_hz)
-    return n_samples if FEATURES[name].per == "sample" else 1 + n_samples // view.spectra.hop_length
+    return view.n_values(name) if wanted == "all" else wanted
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import View
-from genreclf.features.catalogue import FEATURES, feature_rows
+from genreclf.features.catalogue import feature_rows
 from genreclf.features.spectra import Array, fft_frequencies, hann_window
 
 Doubles = NDArray[np.float64]
@@ -55,7 +55,7 @@ def pool(frames: Mapping[str, Array], config: ExtractionConfig) -> Array:
     columns = [
         values
         for view in config.each_view
-        for feature in view.features.select
+        for feature in view.feature_names
         for pooler in POOLERS
         if feature in pooler.features(view)
         for values in pooler.pool(frames[feature], feature, view)
@@ -134,7 +134,7 @@ def _texture(rows: Array, feature: str, view: View) -> Columns:
     Windows overlap by half. Less than half a window at the end is left out; rows shorter than a
     window are one window.
     """
-    wanted = max(1, round(view.pooling.texture_seconds * _rows_rate_hz(feature, view)))
+    wanted = max(1, round(view.pooling.texture_seconds * view.rate_hz(feature)))
     length = min(wanted, rows.shape[1])
     windows = sliding_window_view(rows.astype(np.float64), length, axis=1)[:, :: -(-length // 2)]
     if feature in view.pooling.joint:
@@ -154,11 +154,6 @@ def _texture_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
         for inner in view.pooling.texture_statistics
         for parts in _statistic_names(rows, feature, view)
     ]
-
-
-def _rows_rate_hz(feature: str, view: View) -> float:
-    rate = view.audio.sample_rate_hz
-    return rate if FEATURES[feature].per == "sample" else rate / view.spectra.hop_length
 
 
 def _covariance(rows: Array, feature: str, view: View) -> Columns:
@@ -186,7 +181,7 @@ def _modulation(rows: Array, feature: str, view: View) -> Columns:
     centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64)
     power = np.abs(scipy.fft.rfft(centred * window, axis=1)) ** 2 / (n * np.sum(window**2))
     power[:, 1 : (n + 1) // 2] *= 2  # for the negative frequencies
-    hz = fft_frequencies(1, n) * _rows_rate_hz(feature, view)
+    hz = fft_frequencies(1, n) * view.rate_hz(feature)
     edges = np.searchsorted(hz, view.pooling.modulation_edges_hz)
     return [power[:, start:stop].sum(axis=1) for start, stop in pairwise(edges)]
 
@@ -197,11 +192,11 @@ def _modulation_names(rows: tuple[str, ...], feature: str, view: View) -> Names:
 
 
 def _track_features(view: View) -> Collection[str]:
-    return [name for name in view.features.select if FEATURES[name].per == "track"]
+    return [name for name in view.feature_names if not view.rate_hz(name)]
 
 
 def _frame_features(view: View) -> Collection[str]:
-    return [name for name in view.features.select if FEATURES[name].per != "track"]
+    return [name for name in view.feature_names if view.rate_hz(name)]
 
 
 def _features_of_all_frames(view: View) -> Collection[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.fft
 
 from genreclf.audio.audiofile import Samples
-from genreclf.config.views import Hpss, View
+from genreclf.config.views import Hpss, SpectralView
 from genreclf.features.medians import running_median
 from genreclf.features.sound import Sound
 from genreclf.features.spectra import TINY, Array, Spectrum, centred_frames, hann_window
@@ -21,7 +21,7 @@ class Parts(NamedTuple):
     mix: Spectrum
 
 
-def separate(mix: Spectrum, config: View) -> Parts:
+def separate(mix: Spectrum, config: SpectralView) -> Parts:
     """Split a spectrum into harmonic and percussive parts.
 
     Both are the mix itself if ``separation`` is "none", or if no feature needs the parts.

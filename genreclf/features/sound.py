@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from genreclf.audio.excerpt import Excerpt
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.features.spectra import Spectrum
 
 Value = TypeVar("Value")
@@ -20,10 +20,12 @@ class Sound:
     mix : Spectrum
         Of the whole excerpt; the same object as ``spectrum`` for the mix.
     excerpt : Excerpt
-    view : View
+    view : SpectralView
     """
 
-    def __init__(self, spectrum: Spectrum, mix: Spectrum, excerpt: Excerpt, view: View) -> None:
+    def __init__(
+        self, spectrum: Spectrum, mix: Spectrum, excerpt: Excerpt, view: SpectralView
+    ) -> None:
         self.spectrum = spectrum
         self.mix = mix
         self.excerpt = excerpt

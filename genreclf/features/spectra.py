@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genreclf.audio.audiofile import Samples
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.bands import NO_EMPHASIS, Emphasis, band_bins, check_mel_bands, mel_edges
-from genreclf.config.views import PadMode, View
+from genreclf.config.views import PadMode, SpectralView
 from genreclf.errors import ConfigError
 
 Array = NDArray[np.float32]
@@ -98,7 +98,7 @@ class Spectrum:
         return self.in_band / total
 
 
-def mix_spectrum(excerpt: Excerpt, config: View) -> Spectrum:
+def mix_spectrum(excerpt: Excerpt, config: SpectralView) -> Spectrum:
     """Transform the audio of an excerpt, without the zeros that pad a short track."""
     spectra = config.spectra
     magnitude = stft_magnitude(
@@ -148,12 +148,12 @@ def windowed_magnitude(frames: Samples, window: NDArray[np.float64], n_fft: int)
 def centred_frames(
     samples: Samples, frame_length: int, hop_length: int, pad_mode: PadMode
 ) -> Samples:
-    """View a signal as frames around every ``hop_length``-th sample, (t, frame_length)."""
+    """SpectralView a signal as frames around every ``hop_length``-th sample, (t, frame_length)."""
     return frame(np.pad(samples, frame_length // 2, mode=pad_mode), frame_length, hop_length)
 
 
 def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:
-    """View a signal as overlapping frames, (t, frame_length), without copying."""
+    """SpectralView a signal as overlapping frames, (t, frame_length), without copying."""
     return sliding_window_view(samples, frame_length)[::hop_length]
 
 

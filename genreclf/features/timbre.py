@@ -11,7 +11,7 @@ import scipy.fft
 from scipy.ndimage import correlate1d, uniform_filter1d
 
 from genreclf.config.bands import band_bins, mel_edges
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
 from genreclf.features.sound import Sound
 from genreclf.features.spectra import Array, Spectrum, centred_frames, power_to_db
 
@@ -25,7 +25,7 @@ def mel(sound: Sound) -> Array:
     return sound.spectrum.mel_db
 
 
-def mel_rows(view: View) -> tuple[str, ...]:
+def mel_rows(view: SpectralView) -> tuple[str, ...]:
     """Name mel bands by the frequency of their peak."""
     spectra = view.spectra
     hz = mel_edges(spectra.n_mels, *view.band_hz, spectra.emphasis)[1:-1]
@@ -41,7 +41,7 @@ def mfcc(sound: Sound) -> Array:
     return cepstrum(sound.spectrum, sound.view.features.n_mfcc)
 
 
-def mfcc_rows(view: View) -> tuple[str, ...]:
+def mfcc_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the coefficients by their number."""
     return _numbers(view.features.n_mfcc)
 
@@ -136,7 +136,7 @@ def contrast(sound: Sound) -> Array:
     return power_to_db(peaks) - power_to_db(valleys)
 
 
-def contrast_rows(view: View) -> tuple[str, ...]:
+def contrast_rows(view: SpectralView) -> tuple[str, ...]:
     """Name the bands by number; 00 is below the first octave."""
     rate, n_fft = view.audio.sample_rate_hz, view.spectra.n_fft
     bins = band_bins(*view.band_hz, rate, n_fft)

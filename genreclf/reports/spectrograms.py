@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from genreclf.audio.excerpt import Excerpt
 from genreclf.config.bands import mel_edges
 from genreclf.config.schema import ExtractionConfig
-from genreclf.config.views import View
+from genreclf.config.views import SpectralView
+from genreclf.errors import ConfigError
 from genreclf.features.constantq import constant_q, cqt_frequencies
 from genreclf.features.selection import load_chosen
 from genreclf.features.separation import hpss
@@ -44,7 +45,7 @@ class Spectrogram:
 
 
 def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrogram:
-    """Return the spectrogram of the first excerpt of the first view.
+    """Return the spectrogram of the first excerpt of the first view that has spectra.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ def spectrogram_of(path: Path, config: ExtractionConfig, kind: Kind) -> Spectrog
     ------
     AudioError
         As ``load_chosen``.
+    ConfigError
+        If all views are embeddings.
     """
     excerpt, view = _first_excerpt(path, config)
     spectra, mix = view.spectra, mix_spectrum(excerpt, view)
@@ -84,8 +87,10 @@ def parts_of(path: Path, config: ExtractionConfig) -> list[Spectrogram]:
     return [_spectrogram(name, magnitude, hz, excerpt, loudest) for name, magnitude in parts]
 
 
-def _first_excerpt(path: Path, config: ExtractionConfig) -> tuple[Excerpt, View]:
-    view = config.each_view[0]
+def _first_excerpt(path: Path, config: ExtractionConfig) -> tuple[Excerpt, SpectralView]:
+    if not config.spectral_views:
+        raise ConfigError("a spectrogram needs a view with features of the catalogue")
+    view = config.spectral_views[0]
     return load_chosen(path, [view])[0][0], view
 
 
