@@ -208,7 +208,7 @@ def _with_old_values(tree: Any) -> Any:
         return tree
     if isinstance(views := tree.get("views"), list) and views:
         return {**tree, "views": [_with_old_values(view) for view in views]}
-    if isinstance(audio := tree.get("audio", {}), Mapping):
+    if _kind_of(tree) is SpectralView and isinstance(audio := tree.get("audio", {}), Mapping):
         return {**tree, "audio": {"rms_dbfs": "as recorded", **audio}}
     return tree
 
