@@ -19,6 +19,7 @@ from genreclf.config.networks import Network, load_network
 from genreclf.embeddings import wheel
 from genreclf.embeddings.checkpoint import read_checkpoint
 from genreclf.embeddings.frontends import network_input
+from genreclf.embeddings.importing import import_file
 from genreclf.embeddings.musicnn import OUTPUTS, VARIABLES, Musicnn
 from genreclf.embeddings.runner import embed
 from genreclf.embeddings.store import packed_arrays, unpacked_arrays, weights_file
@@ -247,6 +248,26 @@ def test_embeddings_of_an_excerpt_are_those_of_its_patches(published: Network) -
     variables = unpacked_arrays(weights_file(published).read_bytes())
     expected = by_definition(variables, patch)
     np.testing.assert_allclose(found["penultimate"][:, 1], expected["penultimate"], atol=1e-4)
+
+
+@pytest.mark.slow
+def test_numbers_equal_onnxruntimes(published: Network, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs genreclf[onnx]")
+    import msgspec
+    import tomli_w
+    from musicnn_graph import musicnn_graph
+
+    model = musicnn_graph(unpacked_arrays(weights_file(published).read_bytes()))
+    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
+    described = msgspec.to_builtins(published)
+    described |= {"name": "graph", "file": "graph.onnx", "sha256": ""}
+    (tmp_path / "graph.toml").write_text(tomli_w.dumps(described), encoding="utf-8")
+    [(network, _)] = import_file(tmp_path / "graph.onnx")
+    samples = music(10, 16_000, seed=3)
+    expected = embed(samples, network, list(OUTPUTS))
+    for name, found in embed(samples, published, list(OUTPUTS)).items():
+        scale = max(1.0, float(np.abs(found).max()))
+        np.testing.assert_allclose(found / scale, expected[name] / scale, rtol=0, atol=5e-6)
 
 
 TENSORFLOW = """\
