@@ -103,7 +103,7 @@ class Musicnn:
                 raise ValueError(f"variable {name} is not finite float32")
         self._variables = variables
         self._normalise = self._affine(0)
-        self._front = [
+        self._front: list[_TimbralBlock | _TemporalBlock] = [
             *(_TimbralBlock(self._layer(i), self._kernel(i)) for i in (0, 1)),
             *(_TemporalBlock(self._layer(i), self._kernel(i)) for i in (2, 3, 4)),
         ]
