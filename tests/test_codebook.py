@@ -30,7 +30,7 @@ from genreclf.errors import ConfigError, TableError
 from genreclf.evaluation import folds
 from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
 from genreclf.evaluation.modelevaluation import evaluate_model
-from genreclf.learning.codebook import Codebook, resolve
+from genreclf.learning.codebook import Codebook, resolve_codebook
 from genreclf.learning.model import Model
 from genreclf.learning.training import fit_pipeline, tune
 from genreclf.tables.frames import Frames
@@ -234,15 +234,15 @@ def test_columns_have_telling_names() -> None:
 def test_complete_frames_have_no_codebook_unless_it_is_asked_for() -> None:
     config = load_config(overrides=[*OVERRIDES[:-1], 'pooling.frames_per_track="all"'])
     table = replace(song_table(), config=config.extraction)
-    assert resolve(config, table).codebook.n_words == 0
-    asked = resolve(load_config(overrides=["codebook.words=8"]), table)
+    assert resolve_codebook(config, table).codebook.n_words == 0
+    asked = resolve_codebook(load_config(overrides=["codebook.words=8"]), table)
     assert asked.codebook.n_words == 8
 
 
 def test_auto_is_on_where_there_are_frames() -> None:
     table, config = song_table(), configured("codebook.words=auto")
-    assert resolve(config, table).codebook.words == 64
-    assert resolve(config, replace(table, frames=None)) == config
+    assert resolve_codebook(config, table).codebook.words == 64
+    assert resolve_codebook(config, replace(table, frames=None)) == config
     assert cross_validate(table, config).config.codebook.n_words == 64
     assert Model.fit(table, config).config.codebook.n_words == 64
     without = Model.fit(replace(table, frames=None), config)

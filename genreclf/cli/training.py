@@ -77,9 +77,10 @@ def warn_of_leaks(table: "FeatureTable") -> None:
 
 
 def announce(trainings: "Trainings", jobs: int) -> None:
-    """Print the estimated time if it is long, and which classifiers take less."""
+    """Print what is approximated, and the estimated time if it is long, with what takes less."""
     from genreclf.evaluation.trainings import LINEAR
 
+    _announce_approximation(trainings, jobs)
     seconds = trainings.seconds(jobs)
     if seconds < LONG_SECONDS:
         return
@@ -93,6 +94,23 @@ def announce(trainings: "Trainings", jobs: int) -> None:
         quicker = duration(trainings.linear_seconds(jobs))
         text += f"; --classifier {' or '.join(LINEAR)} about {quicker}"
     note(text)
+
+
+def _announce_approximation(trainings: "Trainings", jobs: int) -> None:
+    from genreclf.config.load import override
+    from genreclf.learning.classifiers.svm import EXACT_UP_TO
+
+    config = trainings.config
+    resolved = config.classifier.resolved(len(trainings.table))
+    if resolved == config.classifier:
+        return
+    exact = override(config, ["classifier.kernel_approximation=off"])
+    note(
+        f"note: {resolved.description}, because there are more than {EXACT_UP_TO:,} tracks; "
+        f"--set classifier.kernel_approximation=off trains the exact machine in about "
+        f"{duration(trainings.seconds(jobs, exact))} instead of "
+        f"{duration(trainings.seconds(jobs))}"
+    )
 
 
 def summarised(

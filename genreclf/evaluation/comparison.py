@@ -24,9 +24,9 @@ from genreclf.evaluation.notes import (
 from genreclf.evaluation.result import HeldOut
 from genreclf.evaluation.significance import holm
 from genreclf.evaluation.variants import Design, Difference, Score, Variant, paired_difference
-from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, find_copies
 from genreclf.learning.leaks import leak_notes
+from genreclf.learning.resolution import resolve
 from genreclf.learning.splits import SHUFFLES_TRIED, Splits
 from genreclf.parallel.workers import Workers
 from genreclf.tables.table import FeatureTable, Texts

@@ -15,9 +15,9 @@ from genreclf.evaluation.notes import (
     unscored_notes,
 )
 from genreclf.evaluation.result import Evaluation, HeldOut, TestSet
-from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.leaks import leak_notes
+from genreclf.learning.resolution import resolve
 from genreclf.learning.splits import Splits, cross_validation, published_folds, published_split
 from genreclf.parallel.workers import Workers
 from genreclf.tables.table import FeatureTable
@@ -102,7 +102,7 @@ def cross_validate(
         replace(test_set, rows=order[test_set.rows]),
         weights,
         ungrouped_accuracy,
-        [*table.notes, *splits.notes, *warnings],
+        [*table.notes, *splits.notes, *_approximation_notes(config), *warnings],
         warnings,
     )
 
@@ -170,6 +170,11 @@ def _ungrouped_accuracy(
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
     held_out = predict_held_out(ungrouped, config, splits, options)
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
+
+
+def _approximation_notes(config: Config) -> list[str]:
+    name, description = config.classifier.name, config.classifier.description
+    return [] if description == name else [description]
 
 
 def _warnings(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:

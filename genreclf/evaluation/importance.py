@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
 from genreclf.evaluation.intervals import bootstrap_interval
-from genreclf.learning.codebook import resolve
+from genreclf.learning.codebook import resolve_codebook
 from genreclf.learning.explanation import CODEBOOK, column_groups
 from genreclf.tables.inputs import exchanged, inputs, with_frames_exchanged
 from genreclf.tables.table import FeatureTable
@@ -51,7 +51,7 @@ class ImportanceMeter:
     """
 
     def __init__(self, table: FeatureTable, config: Config) -> None:
-        self._config = resolve(config, table)
+        self._config = resolve_codebook(config, table)
         self.groups = column_groups(table.names)
         if self._config.codebook.n_words and table.frames is not None:
             n, n_words = len(table.names), self._config.codebook.n_words * len(table.frames)

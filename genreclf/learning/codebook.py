@@ -146,7 +146,7 @@ def _side_by_side(tracks: NDArray[np.floating]) -> Doubles:
     return tracks.transpose(0, 2, 1).reshape(-1, tracks.shape[1]).astype(np.float64)
 
 
-def resolve(config: Config, table: FeatureTable) -> Config:
+def resolve_codebook(config: Config, table: FeatureTable) -> Config:
     """Decide how many words there are, where that depends on what the table holds.
 
     ``"auto"`` is 64 for a table with sampled frames. Complete frames are meant for networks.

@@ -43,6 +43,7 @@ SAFE_TYPES = frozenset(
         "genreclf.learning.codebook.Codebook",
         "genreclf.learning.estimators.BalancedLda",
         "genreclf.learning.estimators.SoftVote",
+        "genreclf.learning.nystroem.NystroemClassifier",
         "genreclf.learning.novelty.NoveltyDetector",
         "genreclf.learning.scaling.LogScaler",
         "numpy.dtype",

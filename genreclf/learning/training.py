@@ -17,11 +17,11 @@ from sklearn.pipeline import Pipeline
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
-from genreclf.learning.codebook import resolve
 from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.model import Evaluated, Model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
+from genreclf.learning.resolution import resolve
 from genreclf.learning.scaling import measures_spread
 from genreclf.learning.splits import Fold, cross_validation, known_genres_only
 from genreclf.tables.inputs import inputs
@@ -185,7 +185,7 @@ def training_seconds(
         Whether a temperature is learned.
     """
     n_tracks, n_columns = len(table), len(table.names)
-    once = config.classifier.cost.estimate(n_tracks, n_columns, len(table.genres))
+    once = config.classifier.seconds(n_tracks, n_columns, len(table.genres))
     in_a_fold = 1 - 1 / INNER_FOLDS
     n_fits = 1.0
     if calibrated:

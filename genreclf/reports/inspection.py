@@ -62,7 +62,7 @@ def model_report(model: "Card", console: Console) -> None:
     n_words = model.config.codebook.n_words
     facts = [
         ("trained", model.created),
-        ("classifier", model.config.classifier.name),
+        ("classifier", model.config.classifier.description),
         ("genres", ", ".join(f"{printable(g)} {n}" for g, n in model.counts.items())),
         ("features", _features(model.feature_names)),
         ("codebook", f"{n_words} words each of {_frames(model.config)}" if n_words else "none"),

@@ -53,7 +53,7 @@ def inputs(table: FeatureTable, config: Config) -> Inputs:
     table : FeatureTable
         With the columns that the pipeline takes.
     config : Config
-        As ``codebook.resolve`` returns it.
+        As ``codebook.resolve_codebook`` returns it.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from genreclf.config.sections import Section
 
@@ -58,9 +58,22 @@ class Classifier(Section, frozen=True, tag_field="name"):
         return str(self.__struct_config__.tag)
 
     @property
+    def description(self) -> str:
+        """The name, and what else a reader of results has to know."""
+        return self.name
+
+    @property
     def hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters by name."""
         return {name: getattr(self, name) for name in self.__struct_fields__}
+
+    def resolved(self, n_tracks: int) -> Self:
+        """Return the hyperparameters for that many tracks, where "auto" depends on them."""
+        return self
+
+    def seconds(self, n_tracks: int, n_columns: int, n_genres: int) -> float:
+        """Estimate the time of one uncalibrated fit, in seconds on one core."""
+        return self.cost.estimate(n_tracks, n_columns, n_genres)
 
     def pipeline(self, task: Task) -> Pipeline:
         """Build the pipeline from ``inputs`` to probabilities, unfitted.
