@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from genreclf.config.load import load_config
 from genreclf.extraction.chain import extract_one
 from genreclf.features.pooling import feature_names
-from genreclf.learning.novelty import NoveltyDetector
+from genreclf.learning.novelty import NoveltyDetector, unlike_the_others
 from genreclf.learning.scaling import LogScaler, measures_spread
 
 RATE = 22050
@@ -142,3 +142,24 @@ def test_zero_where_all_were_positive_is_very_small() -> None:
 
 def test_a_column_that_never_varies_is_zero() -> None:
     assert not LogScaler().fit_transform(np.array([[3.0, -1.0], [3.0, -1.0]])).any()
+
+
+def test_tracks_of_a_table_that_are_unlike_the_others_are_found_farthest_first() -> None:
+    values = cloud(200).astype(np.float32)
+    values[[20, 70]] = [[9], [-7]]  # clipped, yet far from all others
+    alone = texts([""] * 200)
+    assert set(unlike_the_others(values, alone)[:2]) == {20, 70}
+    assert len(unlike_the_others(values, alone)) < 6
+    values[[21, 22, 23, 24, 25, 26]] = values[20] + cloud(6)[:, :8].astype(np.float32) / 100
+    several = unlike_the_others(values, alone)
+    assert not set(several) & set(range(20, 27))  # they have one another
+    assert 70 in several
+    groups = alone.copy()
+    groups[20:27] = "one artist"
+    assert set(unlike_the_others(values, groups)) >= {*range(20, 27), 70}
+    assert not len(unlike_the_others(values, texts(["one"] * 200)))
+
+
+def test_few_or_even_tracks_have_none_that_is_unlike_the_others() -> None:
+    assert not len(unlike_the_others(cloud(1).astype(np.float32), texts([""])))
+    assert not len(unlike_the_others(np.ones((30, 8), np.float32), texts([""] * 30)))

@@ -150,6 +150,30 @@ def test_loudness_decides_nothing(tmp_path: Path) -> None:
         assert record.get("novel") == loud.get("novel")
 
 
+def test_a_review_page_has_the_files_with_answers_and_reasons(
+    model: Path, library: Path, tmp_path: Path
+) -> None:
+    (library / "broken.mp3").write_text("no music")
+    page = tmp_path / "review.html"
+    done = run("predict", library, "--model", model, "--format", "jsonl", "--html", page)
+    assert done.exit_code == 3
+    predicted = {record["path"]: record for record in records(done.stdout) if "genre" in record}
+    [data] = re.findall(r'id="data">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL)
+    found = json.loads(data)
+    assert {item["path"] for item in found["items"]} == set(predicted)
+    assert found["excerpt"]["seconds"] == QUICK.excerpt.seconds
+    for item in found["items"]:
+        record = predicted[item["path"]]
+        assert item["answer"] == [record["genre"], pytest.approx(record["confidence"])]
+        assert item["uri"] == Path(item["path"]).as_uri()
+        assert item["reasons"]
+        assert not item["label"]
+    before = page.read_bytes()
+    done = run("predict", library / "broken.mp3", "--model", model, "--html", page)
+    assert done.exit_code == 1
+    assert page.read_bytes() == before
+
+
 def test_explanations_in_table_and_jsonl(model: Path, library: Path) -> None:
     table = run("predict", library, "--model", model, "--explain").stdout
     assert "because" in table

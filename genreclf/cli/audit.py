@@ -24,6 +24,8 @@ class AuditOptions:
     top: int
     csv_file: Path | None
     json_file: Path | None
+    html_file: Path | None
+    html_top: int
 
 
 @click.command()
@@ -39,6 +41,8 @@ class AuditOptions:
     help="Write one row for each finding to this file (- for standard output) instead.",
 )  # fmt: skip
 @options.json_file
+@options.review_file
+@options.review_size
 @verbosity_options
 @collected(AuditOptions)
 def audit(args: AuditOptions) -> None:
@@ -50,26 +54,41 @@ def audit(args: AuditOptions) -> None:
     differ, one is wrong. Training and evaluation always keep copies together. Labels need cleanlab:
     pip install 'genreclf[audit]'.
 
+    --html writes a page that plays the doubtful tracks, the copies with two labels, the novel and
+    the uncertain tracks from where they are, and saves your corrections.
+
     \b
     Examples:
       genreclf audit features.csv
       genreclf audit features.csv --classifier lda --csv doubtful.csv
       genreclf audit features.csv --json -
+      genreclf audit features.csv --html review.html
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
     from genreclf.evaluation.audit import audit as find_doubtful
     from genreclf.evaluation.crossvalidation import count_folds
     from genreclf.reports.audit import audit_report
+    from genreclf.reports.auditpage import HeldOutModels, audit_page
+    from genreclf.reports.review import require_paths
 
     table = load_checked(args.table, args.table_options.columns(), args.learning)
+    if args.html_file is not None:
+        require_paths(args.table, table)
     config = args.learning.settings()
+    models = HeldOutModels()
     with progress(count_folds(table, config), "cross-validation") as advance:
-        result = find_doubtful(table, config, search=args.learning.search, on_fold=advance)
+        result = find_doubtful(
+            table, config, search=args.learning.search, on_fold=advance,
+            on_model=models.add if args.html_file else None,
+        )  # fmt: skip
     if str(args.csv_file) == "-":
         write_records(result.to_csv())
     elif args.csv_file is not None:
         write_text(args.csv_file, result.to_csv(), "findings")
     if args.json_file is not None:
         write_text(args.json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
+    if args.html_file is not None:
+        page = audit_page(result, table, models, args.html_top, str(args.table))
+        write_text(args.html_file, page, "review page")
     if args.csv_file is args.json_file is None:
         audit_report(result, stdout_console(), args.top)

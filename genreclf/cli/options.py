@@ -193,6 +193,15 @@ html_file = click.option(
     help="Also write an HTML report with charts to this file. It includes the importance of "
     "features, measured by up to 20,000 more predictions.",
 )
+review_file = click.option(
+    "--html", "html_file", type=OutputFile(check=_check_report), metavar="FILE",
+    help="Also write a page to this file, on which you listen to doubtful tracks in a browser and "
+    "correct their labels (see genreclf labels apply).",
+)
+review_size = click.option(
+    "--html-top", type=click.IntRange(min=1), default=100, show_default=True, metavar="N",
+    help="Put up to N tracks of each kind on the page.",
+)
 plot_file = click.option(
     "--plot", "plot_file", type=PICTURE_FILE, metavar="FILE",
     help="Draw a picture into this .png, .svg or .pdf file (needs genreclf[plot]).",

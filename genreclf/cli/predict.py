@@ -19,6 +19,7 @@ from genreclf.cli.output import (
     report_written,
     stdout_console,
     verbosity_options,
+    write_text,
 )
 from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
@@ -58,6 +59,8 @@ class PredictOptions:
     step: float | None
     plot_file: Path | None
     m3u: Path | None
+    html_file: Path | None
+    html_top: int
     write_tags: bool
     only_missing: bool
     dry_run: bool
@@ -78,7 +81,7 @@ class PredictOptions:
                 raise click.UsageError(f"{option} needs --write-tags")
         if self.table and (others := self._given("timeline", "m3u", "write_tags")):
             raise click.UsageError(f"{others[0]} needs audio files, not a table")
-        if self.timeline and (others := self._given("explain", "m3u", "write_tags")):
+        if self.timeline and (others := self._given("explain", "m3u", "html_file", "write_tags")):
             raise click.UsageError(
                 f"{others[0]} is about whole files, --timeline about their parts"
             )
@@ -89,6 +92,11 @@ class PredictOptions:
         """Return those of the options that were given."""
         spelt = {name: "--" + name.removesuffix("_file").replace("_", "-") for name in names}
         return [option for name, option in spelt.items() if getattr(self, name)]
+
+    @property
+    def page_size(self) -> int:
+        """Tracks of each kind on the review page; 0 if there is none."""
+        return self.html_top if self.html_file else 0
 
     def choice(self) -> "ModelChoice":
         """Choose the model, and print which it is if none was named."""
@@ -160,6 +168,8 @@ def _share_or_auto(
     help="Write one playlist for each genre into this folder (.m3u8, replacing older ones), and "
     "playlists of the unknown and the novel files.",
 )  # fmt: skip
+@options.review_file
+@options.review_size
 @click.option(
     "--write-tags", is_flag=True,
     help="Write the genre into each file's tags in place of the genres that it has, unless the "
@@ -197,6 +207,9 @@ def predict(args: PredictOptions) -> None:
     --explain adds a column to the table, and to jsonl "explanation": [{"group", "contribution"},
     ...]. The contributions add up to the probability minus that of the average training track.
 
+    --html writes a page that plays the novel and the least certain files from where they are, with
+    the answers and what they are based on, and saves the genres that you choose.
+
     --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
     APEv2 tags, and every other place that holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
     wav, freeform GENRE in m4a. The new genre replaces all genres of the file; --only-missing keeps
@@ -211,6 +224,7 @@ def predict(args: PredictOptions) -> None:
       genreclf predict song.mp3 --explain
       genreclf predict song.mp3 --timeline --window 10 --step 5 --plot song.png
       genreclf predict music/ --threshold 0.7 --m3u playlists/
+      genreclf predict music/ --html review.html
       genreclf predict music/ --threshold auto --write-tags --dry-run
       genreclf predict music/ --threshold auto --write-tags --only-missing
     """
@@ -230,18 +244,29 @@ def predict(args: PredictOptions) -> None:
 
 
 def _predict_table(args: PredictOptions, table: Path) -> None:
+    from genreclf.reports.predictionpage import PredictionPage
+    from genreclf.reports.review import heard_excerpt, require_paths
     from genreclf.tables.reading import load_table
 
-    model = _load(args.choice())
-    predictions = model.predict_table(load_table(table), explained=args.explain)
-    _write(predictions, model, args)
+    page = PredictionPage(args.page_size, args.explain)
+    model, features = _load(args.choice()), load_table(table)
+    if args.html_file is not None:
+        require_paths(table, features)
+    predictions = model.predict_table(features, explained=args.explain or page.admits)
+    _write(page.each(predictions, features.labels), model, args)
+    if args.html_file is not None:
+        genres = sorted({*model.genres, *features.genres})
+        html = page.html(genres, heard_excerpt(features.config), str(table))
+        write_text(args.html_file, html, "review page")
 
 
 def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
     from genreclf.extraction.tracks import extract_tracks
     from genreclf.learning.modelfile import read_card
+    from genreclf.reports.predictionpage import PredictionPage
+    from genreclf.reports.review import heard_excerpt
 
-    uses = _FileOutputs.of(args)
+    uses, page = _FileOutputs.of(args), PredictionPage(args.page_size, args.explain)
     choice, cache = args.choice(), cache_in_use(args.no_cache)
     card = read_card(choice.path)
     card.require_audio()
@@ -250,11 +275,15 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     outcomes = extract_tracks(tracks, card.config, workers, cache)
     model = _load(choice)
     with progress(len(tracks), "predict", "tracks") as meter:
-        predictions = model.predict_outcomes(counted(outcomes, meter), explained=args.explain)
-        _write(uses.each(predictions), model, args)
+        explained = args.explain or page.admits
+        predictions = model.predict_outcomes(counted(outcomes, meter), explained=explained)
+        _write(uses.each(page.each(predictions)), model, args)
     if len(tracks) > 1:
         note(meter_summary(meter))
     left_out = uses.finish(workers)
+    if args.html_file is not None and meter.done > meter.failed:
+        html = page.html(model.genres, heard_excerpt(model.config))
+        write_text(args.html_file, html, "review page")
     _exit(meter.failed, meter.done - meter.failed, left_out)
 
 

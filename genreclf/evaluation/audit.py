@@ -49,6 +49,7 @@ class Audit:
     accuracy: float | None  # of the predictions; None without a check of labels
     findings: list[Finding]
     notes: list[str] = field(default_factory=list)
+    evaluation: Evaluation | None = None  # of the labelled tracks, with the predictions
 
     def of_kind(self, *kinds: str) -> list[Finding]:
         """Return the findings of these kinds."""
@@ -56,7 +57,12 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values; the keys are part of the command line's contract."""
-        return asdict(self)
+        return {
+            "n_tracks": self.n_tracks,
+            "accuracy": self.accuracy,
+            "findings": [asdict(finding) for finding in self.findings],
+            "notes": self.notes,
+        }
 
     def to_csv(self) -> str:
         """Return the findings as CSV, one per line, with empty cells for None."""
@@ -76,6 +82,7 @@ def audit(
     *,
     search: bool = False,
     on_fold: Callable[[], object] = lambda: None,
+    on_model: Callable[[Any, FeatureTable], object] | None = None,
 ) -> Audit:
     """Find doubtful labels, and copies of recordings.
 
@@ -86,7 +93,7 @@ def audit(
     Parameters
     ----------
     table : FeatureTable
-    config, search, on_fold
+    config, search, on_fold, on_model
         As for ``cross_validate``.
     """
     copies = _copy_findings(table, find_copies(table.values))
@@ -99,12 +106,15 @@ def audit(
         )
         return Audit(len(table), None, copies, [*table.notes, note])
     try:
-        evaluation = cross_validate(table, config, search=search, on_fold=on_fold, ungrouped=False)
+        evaluation = cross_validate(
+            table, config, search=search, on_fold=on_fold, on_model=on_model, ungrouped=False
+        )
     except TableError as error:
         note = f"looked for copies only, because labels cannot be predicted: {error}"
         return Audit(len(table), None, copies, [*table.notes, note])
     doubtful = _label_findings(table.labelled(), evaluation)
-    return Audit(len(table), evaluation.accuracy, [*doubtful, *copies], evaluation.notes)
+    findings = [*doubtful, *copies]
+    return Audit(len(table), evaluation.accuracy, findings, evaluation.notes, evaluation)
 
 
 def _label_findings(table: FeatureTable, evaluation: Evaluation) -> list[Finding]:

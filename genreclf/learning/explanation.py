@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from genreclf.features.catalogue import group_of
+from genreclf.tables.inputs import FrameInputs, Inputs, statistics_of
 
 Indices = NDArray[np.intp]
 
@@ -50,6 +51,20 @@ def _groups_by_name(names: Sequence[str]) -> list[str]:
             break
     frequent = {group for group, _ in Counter(groups).most_common(MOST_GROUPS - 1)}
     return [group if group in frequent else OTHERS for group in groups]
+
+
+def explain_track(
+    pipeline: Any, names: Sequence[str], given: Inputs, genre: int
+) -> dict[str, float]:
+    """Explain the prediction of one track; of a codebook, the words are explained, not the frames.
+
+    See ``explain``; ``given`` is what the pipeline takes of the track.
+    """
+    if not isinstance(given, FrameInputs):
+        return explain(pipeline, names, statistics_of(given), genre)
+    values = pipeline[:1].transform(given)
+    names = [*names, *["codebook."] * (values.shape[1] - len(names))]
+    return explain(pipeline[1:], names, values, genre)
 
 
 def explain(

@@ -18,6 +18,7 @@ from genreclf.learning.card import Card
 from genreclf.learning.modelfile import read_model, write_model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.prediction import (
+    Explained,
     Prediction,
     TrackToPredict,
     novelty_and_probabilities,
@@ -129,7 +130,7 @@ class Model(Card):
         return probabilities
 
     def predict_table(
-        self, table: FeatureTable, *, explained: bool = False
+        self, table: FeatureTable, *, explained: Explained = False
     ) -> Iterator[Prediction]:
         """Yield a prediction for each track of a table, with an explanation if asked for."""
         tracks = [TrackToPredict(str(path)) for path in table.paths]
@@ -161,7 +162,7 @@ class Model(Card):
         yield from self.predict_outcomes(outcomes)
 
     def predict_outcomes(
-        self, outcomes: Iterable[Outcome], *, explained: bool = False
+        self, outcomes: Iterable[Outcome], *, explained: Explained = False
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each outcome of an extraction, in their order."""
         return predict_outcomes(self, outcomes, explained=explained)

@@ -27,6 +27,8 @@ LARGEST = 1e6  # squares of larger numbers overflow single precision
 # larger with 50 samples, almost the same with 1,000.
 SLACK = 4.0
 
+FENCE = 1.5  # interquartile ranges (Tukey 1977)
+
 
 class NoveltyDetector(BaseEstimator):
     """Detector of samples that are far from all training samples.
@@ -128,11 +130,11 @@ class NoveltyDetector(BaseEstimator):
         if n_folds < 2:
             return np.empty(0)
         folds = GroupKFold(n_folds, shuffle=True, random_state=self.random_state)
-        distances = []
+        distances = np.empty(len(values))
         for train, test in folds.split(values, groups=groups):
             self._store(values[train])
-            distances.append(self._mean_distances(values[test], CLIPPED_AT))
-        return np.concatenate(distances)
+            distances[test] = self._mean_distances(values[test], CLIPPED_AT)
+        return distances
 
     def _mean_distances(self, values: Doubles, limit: float) -> Doubles:
         components = self.pca_.transform(self._scaled(values, limit))
@@ -143,3 +145,37 @@ class NoveltyDetector(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
+
+
+def unlike_the_others(
+    values: NDArray[np.float32], groups: Texts, logarithmic: ArrayLike | None = None, seed: int = 0
+) -> NDArray[np.intp]:
+    """Find the samples of a table that are far from all samples of other groups.
+
+    Far is beyond Tukey's fence: the upper quartile of the distances and 1.5 interquartile ranges,
+    on a logarithmic scale. Unlike a high quantile, it stays where it is if many samples are far. In
+    the GTZAN tables, 1 % of the tracks are.
+
+    Parameters
+    ----------
+    values : (n_samples, n_features) array
+        NaN for a missing value.
+    groups : (n_samples,) array of str
+        The empty string for a sample without a group.
+    logarithmic, seed
+        As for ``NoveltyDetector``.
+
+    Returns
+    -------
+    array of int
+        Their numbers, the farthest first.
+    """
+    detector = NoveltyDetector(logarithmic, random_state=seed)
+    with np.errstate(invalid="ignore"):  # the principal components of columns that do not vary
+        distances = detector._held_out_distances(values.astype(np.float64), own_groups(groups))
+    if not len(distances):
+        return np.empty(0, dtype=np.intp)
+    logarithms = np.log(np.maximum(distances, np.finfo(np.float64).tiny))
+    low, high = np.quantile(logarithms, [0.25, 0.75])
+    order = np.argsort(-logarithms, kind="stable")
+    return order[logarithms[order] > high + FENCE * (high - low)]

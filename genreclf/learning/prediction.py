@@ -1,9 +1,9 @@
 """Prediction: from the inputs of a pipeline to genres, novelty and explanations."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from genreclf.errors import ModelError, shortened
 from genreclf.extraction.tracks import Failure, Outcome, Row
 from genreclf.features.measured import Measured
-from genreclf.learning.explanation import explain
+from genreclf.learning.explanation import explain_track
 from genreclf.tables.inputs import Inputs, inputs_of, statistics_of
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Prediction:
         return next(iter(self.probabilities.values()))
 
 
+# Which predictions are explained: all, none, or those for which a function returns True.
+Explained: TypeAlias = bool | Callable[[Prediction], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class TrackToPredict:
     """A track to predict: its path, and notes on it."""
@@ -70,7 +74,11 @@ class TrackToPredict:
 
 
 def predict_inputs(
-    model: "Model", inputs: Inputs, tracks: Sequence[TrackToPredict], *, explained: bool = False
+    model: "Model",
+    inputs: Inputs,
+    tracks: Sequence[TrackToPredict],
+    *,
+    explained: Explained = False,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each track.
 
@@ -80,7 +88,8 @@ def predict_inputs(
     inputs : Inputs
     tracks : sequence of TrackToPredict
         In the order of the inputs.
-    explained : bool
+    explained : bool or callable
+        Which predictions get an explanation.
 
     Raises
     ------
@@ -91,15 +100,17 @@ def predict_inputs(
     for row, track in enumerate(tracks):
         shares = probabilities[row]
         order = np.argsort(-shares, kind="stable")
-        alone = inputs[row : row + 1]
-        yield Prediction(
+        prediction = Prediction(
             path=track.path,
             probabilities={model.genres[genre]: float(shares[genre]) for genre in order},
             novel=bool(novel[row]),
             threshold=model.threshold,
-            explanation=_explanation(model, alone, int(order[0])) if explained else {},
             notes=track.notes,
         )
+        if explained(prediction) if callable(explained) else explained:
+            explanation = _explanation(model, inputs[row : row + 1], int(order[0]))
+            prediction = replace(prediction, explanation=explanation)
+        yield prediction
 
 
 def novelty_and_probabilities(
@@ -115,13 +126,9 @@ def novelty_and_probabilities(
 
 
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:
-    pipeline, names, values = model.pipeline, model.feature_names, statistics_of(inputs)
     try:
         with np.errstate(all="ignore"):
-            if model.config.codebook.n_words:  # words are explained, not frames
-                values, pipeline = pipeline[:1].transform(inputs), pipeline[1:]
-                names = [*names, *["codebook."] * (values.shape[1] - len(names))]
-            return explain(pipeline, names, values, genre)
+            return explain_track(model.pipeline, model.feature_names, inputs, genre)
     except Exception as error:  # as above
         raise _damaged(error) from None
 
@@ -132,7 +139,7 @@ def _damaged(error: Exception) -> ModelError:
 
 
 def predict_outcomes(
-    model: "Model", outcomes: Iterable[Outcome], *, explained: bool = False
+    model: "Model", outcomes: Iterable[Outcome], *, explained: Explained = False
 ) -> Iterator[Prediction | Failure]:
     """Yield a prediction or a failure for each outcome of an extraction, in their order."""
     columns = model.columns()
@@ -145,7 +152,7 @@ def predict_outcomes(
 
 
 def _predict_rows(
-    model: "Model", rows: Sequence[Row], columns: list[int], explained: bool
+    model: "Model", rows: Sequence[Row], columns: list[int], explained: Explained
 ) -> Iterator[Prediction]:
     if not rows:
         return

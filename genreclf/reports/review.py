@@ -10,26 +10,33 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 
+from genreclf.config.schema import ExtractionConfig
 from genreclf.config.views import LONGEST_SECONDS, Excerpt
-from genreclf.errors import decoded
+from genreclf.errors import TableError, decoded
 from genreclf.files import on_disk
-from genreclf.reports.pages import csp_hash, environment
+from genreclf.library.corrections import NOT_MUSIC
+
+if TYPE_CHECKING:
+    from genreclf.tables.table import FeatureTable
 
 # Why a track is on the page: the name of its filter, and the words beside the track.
 DOUBTS = {
     "label": ("Doubtful labels", "doubtful label"),
-    "copy": ("Copies with two labels", "copy with another label"),
+    "copy": ("Copies with two labels", "copy, two labels"),
     "novel": ("Novel", "novel"),
     "uncertain": ("Uncertain", "uncertain"),
     "suggested": ("Suggested", "suggested"),
 }
-NOT_MUSIC = "not music"
 
-# The others are in the list of the text field.
-MOST_ANSWERS = 12
+# A calibrated answer with a lower probability is more often wrong than right.
+UNCERTAIN_BELOW = 0.5
+
+# Buttons; all other genres are suggested in the text field.
+MOST_GENRES = 12
 MOST_REASONS = 4
 
 
@@ -96,6 +103,9 @@ def review_page(
         Without lone surrogates and control characters, whatever the items hold. The same items
         give the same page.
     """
+    from genreclf.reports.pages import csp_hash, environment  # slow, and rarely needed
+
+    file = PurePath(table or "features.csv")
     templates = environment()
     css = templates.get_template("review.css").render()
     script = templates.get_template("review.js").render()
@@ -104,23 +114,46 @@ def review_page(
         style_source=csp_hash(css),
         script=script,
         script_source=csp_hash(script),
-        data=_as_json(_data(items, genres, excerpt, table)),
+        data=_as_json(_data(items, genres, excerpt)),
         n_tracks=len(items),
         doubts={key: names[0] for key, names in DOUBTS.items()},
         notes=notes,
+        table=quote(str(file)),
+        corrected=quote(str(file.with_name(f"{file.stem}-corrected{file.suffix}"))),
         not_music=NOT_MUSIC,
     )
 
 
+def require_paths(file: Path, table: "FeatureTable") -> None:
+    """Refuse a table whose tracks cannot be listened to.
+
+    Raises
+    ------
+    TableError
+        If it names no files.
+    """
+    if not (table.paths != "").any():
+        raise TableError(
+            f"{file}: names no files to listen to; a review page needs the column path"
+        )
+
+
+def heard_excerpt(config: ExtractionConfig | None) -> Excerpt | None:
+    """Return which seconds of a track its features are computed from; the first of several views.
+
+    None for the features of a table that genreclf did not make.
+    """
+    return None if config is None else config.each_view[0].excerpt
+
+
 def _data(
-    items: Sequence[ReviewItem], genres: Sequence[str], excerpt: Excerpt | None, table: str
+    items: Sequence[ReviewItem], genres: Sequence[str], excerpt: Excerpt | None
 ) -> dict[str, Any]:
     data: dict[str, Any] = {
         "genres": list(genres),
         "notMusic": NOT_MUSIC,
         "doubts": {key: words for key, (_, words) in DOUBTS.items()},
         "excerpt": _rule(excerpt),
-        "table": table,
         "items": [_item(item, genres) for item in items],
     }
     # Choices are kept in the browser under this name, so that pages do not share them.
@@ -129,25 +162,27 @@ def _data(
 
 
 def _item(item: ReviewItem, genres: Sequence[str]) -> dict[str, Any]:
-    answers = item.probabilities or dict.fromkeys(
-        sorted(genres, key=lambda genre: genre not in _labels_of_copies(item))
-    )
+    shares: Mapping[str, float | None] = item.probabilities or _without_answer(item, genres)
+    others = ([genre, share] for genre, share in shares.items() if genre != item.label)
     return {
         "path": decoded(item.path),
         "uri": file_uri(item.path),
-        "label": decoded(item.label),
-        "answers": [[decoded(genre), p] for genre, p in islice(answers.items(), MOST_ANSWERS)],
-        "isAnswered": bool(item.probabilities),
+        "label": item.label,
+        "share": shares.get(item.label),
+        "answer": next(iter(item.probabilities.items()), None),
+        "genres": list(islice(others, MOST_GENRES)),
         "reasons": list(islice(item.explanation.items(), MOST_REASONS)),
         "doubts": list(item.doubts),
-        "copies": [[decoded(path), decoded(label)] for path, label in item.copies],
+        "copies": [[decoded(path), label] for path, label in item.copies],
         "span": item.span,
         "notes": list(item.notes),
     }
 
 
-def _labels_of_copies(item: ReviewItem) -> set[str]:
-    return {label for _, label in item.copies}
+def _without_answer(item: ReviewItem, genres: Sequence[str]) -> dict[str, None]:
+    """Return the genres, those of the track's copies first."""
+    of_copies = {label for _, label in item.copies}
+    return dict.fromkeys(sorted(genres, key=lambda genre: genre not in of_copies))
 
 
 def _rule(excerpt: Excerpt | None) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ let choices = new Map();
 let saved = "";
 let current = -1;
 let canStore = true;
+let isPointer = false;  // the last event of the user came from a mouse or a finger
 
 function isChoice(choice) {
   return Array.isArray(choice) && (choice.length === 1
@@ -165,6 +166,7 @@ function preparePlayer(body, item) {
   });
   on("timeupdate", toEnd);
   on("play", () => { if (isOver) begin(); showPlaying(body); });
+  on("playing", () => { body.querySelector(".fault").hidden = true; });
   on("pause", () => { toEnd(); showPlaying(body); });
   on("ended", () => { isOver = true; showPlaying(body); });
   on("error", () => showFault(body, item));
@@ -203,12 +205,13 @@ function togglePlay() {
     return;
   }
   const body = audio.closest(".body");
-  if (!audio.src || audio.error) {
+  if (!audio.src) {
     showFault(body, items[current]);
     return;
   }
+  if (audio.error) audio.load();  // the file may be there by now
   audio.play().catch((error) => {
-    if (error.name === "NotSupportedError") showFault(body, items[current]);
+    if (error.name === "NotSupportedError" && audio?.closest(".body") === body) showFault(body, items[current]);
   });
 }
 
@@ -230,11 +233,23 @@ function nameOf(path) {
   return [name || folder || "", name ? folder ?? "" : ""];
 }
 
+function make(name, className, ...content) {
+  const element = document.createElement(name);
+  element.className = className;
+  element.append(...content);
+  return element;
+}
+
 function verdict(item) {
-  const [answer, share] = item.answers[0] ?? [];
-  const predicted = item.isAnswered ? `${shown(answer)} ${percent(share)}` : "";
-  const label = shown(item.label);
-  return label && predicted ? `${label} → ${predicted}` : label || predicted;
+  const parts = [];
+  if (item.label) parts.push(make("bdi", "", shown(item.label)));
+  if (item.answer) {
+    const [genre, share] = item.answer;
+    const arrow = make("span", "soft", "→ ");
+    arrow.ariaHidden = "true";
+    parts.push(" ", arrow, make("span", "unseen", "predicted "), make("bdi", "", shown(genre)), ` ${percent(share)}`);
+  }
+  return parts;
 }
 
 function makeRow(item, number) {
@@ -244,13 +259,8 @@ function makeRow(item, number) {
   row.querySelector(".number").textContent = number + 1;
   first.textContent = name;
   second.textContent = folder;
-  row.querySelector(".verdict").textContent = verdict(item);
-  for (const doubt of item.doubts) {
-    const badge = document.createElement("span");
-    badge.className = "badge";
-    badge.textContent = data.doubts[doubt];
-    row.querySelector(".doubts").append(badge, " ");
-  }
+  row.querySelector(".verdict").append(...verdict(item));
+  row.querySelector(".doubts").append(...item.doubts.flatMap((doubt) => [make("span", "badge", data.doubts[doubt]), " "]));
   row.querySelector("button").addEventListener("click", () => open(number));
   const label = [`Track ${number + 1} of ${items.length}: ${name}`, ...item.doubts.map((d) => data.doubts[d])];
   row.firstElementChild.setAttribute("aria-label", label.join(", "));
@@ -277,11 +287,11 @@ function open(number) {
   row.setAttribute("aria-expanded", "true");
   article(number).setAttribute("aria-current", "true");
   addFacts(body, item);
-  addChoices(body, item);
+  addChoices(body, number);
   body.querySelector(".play").addEventListener("click", togglePlay);
   body.querySelector(".previous").addEventListener("click", () => move(-1));
   body.querySelector(".next").addEventListener("click", () => move(1));
-  body.querySelector(".undo").addEventListener("click", () => choose(null));
+  body.querySelector(".undo").addEventListener("click", () => choose(number, null));
   article(number).append(body);
   preparePlayer(body, item);
   showChoice();
@@ -299,45 +309,33 @@ function close() {
 }
 
 function addFact(facts, term, ...texts) {
-  const line = document.createElement("p");
-  const name = document.createElement("span");
-  name.className = "soft";
-  name.textContent = `${term}: `;
-  line.append(name);
-  texts.forEach((text, i) => {
-    const value = document.createElement("bdi");
-    value.textContent = shown(text);
-    line.append(i ? ", " : "", value);
-  });
-  facts.append(line);
+  const values = texts.flatMap((text, i) => [i ? ", " : "", make("bdi", "", shown(text))]);
+  facts.append(make("p", "", make("span", "soft", `${term} `), ...values));
 }
 
 function addFacts(body, item) {
   const facts = body.querySelector(".facts");
-  addFact(facts, "File", item.path);
   if (item.reasons.length)
-    addFact(facts, "Because of (points of probability)", ...item.reasons.map(
+    addFact(facts, `${shown(item.answer[0])} because of (points compared with the average track):`, ...item.reasons.map(
       ([group, share]) => `${group} ${share < 0 ? "−" : "+"}${Math.abs(Math.round(100 * share))}`));
   for (const [path, label] of item.copies)
-    addFact(facts, "Copy", `${path} (${label || "no label"})`);
-  for (const note of item.notes) addFact(facts, "Note", note);
+    addFact(facts, `Copy, ${label ? `labelled ${shown(label)}` : "without a label"}:`, path);
+  for (const note of item.notes) addFact(facts, "Note:", note);
+  addFact(facts, "File:", item.path);
 }
 
-// Buttons: [key, choice, text, remark].
+// What can be chosen with one key or click: key, choice, text and probability.
 function offers(item) {
-  const genres = item.answers.map(([genre, share], i) => [
-    i < 9 ? String(i + 1) : "", ["genre", genre], shown(genre),
-    [item.isAnswered ? percent(share) : "", genre === item.label ? "label" : ""].filter(Boolean).join(", "),
-  ]);
-  const keep = item.label ? [["0", ["keep"], "Keep", shown(item.label)]] : [];
-  return [...keep, ...genres, ["n", ["genre", data.notMusic], "Not music", ""], ["s", ["skip"], "Skip", ""]];
+  const genres = item.genres.map(([genre, share], i) => [i < 9 ? String(i + 1) : "", ["genre", genre], shown(genre), share]);
+  const keep = item.label ? [["0", ["keep"], `Keep ${shown(item.label)}`, item.share]] : [];
+  return [...keep, ...genres, ["n", ["genre", data.notMusic], "Not music", null], ["s", ["skip"], "Skip", null]];
 }
 
 const isSame = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-function addChoices(body, item) {
+function addChoices(body, number) {
   const chips = body.querySelector(".choices .chips");
-  for (const [key, choice, text, remark] of offers(item)) {
+  for (const [key, choice, text, share] of offers(items[number])) {
     const chip = copyOf("choice");
     const input = chip.querySelector("input");
     input.value = JSON.stringify(choice);
@@ -345,40 +343,53 @@ function addChoices(body, item) {
     chip.querySelector("kbd").textContent = key;
     chip.querySelector("kbd").hidden = !key;
     chip.querySelector("span").textContent = text;
-    chip.querySelector("small").textContent = remark;
-    input.addEventListener("change", () => choose(choice));
+    if (share !== null) {
+      chip.querySelector("small").textContent = percent(share);
+      chip.style.setProperty("--share", percent(share).replace("\u00a0", ""));
+    }
+    input.addEventListener("change", () => {
+      choose(number, choice);
+      if (isPointer) goOn();  // arrow keys choose on their way to the next button
+    });
     chips.append(chip);
   }
   const field = body.querySelector(".other input");
-  field.addEventListener("change", () => {
-    const genre = field.value.trim();
-    if (genre) choose(["genre", genre]);
-    else if (choices.get(current)?.[0] === "genre") choose(null);
-  });
+  field.addEventListener("change", () => takeTyped(number, field.value.trim()));
 }
 
-function choose(choice) {
-  if (choice) choices.set(current, choice);
-  else choices.delete(current);
+function takeTyped(number, genre) {
+  if (number !== current || genre === typed(number)) return;
+  choose(number, genre ? ["genre", genre] : null);
+}
+
+function choose(number, choice) {
+  if (choice) choices.set(number, choice);
+  else choices.delete(number);
   showChoice();
-  showState(current);
+  showState(number);
   showProgress();
   store();
-  const text = { keep: "Kept", skip: "Skipped", genre: choice && shown(choice[1] ?? "") }[choice?.[0]];
+  const text = { keep: "Kept", skip: "Skipped", genre: choice && `Chosen: ${shown(choice[1] ?? "")}` }[choice?.[0]];
   say(`${text ?? "Taken back"}. ${count()} decided.`);
-  if (choice && byId("onward").checked) move(1);
 }
 
-// Marks the button of the choice; a genre without a button stands in the field.
+function goOn() {
+  if (byId("onward").checked) move(1);
+}
+
+// A genre without a button, which stands in the text field.
+function typed(number) {
+  const choice = choices.get(number);
+  const hasButton = offers(items[number]).some(([, offered]) => isSame(offered, choice));
+  return choice?.[0] === "genre" && !hasButton ? choice[1] : "";
+}
+
 function showChoice() {
   const body = article(current).querySelector(".body");
   const choice = choices.get(current);
-  let isMarked = false;
-  for (const input of body.querySelectorAll(".chips input")) {
+  for (const input of body.querySelectorAll(".chips input"))
     input.checked = isSame(JSON.parse(input.value), choice);
-    isMarked ||= input.checked;
-  }
-  body.querySelector(".other input").value = choice?.[0] === "genre" && !isMarked ? choice[1] : "";
+  body.querySelector(".other input").value = typed(current);
   body.querySelector(".undo").disabled = !choice;
 }
 
@@ -423,15 +434,20 @@ function showFilters() {
 
 const count = () => `${choices.size} of ${items.length}`;
 
+let silence = 0;
+
 function say(text) {
   byId("status").textContent = text;
+  clearTimeout(silence);
+  silence = setTimeout(() => { byId("status").textContent = ""; }, 8000);
 }
 
 function showProgress() {
   const n = corrections().size;
   byId("bar").value = choices.size;
   byId("count").textContent = count();
-  byId("save").textContent = n ? `Save ${n === 1 ? "1 correction" : `${n} corrections`}` : "Save corrections";
+  byId("save").textContent = n ? `Save ${n}` : "Save";
+  byId("save").ariaLabel = `Save ${n === 1 ? "1 correction" : `${n} corrections`}`;
   byId("save").dataset.saved = n > 0 && csv(corrections()) === saved;
   const open = document.querySelector("#filters input[value=open]");
   open.parentElement.querySelector("small").textContent = items.length - choices.size;
@@ -457,11 +473,13 @@ function usesSpace(target) {
 function press(key) {
   const body = article(current).querySelector(".body");
   const button = [...body.querySelectorAll(".chips input")].find((input) => input.dataset.key === key);
-  if (button) choose(JSON.parse(button.value));
-  else if (key === " ") togglePlay();
+  if (button) {
+    choose(current, JSON.parse(button.value));
+    goOn();
+  } else if (key === " ") togglePlay();
   else if (key === "j") move(1);
   else if (key === "k") move(-1);
-  else if (key === "u") choose(null);
+  else if (key === "u") choose(current, null);
   else if (key === "g") body.querySelector(".other input").focus();
   else return false;
   return true;
@@ -471,11 +489,13 @@ function onKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   const target = event.target instanceof Element ? event.target : document.body;
   if (isTyping(target)) {
-    if (event.key !== "Enter" && event.key !== "Escape") return;
-    if (event.key === "Escape") showChoice();
-    else target.dispatchEvent(new Event("change"));
+    if (event.key === "Enter") takeTyped(current, target.value.trim());
+    else if (event.key !== "Escape") return;
     event.preventDefault();
+    const wasTaken = event.key === "Enter" && choices.has(current);
+    showChoice();
     article(current).focus({ preventScroll: true });
+    if (wasTaken) goOn();
     return;
   }
   if (event.key === "?") {
@@ -508,6 +528,11 @@ byId("close").addEventListener("click", toggleKeys);
 byId("onward").addEventListener("change", store);
 byId("shortcuts").addEventListener("change", store);
 document.addEventListener("keydown", onKey);
+for (const type of ["pointerdown", "keydown"])
+  document.addEventListener(type, () => { isPointer = type === "pointerdown"; }, true);
+new ResizeObserver(([{ target }]) => {  // so that a track is not under the header when it is opened
+  document.documentElement.style.scrollPaddingTop = `${target.offsetHeight + 8}px`;
+}).observe(document.querySelector("header"));
 window.addEventListener("beforeunload", (event) => {
   if (!canStore && corrections().size && csv(corrections()) !== saved) event.preventDefault();
 });
