@@ -58,7 +58,7 @@ def test_patches_in_any_layout_give_their_embeddings(
     samples = music(6, RATE)
     [found] = embed(samples, network, ["mean"]).values()
     assert found.dtype == np.float32
-    assert network.frame_seconds == pytest.approx(0.48)
+    assert network.frame_seconds("mean") == pytest.approx(0.48)
     np.testing.assert_allclose(found, patch_means(samples, network), rtol=1e-5, atol=1e-6)
 
 
@@ -178,7 +178,7 @@ def with_node(op: str, domain: str = "", **attributes: Any) -> Any:
 
 
 HOSTILE = {
-    "loop": (loop, "operator Loop, which may run for ever"),
+    "loop": (loop, "operator Loop; control flow, which could loop for ever"),
     "external data": (external, "in another file"),
     "giant weights": (giant, "larger than the file"),
     "custom operator": (lambda: with_node("Pwn", "evil.example"), "'evil.example'"),

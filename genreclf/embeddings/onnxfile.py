@@ -90,7 +90,7 @@ def read_contents(content: bytes, name: str) -> Contents:
         tuple(_port(value) for value in graph.output),
         len(graph.node),
         sum(math.prod(tensor.dims) for tensor in graph.initializer),
-        max((opset.version for opset in model.opset_import), default=0),
+        max((o.version for o in model.opset_import if o.domain in _STANDARD), default=0),
     )
 
 
@@ -167,12 +167,6 @@ def _parsed(content: bytes, name: str) -> Any:
 
 def _check(model: Any, n_bytes: int) -> None:
     """Refuse what could run code, read other files, loop, or fill the memory."""
-    for opset in model.opset_import:
-        if opset.domain not in _STANDARD:
-            raise ValueError(
-                f"needs operators of {shortened(opset.domain)!r}; only those of the ONNX standard "
-                "are run, so export it without them"
-            )
     if len(model.functions) or len(model.graph.sparse_initializer):
         raise ValueError("holds functions or sparse weights; export it without them")
     if len(model.graph.node) > _MAX_NODES:
@@ -212,10 +206,14 @@ def _check_tensor(tensor: Any, n_bytes: int) -> None:
 def _check_node(node: Any) -> None:
     name = shortened(node.op_type)
     if node.domain not in _STANDARD:
-        raise ValueError(f"needs the operator {name} of {shortened(node.domain)!r}")
+        raise ValueError(
+            f"needs the operator {name} of {shortened(node.domain)!r}; only those of the ONNX "
+            "standard are run, so export it without"
+        )
     if any(attribute.HasField("g") or len(attribute.graphs) for attribute in node.attribute):
         raise ValueError(
-            f"has the operator {name}, which may run for ever; export it without control flow"
+            f"has the operator {name}; control flow, which could loop for ever, is not run, so "
+            "export it without"
         )
     if node.op_type in _RANDOM:
         raise ValueError(f"has the operator {name}: it would give other numbers every time")

@@ -19,13 +19,16 @@ import numpy as np
 from rich.console import Console
 
 from genreclf.config.load import load_config
+from genreclf.config.networks import read_network
+from genreclf.embeddings.importing import read_onnx
+from genreclf.embeddings.onnxfile import OnnxNetwork
 from genreclf.errors import GenreclfError
 from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
 from genreclf.library.sources import Track
-from genreclf.reports.inspection import model_report, table_report
+from genreclf.reports.inspection import model_report, onnx_report, table_report
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
@@ -161,6 +164,23 @@ def check_model(given: str, harmless: str) -> None:
         if Path("harm").exists():
             Path("harm").rmdir()
             raise BrokenError("runs what is in the pickle")
+
+
+@_property
+def check_network(given: str, harmless: str) -> None:
+    """A description, or a network that can be shown and run or refused; it opens no other file."""
+    if given.endswith(".toml"):
+        read_network(Path(given))
+        return
+    contents, skeleton = read_onnx(Path(given))
+    _show(lambda console: onnx_report(contents, skeleton, console))
+    described = read_network(Path(harmless))
+    patch = np.random.default_rng(0).random((3, 8, 4), dtype=np.float32)
+    try:
+        network = OnnxNetwork(Path(given).read_bytes(), described)
+        network.run(patch[: network.batch], described.outputs)
+    except GenreclfError as error:
+        raise GenreclfError(f"{given}: {error}") from None
 
 
 def _classify(model: Model, table: FeatureTable) -> None:

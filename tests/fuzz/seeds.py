@@ -1,4 +1,4 @@
-"""What is damaged: audio of every format at hand, tables, configurations and models."""
+"""What is damaged: audio of every format at hand, tables, configurations, models and networks."""
 
 import io
 import json
@@ -230,6 +230,98 @@ def damaged_model(seeds: list[Path], folder: Path, number: int, random: Random) 
     damage = _skops_damaged if seed.suffix == ".skops" else _joblib_damaged
     path.write_bytes(damage(seed.read_bytes(), other.read_bytes(), random))
     return path
+
+
+DESCRIPTION = """\
+name = "tiny"
+file = "tiny.onnx"
+licence = "CC0-1.0"
+source = "here"
+input = { name = "mel", layout = "batch,time,bands" }
+frontend = { kind = "vggish", n_mels = 4 }
+patches = { unit = "frames", length = 8, hop = 8 }
+outputs = [{ name = "mean", as = "mean", size = 5 }, { name = "y", as = "y", size = 5 }]
+"""
+
+
+def network_seeds(folder: Path) -> list[Path]:
+    """Write a small network with weights, constants and operators of several kinds."""
+    (folder / "tiny.toml").write_text(DESCRIPTION, encoding="utf-8")
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+    except ImportError:
+        return [folder / "tiny.toml"]
+    weights = np.random.default_rng(0).random((4, 5), dtype=np.float32)
+    shape = numpy_helper.from_array(np.array([-1, 8, 5], np.int64))
+    nodes = [
+        helper.make_node("MatMul", ["mel", "weights"], ["product"]),
+        helper.make_node("Constant", [], ["shape"], value=shape),
+        helper.make_node("Reshape", ["product", "shape"], ["shaped"]),
+        helper.make_node("Relu", ["shaped"], ["rectified"]),
+        helper.make_node("ReduceMean", ["rectified"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("Softmax", ["mean"], ["y"], axis=-1),
+    ]
+    ports = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, axes)
+        for name, axes in (("mel", ["n", 8, 4]), ("mean", ["n", 5]), ("y", ["n", 5]))
+    ]
+    graph = helper.make_graph(
+        nodes, "tiny", ports[:1], ports[1:], [numpy_helper.from_array(weights, "weights")]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    (folder / "tiny.onnx").write_bytes(model.SerializeToString())
+    return sorted(folder.iterdir())
+
+
+def damaged_network(seeds: list[Path], folder: Path, number: int, random: Random) -> Path:
+    seed = seeds[number % len(seeds)]
+    path = folder / f"{number}{seed.suffix}"
+    if seed.suffix == ".toml":
+        path.write_bytes(mutated_text(seed.read_text(encoding="utf-8"), random))
+    elif random.random() < 0.5:
+        path.write_bytes(mutated(seed.read_bytes(), seeds[0].read_bytes(), random))
+    else:
+        path.write_bytes(_onnx_damaged(seed.read_bytes(), random))
+    return path
+
+
+def _onnx_damaged(data: bytes, random: Random) -> bytes:
+    """Change shapes, types, operators and names of a model that can be parsed nevertheless."""
+    import onnx
+
+    model = onnx.load_model_from_string(data)
+    graph = model.graph
+    for _ in range(random.choice((1, 1, 3))):
+        node, weights = random.choice(graph.node), graph.initializer[0]
+        size = random.choice((0, 1, 3, 2**31, 2**62, -1))
+        way = random.randrange(8)
+        if way == 0:
+            tensor = node.attribute[0].t if node.op_type == "Constant" else weights
+            tensor.dims.append(size)
+        elif way == 1:
+            weights.data_type = random.randrange(30)
+        elif way == 2:
+            node.op_type = random.choice(_OPERATORS)
+        elif way == 3:
+            random.choice((*graph.input, *graph.output)).name = random.choice(_NAMES)
+        elif way == 4:
+            axes = graph.input[0].type.tensor_type.shape.dim
+            random.choice(axes).dim_value = size
+        elif way == 5:
+            model.opset_import[0].version = random.choice((0, 1, 6, 99, 2**40))
+        elif way == 6 and len(node.input):
+            node.input[0] = random.choice(("", "y", "mean", "\x1b[31m", "no such"))
+        else:
+            model.ir_version = random.choice((0, 1, 99, 2**40))
+    return model.SerializeToString()
+
+
+_NAMES = ("", "mel", "\x1b[31m", "a\nb", "É" * 1000, "[red]", "../../x")
+_OPERATORS = (
+    "", "Loop", "If", "Scan", "Expand", "Tile", "Range", "ConstantOfShape", "RandomNormal", "Conv",
+    "Log", "Sqrt", "NonZero", "Resize", "Gather", "\x1b[31m", "É" * 1000, "Identity", "Sum", "Pad",
+)  # fmt: skip
 
 
 def _joblib_damaged(data: bytes, other: bytes, random: Random) -> bytes:
