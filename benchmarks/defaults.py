@@ -1,6 +1,7 @@
 """Compare ways of learning on several collections; the default was chosen by this.
 
     python benchmarks/defaults.py FOLDER_OF_TABLES [TABLE...] [--only WORD]
+    python benchmarks/defaults.py --embeddings TABLE... [--only WORD]
 
 The folder holds ``gtzan-librosa57.csv``, ``gtzan-mfcc.csv`` and ``ballroom-mfcc120.csv``; further
 tables are of own music with groups, by ``genreclf extract``. For every variant it prints the
@@ -11,9 +12,16 @@ over artists.
 The rule, written down before looking: of all variants take the one with the highest mean difference
 over the collections (GTZAN's four tables are one), weighted by the inverse of its squared standard
 error, unless it is more than one standard error worse on any of them.
+
+``--embeddings`` compares columns and classifiers for the presets of embeddings, by the same rule,
+with the default configuration and its columns as what was before. The tables are of own music, by
+``genreclf extract`` with two views: the default, and musicnn with all outputs. The preset
+``musicnn`` is the best variant of all, ``musicnn-fast`` the best of those without the default's
+columns.
 """
 
 import argparse
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -52,8 +60,18 @@ VARIANTS = {
     "lda": ["pca=0.99", "pca=off"],
     "knn": ["pca=0.99", "pca=off"],
 }
+OF_EMBEDDINGS = {
+    "svm": [f"classifier.C={C}" for C in (1, 3, 10)],
+    "logistic": [f"classifier.C={C}" for C in (0.003, 0.01, 0.03, 0.1)],
+    "lda": [""],
+    "ensemble": [""],
+}
+STATISTICS = {"mean": r"mean", "mean, var": r"(mean|var)", "mean, var, max": r"(mean|var|max)"}
+OUTPUTS = {"penultimate": "penultimate", "pooled": "(mean_pool|max_pool)"}
+NETWORK = "musicnn."
 BAND_LIMITED = ("mfcc[._]*", "chroma*", "rms*", "spectral*", "rolloff*", "zero*", "tempo")
 REPEATS, FOLDS = 5, 10
+Hits = Sequence[NDArray[np.float64]]  # how often each track of a collection was correct
 Folds = list[tuple[NDArray[np.intp], NDArray[np.intp]]]
 
 
@@ -133,36 +151,91 @@ def standard_error(values: NDArray[np.float64], groups: NDArray[np.object_]) -> 
     return float(np.sqrt(np.sum(residuals**2)) / known.sum())
 
 
-def main() -> None:
-    """Compare every variant with the default before, on each collection."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", type=Path, metavar="FOLDER_OF_TABLES")
-    parser.add_argument("others", type=Path, nargs="*", metavar="TABLE")
-    parser.add_argument("--only", default="", help="Classifiers of this name only.")
-    arguments = parser.parse_args()
-    found = collections(arguments.tables, arguments.others)
+def print_heading(first: str, found: Sequence[Collection]) -> None:
+    """Print the head of a table."""
+    print(f"\n| {first} | {' | '.join(c.name for c in found)} | weighted |",
+          "|---" * (2 + len(found)) + "|", sep="\n")  # fmt: skip
+
+
+def print_row(name: str, found: Sequence[Collection], results: Hits, before: Hits) -> None:
+    """Print a variant's accuracy on each collection, and its differences from the one before."""
+    cells, differences = [], {}
+    for c, ours, theirs in zip(found, results, before, strict=True):
+        difference = float(np.nanmean(ours - theirs))
+        error = standard_error(ours - theirs, c.table.groups)
+        cells.append(f"{np.nanmean(ours):.1%} ({100 * difference:+.1f} ± {100 * error:.1f})")
+        differences.setdefault(c.name.split()[0], []).append((difference, error))
+    means = np.array([np.mean(of_one, axis=0) for of_one in differences.values()])
+    weights = 1 / np.maximum(means[:, 1], 0.003) ** 2
+    total = np.average(means[:, 0], weights=weights)
+    print(f"| {name} | {' | '.join(cells)} | {100 * total:+.1f} |", flush=True)
+
+
+def compare(found: Sequence[Collection], only: str) -> None:
+    """Compare every variant of a classifier with its default before, on each collection."""
     for classifier, variants in VARIANTS.items():
-        if arguments.only not in classifier:
+        if only not in classifier:
             continue
-        print(f"\n| {classifier} | {' | '.join(c.name for c in found)} | weighted |",
-              "|---" * (2 + len(found)) + "|", sep="\n")  # fmt: skip
+        print_heading(classifier, found)
         jobs = [(c, overrides) for overrides in (BEFORE[classifier], *variants) for c in found]
         workers = Parallel(n_jobs=-1, batch_size=1)
         results = workers(delayed(hits)(c, classifier, o) for c, o in jobs)
         for row in range(0, len(jobs), len(found)):
-            cells, differences = [], {}
-            for c, ours, before in zip(found, results[row:], results, strict=False):
-                difference = float(np.nanmean(ours - before))
-                error = standard_error(ours - before, c.table.groups)
-                cells.append(
-                    f"{np.nanmean(ours):.1%} ({100 * difference:+.1f} ± {100 * error:.1f})"
-                )
-                differences.setdefault(c.name.split()[0], []).append((difference, error))
-            means = np.array([np.mean(of_one, axis=0) for of_one in differences.values()])
-            weights = 1 / np.maximum(means[:, 1], 0.003) ** 2
-            total = np.average(means[:, 0], weights=weights)
-            name = jobs[row][1] or "default"
-            print(f"| {name} | {' | '.join(cells)} | {100 * total:+.1f} |", flush=True)
+            name, ours = jobs[row][1] or "default", results[row : row + len(found)]
+            print_row(name, found, ours, results[: len(found)])
+
+
+def column_sets(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns of each variant: some of the embeddings, with or without the default's."""
+    ours = [name for name in names if not name.startswith(NETWORK)]
+    sets = {}
+    for output, pattern in OUTPUTS.items():
+        for statistics, ending in STATISTICS.items():
+            wanted = re.compile(rf"{re.escape(NETWORK)}{pattern}\.\d+\.{ending}")
+            chosen = [name for name in names if wanted.fullmatch(name)]
+            sets[f"{output} ({statistics})"] = chosen
+            sets[f"default and {output} ({statistics})"] = [*ours, *chosen]
+    return sets
+
+
+def with_columns(found: Sequence[Collection], names: Sequence[str]) -> list[Collection]:
+    """Return the collections with some columns of their tables."""
+    return [
+        replace(c, table=replace(c.table, names=list(names), values=c.table.columns_of(names)))
+        for c in found
+    ]
+
+
+def compare_embeddings(found: Sequence[Collection], only: str) -> None:
+    """Compare columns and classifiers with the default configuration and its columns."""
+    names = found[0].table.names
+    default = with_columns(found, [name for name in names if not name.startswith(NETWORK)])
+    before = [hits(c, "svm", "") for c in default]
+    print_heading("columns, classifier", found)
+    print_row("default, svm", found, before, before)
+    for columns, chosen in column_sets(names).items():
+        some = with_columns(found, chosen)
+        for classifier, variants in OF_EMBEDDINGS.items():
+            for overrides in variants if only in f"{columns}, {classifier}" else ():
+                results = Parallel(n_jobs=-1)(delayed(hits)(c, classifier, overrides) for c in some)
+                print_row(f"{columns}, {classifier} {overrides}".rstrip(), found, results, before)
+
+
+def main() -> None:
+    """Compare ways of learning, or columns of embeddings."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("tables", type=Path, nargs="+", metavar="FOLDER_OF_TABLES|TABLE")
+    parser.add_argument("--embeddings", action="store_true", help="Compare columns of embeddings.")
+    parser.add_argument("--only", default="", help="Variants whose names hold this word only.")
+    arguments = parser.parse_args()
+    first, *others = arguments.tables
+    if arguments.embeddings:
+        tables = [
+            _grouped(path.stem, load_table(path), FOLDS, REPEATS) for path in (first, *others)
+        ]
+        compare_embeddings(tables, arguments.only)
+    else:
+        compare(collections(first, others), arguments.only)
 
 
 if __name__ == "__main__":

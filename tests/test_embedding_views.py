@@ -1,7 +1,9 @@
 """Views of embeddings: their configuration, their columns, and all that reads a view."""
 
+import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import music
+from sample_models import own_table
 
 from genreclf.audio.decode import describe
 from genreclf.cli import cli
@@ -26,14 +29,19 @@ from genreclf.config.views import EmbeddingView, SpectralView
 from genreclf.embeddings.frontends import network_input
 from genreclf.embeddings.musicnn import VARIABLES, Musicnn
 from genreclf.embeddings.store import keep_weights, packed_arrays
-from genreclf.errors import ConfigError, NetworkError
+from genreclf.errors import ConfigError, ModelError, NetworkError, TableError
 from genreclf.extraction.chain import extract_frames, extract_one, measure
 from genreclf.extraction.tracks import extract, extract_tracks
 from genreclf.features.compute import compare_with_librosa
 from genreclf.features.measured import frame_shapes
 from genreclf.features.pooling import feature_names
+from genreclf.learning.explanation import MOST_GROUPS, OTHERS, column_groups
+from genreclf.learning.model import Model
+from genreclf.learning.networktags import NetworkTags
+from genreclf.learning.prediction import Prediction
 from genreclf.library.sources import Track
 from genreclf.tables.reading import load_table
+from genreclf.tables.table import FeatureTable
 
 BOTH = """
 [[views]]
@@ -275,3 +283,117 @@ def test_commands_take_embeddings(both: Path, seven: Path, tmp_path: Path) -> No
 def test_librosa_is_compared_with_features_of_the_catalogue_only(both: Path, seven: Path) -> None:
     compared = compare_with_librosa(seven, load_config(both))
     assert list(compared) == ["mix.centroid", "percussive.tempo"]
+
+
+# --- what a model makes of them ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, seven: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model of embeddings without tags, trained on random values."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENRECLF_DATA", str(data))
+        path = tmp_path_factory.mktemp("config") / "both.toml"
+        path.write_text(BOTH.replace(', "tags"', "") + 'pooling.statistics = ["var"]\n')
+        config = load_config(path, ["classifier.name=logistic"])
+    names = feature_names(config)
+    values = np.random.default_rng(0).normal(size=(12, len(names))).astype(np.float32) ** 2
+    table = FeatureTable(
+        paths=np.array([f"{i}.wav" for i in range(12)], dtype=object),
+        labels=np.array(["a", "b"] * 6, dtype=object),
+        groups=np.array([str(i) for i in range(12)], dtype=object),
+        names=names,
+        values=values,
+        config=config.extraction,
+    )
+    return Model.fit(table, config)
+
+
+def test_columns_of_a_network_are_a_group_of_their_own(trained: Model) -> None:
+    groups = column_groups(trained.feature_names, trained.config)
+    assert {name: len(columns) for name, columns in groups.items()} == {
+        "spectral shape": 3, "rhythm": 1, "embedding: noise": 200,
+    }  # fmt: skip
+    assert column_groups(["noise.penultimate.000.mean", "mix.rms.mean"]).keys() == {
+        "loudness", OTHERS,
+    }  # fmt: skip
+
+
+def test_views_of_many_networks_are_still_few_groups(trained: Model) -> None:
+    view = trained.config.views[1]
+    assert isinstance(view, EmbeddingView)
+    views = tuple(
+        EmbeddingView(embedding=msgspec.structs.replace(view.embedding, name=f"n{i}"))
+        for i in range(30)
+    )
+    config = ExtractionConfig(views=views)
+    assert len(column_groups(feature_names(config), config)) == MOST_GROUPS
+
+
+def test_tags_are_those_of_the_network_and_change_no_prediction(
+    trained: Model, seven: Path, arrays: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = tmp_path / "m.joblib"
+    trained.save(model)
+    [plain], [tagged] = (
+        [json.loads(line) for line in run(cli, arguments).stdout.splitlines()]
+        for arguments in (
+            ["predict", str(seven), "--model", str(model), "--format", "jsonl", *more]
+            for more in ([], ["--tags"])
+        )
+    )
+    tags = tagged.pop("tags")
+    assert tagged == plain
+    [prediction] = trained.predict_files([seven], tags=True)
+    assert isinstance(prediction, Prediction)
+    assert prediction.tags == tags
+    [excerpt], _ = extract_frames(seven, ExtractionConfig(views=trained.config.views[1:]))
+    network = trained.config.networks[0]
+    spectrogram = network_input(excerpt.samples, network.frontend)
+    patches = [Musicnn(arrays)(spectrogram[start : start + 187])["tags"] for start in (0, 187)]
+    expected = dict(zip(network.output("tags").labels, np.mean(patches, axis=0), strict=True))
+    assert tags == pytest.approx({tag: float(share) for tag, share in expected.items()}, rel=1e-5)
+    assert list(tags.values()) == sorted(tags.values(), reverse=True)
+
+
+def test_tags_in_csv_have_a_column_each_and_in_a_table_the_first_three(
+    trained: Model, seven: Path, tmp_path: Path
+) -> None:
+    model, missing = tmp_path / "m.joblib", tmp_path / "missing.wav"
+    missing.write_bytes(b"")
+    trained.save(model)
+    command = ["predict", str(seven), str(missing), "--model", str(model), "--tags"]
+    header, first, failed = csv.reader(run(cli, [*command, "--format", "csv"]).stdout.splitlines())
+    assert header[:7] == ["path", "genre", "confidence", "a", "b", "novel", "error"]
+    assert header[7:9] == ["tag:rock", "tag:pop"]
+    assert len(header) == len(first) == len(failed) == 57
+    assert failed[7:] == [""] * 50
+    [prediction] = trained.predict_files([seven], tags=True)
+    assert isinstance(prediction, Prediction)
+    assert float(first[7]) == prediction.tags["rock"]
+    shown = run(cli, command, env={"COLUMNS": "200"}).stdout
+    most_probable = ", ".join(f"{tag} {p:.0%}" for tag, p in list(prediction.tags.items())[:3])
+    assert most_probable in shown
+
+
+def test_tags_need_a_network_that_gives_them(trained: Model, seven: Path) -> None:
+    done = run(cli, ["predict", str(seven), "--tags"])
+    assert done.exit_code != 0
+    assert "not of a network that gives tags" in done.stderr
+    table = replace(own_table(), config=trained.config.extraction)
+    with pytest.raises(TableError, match=r"no column noise\.tags\.00s\.mean; predict from audio"):
+        NetworkTags.of(trained.config).of_table(table)
+    view = trained.config.views[1]
+    pooling = msgspec.structs.replace(view.pooling, joint=("noise.tags",))
+    joined = msgspec.structs.replace(view, outputs=("tags",), pooling=pooling)
+    with pytest.raises(ModelError, match=r"pooling\.joint joins noise\.tags"):
+        NetworkTags.of(Config(views=(joined,)))
+
+
+def test_a_model_says_which_network_it_needs_and_its_licence(
+    trained: Model, tmp_path: Path
+) -> None:
+    trained.save(tmp_path / "m.joblib")
+    shown = run(cli, ["inspect", str(tmp_path / "m.joblib")]).stdout
+    assert "network noise" in shown
+    assert "licence ISC" in shown

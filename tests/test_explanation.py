@@ -78,7 +78,7 @@ def test_shapley_values_are_the_mean_over_all_orders() -> None:
             before = Product().predict_proba(mixed)[0, 0]
             mixed[0, member] = values[0, member]
             expected[member] += (Product().predict_proba(mixed)[0, 0] - before) / 6
-    found = explain(Product(), names, values, 0)
+    found = explain(Product(), column_groups(names), values, 0)
     assert [found[name] for name in names] == pytest.approx(list(expected))
 
 

@@ -100,11 +100,7 @@ def import_network(file: Path, description: str | None) -> None:
 
 def _report(imported: "list[tuple[Network, Path]]") -> None:
     for network, file in imported:
-        note(f"network {network.name} written to {file} (licence: {_licence(network)})")
-
-
-def _licence(network: "Network") -> str:
-    return network.licence + (", not for commercial use" if network.non_commercial else "")
+        note(f"network {network.name} written to {file} (licence: {network.terms})")
 
 
 @embeddings.command("list")

@@ -1,7 +1,7 @@
 """``genreclf predict``: genres of audio files, or of the tracks of a table."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,8 +28,10 @@ from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare, worker_coun
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure
+    from genreclf.learning.card import Card
     from genreclf.learning.choice import ModelChoice
     from genreclf.learning.model import Model
+    from genreclf.learning.networktags import NetworkTags
     from genreclf.learning.prediction import Prediction
     from genreclf.learning.timeline import Timeline
     from genreclf.library.sources import Track
@@ -54,6 +56,7 @@ class PredictOptions:
     threshold: float | Literal["auto"] | None
     output_format: str
     explain: bool
+    tags: bool
     timeline: bool
     window: float | None
     step: float | None
@@ -81,7 +84,8 @@ class PredictOptions:
                 raise click.UsageError(f"{option} needs --write-tags")
         if self.table and (others := self._given("timeline", "m3u", "write_tags")):
             raise click.UsageError(f"{others[0]} needs audio files, not a table")
-        if self.timeline and (others := self._given("explain", "m3u", "html_file", "write_tags")):
+        of_files = ("explain", "tags", "m3u", "html_file", "write_tags")
+        if self.timeline and (others := self._given(*of_files)):
             raise click.UsageError(
                 f"{others[0]} is about whole files, --timeline about their parts"
             )
@@ -151,6 +155,10 @@ def _share_or_auto(
     "the average training track.",
 )  # fmt: skip
 @click.option(
+    "--tags", is_flag=True,
+    help="Show the most probable tags of the network whose embeddings the model uses.",
+)  # fmt: skip
+@click.option(
     "--timeline", is_flag=True,
     help="Classify windows along each file, and show how the genre changes.",
 )  # fmt: skip
@@ -210,6 +218,10 @@ def predict(args: PredictOptions) -> None:
     --html writes a page that plays the novel and the least certain files from where they are, with
     the answers and what they are based on, and saves the genres that you choose.
 
+    --tags adds a column to the table, to jsonl "tags": {tag: probability, ...}, and to csv a column
+    tag:NAME for each tag. The tags are those that a network such as musicnn was trained with, not
+    genres of the model, and --write-tags does not write them.
+
     --write-tags writes ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4, ASF and
     APEv2 tags, and every other place that holds a genre: ID3v1, APEv2 beside ID3 in mp3, INFO in
     wav, freeform GENRE in m4a. The new genre replaces all genres of the file; --only-missing keeps
@@ -222,6 +234,7 @@ def predict(args: PredictOptions) -> None:
       genreclf predict - --format jsonl < playlist.txt
       genreclf predict --table features.csv --format csv > genres.csv
       genreclf predict song.mp3 --explain
+      genreclf predict song.mp3 --tags
       genreclf predict song.mp3 --timeline --window 10 --step 5 --plot song.png
       genreclf predict music/ --threshold 0.7 --m3u playlists/
       genreclf predict music/ --html review.html
@@ -252,12 +265,19 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
     model, features = _load(args.choice()), load_table(table)
     if args.html_file is not None:
         require_paths(table, features)
-    predictions = model.predict_table(features, explained=args.explain or page.admits)
-    _write(page.each(predictions, features.labels), model, args)
+    tags, explained = _tags(args, model), args.explain or page.admits
+    predictions = model.predict_table(features, explained=explained, tags=tags)
+    _write(page.each(predictions, features.labels), model, args, tags)
     if args.html_file is not None:
         genres = sorted({*model.genres, *features.genres})
         html = page.html(genres, heard_excerpt(features.config), str(table))
         write_text(args.html_file, html, "review page")
+
+
+def _tags(args: PredictOptions, card: "Card") -> "NetworkTags | None":
+    from genreclf.learning.networktags import NetworkTags
+
+    return NetworkTags.of(card.config) if args.tags else None
 
 
 def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:
@@ -271,13 +291,15 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     card = read_card(choice.path)
     card.require_audio()
     prepare(card.config)
+    tags = _tags(args, card)
     # The card says what to extract: that begins while the model itself is loaded.
-    outcomes = extract_tracks(tracks, card.config, workers, cache)
+    outcomes = extract_tracks(tracks, tags.config if tags else card.config, workers, cache)
     model = _load(choice)
     with progress(len(tracks), "predict", "tracks") as meter:
         explained = args.explain or page.admits
-        predictions = model.predict_outcomes(counted(outcomes, meter), explained=explained)
-        _write(uses.each(page.each(predictions)), model, args)
+        counted_outcomes = counted(outcomes, meter)
+        predictions = model.predict_outcomes(counted_outcomes, explained=explained, tags=tags)
+        _write(uses.each(page.each(predictions)), model, args, tags)
     if len(tracks) > 1:
         note(meter_summary(meter))
     left_out = uses.finish(workers)
@@ -385,12 +407,18 @@ class _FileOutputs:
         return bool(left_out or (self.tags is not None and self.tags.failed))
 
 
-def _write(results: "Iterable[Result]", model: "Model", args: PredictOptions) -> None:
+def _write(
+    results: "Iterable[Result]",
+    model: "Model",
+    args: PredictOptions,
+    tags: "NetworkTags | None" = None,
+) -> None:
     """Print results in the chosen format, as they come."""
     if args.output_format == "jsonl":
         _write_jsonl(results, args.top)
     elif args.output_format == "csv":
-        _write_csv(results, model.genres, windows=args.timeline)
+        of_tags = tags.labels if tags else ()
+        _write_csv(results, model.genres, windows=args.timeline, tags=of_tags)
     else:
         _write_tables(results, args.top)
 
@@ -402,13 +430,15 @@ def _write_jsonl(results: "Iterable[Result]", top: int) -> None:
         click.echo(json.dumps(json_record(result, top)))
 
 
-def _write_csv(results: "Iterable[Result]", genres: list[str], *, windows: bool) -> None:
+def _write_csv(
+    results: "Iterable[Result]", genres: list[str], *, windows: bool, tags: Sequence[str]
+) -> None:
     from genreclf.reports.records import csv_header, csv_rows
 
     write: Callable[[Iterable[Any]], Any] = record_writer()
-    write(csv_header(genres, windows=windows))
+    write(csv_header(genres, windows=windows, tags=tags))
     for result in results:
-        for row in csv_rows(result, genres, windows=windows):
+        for row in csv_rows(result, genres, windows=windows, tags=tags):
             write(row)
 
 

@@ -161,6 +161,11 @@ class Network(Section, frozen=True, kw_only=True):
         """Duration of a patch; 0 for a whole excerpt."""
         return self._seconds(self.patches.length)
 
+    @property
+    def terms(self) -> str:
+        """The licence, and whether it excludes commercial use."""
+        return self.licence + (", not for commercial use" if self.non_commercial else "")
+
     def frame_seconds(self, column: str) -> float:
         """Return the time from one frame of an output to the next; 0 if an excerpt has one."""
         return self.output(column).seconds or self._seconds(self.patches.hop)

@@ -16,6 +16,7 @@ from genreclf.features.measured import Measured, frame_shapes
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
 from genreclf.learning.modelfile import read_model, write_model
+from genreclf.learning.networktags import NetworkTags
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.prediction import (
     Explained,
@@ -24,6 +25,7 @@ from genreclf.learning.prediction import (
     novelty_and_probabilities,
     predict_inputs,
     predict_outcomes,
+    with_tags,
 )
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
@@ -130,17 +132,20 @@ class Model(Card):
         return probabilities
 
     def predict_table(
-        self, table: FeatureTable, *, explained: Explained = False
+        self, table: FeatureTable, *, explained: Explained = False, tags: NetworkTags | None = None
     ) -> Iterator[Prediction]:
-        """Yield a prediction for each track of a table, with an explanation if asked for."""
+        """Yield a prediction for each track of a table, with explanation and tags if asked for."""
         tracks = [TrackToPredict(str(path)) for path in table.paths]
-        return predict_inputs(self, self._inputs(table), tracks, explained=explained)
+        predictions = predict_inputs(self, self._inputs(table), tracks, explained=explained)
+        return predictions if tags is None else with_tags(predictions, tags.of_table(table))
 
     def predict_files(
         self,
         paths: Iterable[str | Path],
         workers: "Workers | DaskWorkers | None" = None,
         cache: Path | None = None,
+        *,
+        tags: bool = False,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each audio file, in their order.
 
@@ -150,32 +155,45 @@ class Model(Card):
         workers : Workers or DaskWorkers, optional
         cache : Path, optional
             See ``extract_tracks``.
+        tags : bool
+            Also return the tags of the network whose embeddings the model uses.
 
         Raises
         ------
         ModelError
-            If the model was trained on a table that genreclf did not make.
+            If the model was trained on a table that genreclf did not make, or uses no network with
+            tags.
         """
         self.require_audio()
+        found = NetworkTags.of(self.config) if tags else None
         tracks = (Track(Path(path)) for path in paths)
-        outcomes = extract_tracks(tracks, self.config, workers, cache)
-        yield from self.predict_outcomes(outcomes)
+        outcomes = extract_tracks(tracks, found.config if found else self.config, workers, cache)
+        yield from self.predict_outcomes(outcomes, tags=found)
 
     def predict_outcomes(
-        self, outcomes: Iterable[Outcome], *, explained: Explained = False
+        self,
+        outcomes: Iterable[Outcome],
+        *,
+        explained: Explained = False,
+        tags: NetworkTags | None = None,
     ) -> Iterator[Prediction | Failure]:
         """Yield a prediction or a failure for each outcome of an extraction, in their order."""
-        return predict_outcomes(self, outcomes, explained=explained)
+        return predict_outcomes(self, outcomes, explained=explained, tags=tags)
 
-    def columns(self) -> list[int]:
-        """Return the positions of the model's columns among those that its configuration makes.
+    def columns(self, config: Config | None = None) -> list[int]:
+        """Return the positions of the model's columns among those that a configuration makes.
+
+        Parameters
+        ----------
+        config : Config, optional
+            Without it, the model's.
 
         Raises
         ------
         ModelError
             If the configuration does not make one of them.
         """
-        place = {name: column for column, name in enumerate(feature_names(self.config))}
+        place = {name: column for column, name in enumerate(feature_names(config or self.config))}
         if unknown := [name for name in self.feature_names if name not in place]:
             raise ModelError(
                 f"the model's configuration makes no {shortened(unknown[0])}, which its card names"

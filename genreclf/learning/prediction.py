@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from genreclf.errors import ModelError, shortened
 from genreclf.extraction.tracks import Failure, Outcome, Row
 from genreclf.features.measured import Measured
-from genreclf.learning.explanation import explain_track
+from genreclf.learning.explanation import column_groups, explain_track
 from genreclf.tables.inputs import Inputs, inputs_of, statistics_of
 
 if TYPE_CHECKING:
     from genreclf.learning.model import Model
+    from genreclf.learning.networktags import NetworkTags
 
 UNKNOWN = "unknown"
 
@@ -41,6 +42,8 @@ class Prediction:
         genre, compared with the average training track; the largest amount first.
     notes : tuple of str
         What the user should know of how the track was decoded, without its name.
+    tags : dict of str to float
+        If asked for: the probabilities of the tags of a pretrained network, the largest first.
     """
 
     path: str
@@ -49,6 +52,7 @@ class Prediction:
     threshold: float = 0.0
     explanation: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    tags: dict[str, float] = field(default_factory=dict)
 
     @property
     def genre(self) -> str:
@@ -128,7 +132,8 @@ def novelty_and_probabilities(
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:
     try:
         with np.errstate(all="ignore"):
-            return explain_track(model.pipeline, model.feature_names, inputs, genre)
+            groups = column_groups(model.feature_names, model.config)
+            return explain_track(model.pipeline, groups, inputs, genre)
     except Exception as error:  # as above
         raise _damaged(error) from None
 
@@ -139,16 +144,34 @@ def _damaged(error: Exception) -> ModelError:
 
 
 def predict_outcomes(
-    model: "Model", outcomes: Iterable[Outcome], *, explained: Explained = False
+    model: "Model",
+    outcomes: Iterable[Outcome],
+    *,
+    explained: Explained = False,
+    tags: "NetworkTags | None" = None,
 ) -> Iterator[Prediction | Failure]:
-    """Yield a prediction or a failure for each outcome of an extraction, in their order."""
-    columns = model.columns()
+    """Yield a prediction or a failure for each outcome of an extraction, in their order.
+
+    With ``tags``, the extraction has to be with its configuration, not with the model's.
+    """
+    columns = model.columns(None if tags is None else tags.config)
     outcomes = iter(outcomes)
     while batch := list(islice(outcomes, BATCH)):
         rows = [outcome for outcome in batch if isinstance(outcome, Row)]
-        predictions = iter(_predict_rows(model, rows, columns, explained))
+        predictions = _predict_rows(model, rows, columns, explained)
+        if tags is not None:
+            of_rows = tags.of_tracks([row.measured.statistics for row in rows])
+            predictions = with_tags(predictions, of_rows)
         for outcome in batch:
             yield outcome if isinstance(outcome, Failure) else next(predictions)
+
+
+def with_tags(
+    predictions: Iterable[Prediction], tags: Iterable[dict[str, float]]
+) -> Iterator[Prediction]:
+    """Add tags to predictions."""
+    for prediction, of_track in zip(predictions, tags, strict=True):
+        yield replace(prediction, tags=of_track)
 
 
 def _predict_rows(

@@ -9,7 +9,7 @@ import numpy as np
 
 from genreclf.evaluation.audit import Audit
 from genreclf.evaluation.result import Evaluation
-from genreclf.learning.explanation import explain_track
+from genreclf.learning.explanation import column_groups, explain_track
 from genreclf.learning.novelty import unlike_the_others
 from genreclf.learning.scaling import measures_spread
 from genreclf.reports.review import UNCERTAIN_BELOW, ReviewItem, heard_excerpt, review_page
@@ -40,8 +40,9 @@ class HeldOutModels:
             pipeline["classify"].temperature_ = evaluation.temperature
         track = inputs(held_out.take(np.array([place - self._starts[fold]])), evaluation.config)
         genre = list(pipeline.classes_).index(evaluation.held_out.predicted[place])
+        groups = column_groups(held_out.names, held_out.config)
         with np.errstate(all="ignore"):
-            return explain_track(pipeline, held_out.names, track, genre)
+            return explain_track(pipeline, groups, track, genre)
 
 
 def audit_page(

@@ -36,6 +36,7 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         ("features", _features(table.names)),
         ("missing values", int((table.values != table.values).sum())),
         ("frames", _frames(table.config) if table.frames is not None else "none"),
+        *(_networks(table.config) if table.config else ()),
         ("configuration", table.config.fingerprint if table.config else "none (foreign table)"),
     ]
     if table.assignments:
@@ -57,6 +58,14 @@ def _frames(config: "ExtractionConfig | None") -> str:
     return ", ".join(f"{name} ({d} by {n})" for name, (d, n) in shapes.items()) or "none"
 
 
+def _networks(config: "ExtractionConfig") -> list[tuple[str, str]]:
+    """Return the pretrained networks, and what their licences allow."""
+    return [
+        (f"network {network.name}", f"licence {printable(network.terms)}")
+        for network in config.networks
+    ]
+
+
 def model_report(model: "Card", console: Console) -> None:
     """Print what a model is, what it was trained on, and its accuracy."""
     n_words = model.config.codebook.n_words
@@ -66,6 +75,7 @@ def model_report(model: "Card", console: Console) -> None:
         ("genres", ", ".join(f"{printable(g)} {n}" for g, n in model.counts.items())),
         ("features", _features(model.feature_names)),
         ("codebook", f"{n_words} words each of {_frames(model.config)}" if n_words else "none"),
+        *_networks(model.config),
         ("predicts from", "audio and tables" if model.from_audio else "tables only"),
         ("predicts 'unknown'", f"below {model.threshold:.1%}" if model.threshold else "never"),
         ("versions", ", ".join(f"{name} {v}" for name, v in model.versions.items())),
@@ -93,13 +103,12 @@ def networks_report(networks: "Sequence[Network]", console: Console) -> None:
     table = Records("network", "here", right("Hz"), "outputs", "licence", "tested")
     for network in networks:
         outputs = ", ".join(f"{output.column} {output.size}" for output in network.outputs)
-        licence = network.licence + (", non-commercial" if network.non_commercial else "")
         table.add_row(
             network.name,
             "yes" if has_weights(network) else "no",
             f"{network.sample_rate_hz}",
             printable(outputs),
-            printable(licence),
+            printable(network.terms),
             "yes" if network.tested else "no",
         )
     console.print(table)

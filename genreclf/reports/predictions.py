@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genreclf.learning.timeline import Timeline
 
 _MOST_REASONS = 3
+_MOST_TAGS = 3
 _STRIP_WIDTH = 60
 _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -20,12 +21,15 @@ _SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
     """Return a table with a row per file: genre, confidence, and the next genres of the ``top``."""
     any_novel = any(prediction.novel for prediction in predictions)
+    any_tags = any(prediction.tags for prediction in predictions)
     any_explained = any(prediction.explanation for prediction in predictions)
     table = Records("file", "genre", right("confidence"))
     if top > 1:
         table.add_column("then")
     if any_explained:
         table.add_column("because of (points compared with the average track)")
+    if any_tags:
+        table.add_column("tags")
     if any_novel:
         table.add_column("note")
     for prediction in predictions:
@@ -38,13 +42,20 @@ def predictions_table(predictions: "Sequence[Prediction]", top: int) -> Table:
             f"{of}{prediction.confidence:.0%}",
         ]
         if top > 1:
-            cells.append(", ".join(f"{printable(genre)} {p:.0%}" for genre, p in others))
+            cells.append(_shares(dict(others), len(others)))
         if any_explained:
             cells.append(_reasons(prediction.explanation))
+        if any_tags:
+            cells.append(_shares(prediction.tags, _MOST_TAGS))
         if any_novel:
             cells.append("novel" if prediction.novel else "")
         table.add_row(*cells)
     return table
+
+
+def _shares(probabilities: dict[str, float], most: int) -> str:
+    shown = list(probabilities.items())[:most]
+    return ", ".join(f"{printable(name)} {share:.0%}" for name, share in shown)
 
 
 def _reasons(explanation: dict[str, float]) -> str:

@@ -18,7 +18,7 @@ def json_record(result: Result, top: int = 1) -> dict[str, Any]:
     ----------
     result : Prediction, Timeline or Failure
     top : int
-        Most probable genres to include, if more than one; else all of them.
+        Most probable genres and tags to include, if more than one; else all of them.
     """
     if isinstance(result, Failure):
         return {"path": str(result.track.path), "error": result.error}
@@ -30,6 +30,8 @@ def json_record(result: Result, top: int = 1) -> dict[str, Any]:
         record |= _answer(result, most)
     if result.notes:
         record["notes"] = result.notes
+    if isinstance(result, Prediction) and result.tags:
+        record["tags"] = dict(islice(result.tags.items(), most))
     if isinstance(result, Prediction) and result.explanation:
         record["explanation"] = [
             {"group": group, "contribution": share} for group, share in result.explanation.items()
@@ -51,21 +53,25 @@ def _window(window: Window, most: int | None) -> dict[str, Any]:
     return {"start": round(window.start, 3), "stop": round(window.stop, 3)} | answer
 
 
-def csv_header(genres: Sequence[str], *, windows: bool = False) -> list[str]:
+def csv_header(
+    genres: Sequence[str], *, windows: bool = False, tags: Sequence[str] = ()
+) -> list[str]:
     """Return the names of the columns of ``csv_rows``: for windows of timelines, or files."""
     places = ["start", "stop"] if windows else []
-    return ["path", *places, "genre", "confidence", *genres, "novel", "error"]
+    of_tags = [f"tag:{tag}" for tag in tags]
+    return ["path", *places, "genre", "confidence", *genres, "novel", "error", *of_tags]
 
 
 def csv_rows(
-    result: Result, genres: Sequence[str], *, windows: bool = False
+    result: Result, genres: Sequence[str], *, windows: bool = False, tags: Sequence[str] = ()
 ) -> Iterator[list[Any]]:
     """Yield the rows of a result: one, or one for each window of a timeline."""
     if isinstance(result, Failure):
         blank = [""] * (len(csv_header(genres, windows=windows)) - 2)
-        yield [str(result.track.path), *blank, result.error]
+        yield [str(result.track.path), *blank, result.error, *([""] * len(tags))]
     elif isinstance(result, Prediction):
-        yield [result.path, *_cells(result, genres), ""]
+        of_tags = [result.tags[tag] for tag in tags]
+        yield [result.path, *_cells(result, genres), "", *of_tags]
     else:
         for window in result.windows:
             place = [round(window.start, 3), round(window.stop, 3)]
