@@ -43,7 +43,7 @@ def accuracies(table: FeatureTable, method: Method, repeat: int) -> Doubles:
     train, test = next(split.split(table.values, groups=table.groups))
     labelled = np.random.default_rng(repeat).permutation(train)[:FIRST]
     found = []
-    for n in range(FIRST, MOST + 1, STEP):
+    for n in rounds(table):
         pipeline = fit_pipeline(table.take(labelled), Config())
         found.append(float((pipeline.predict(table.values[test]) == table.labels[test]).mean()))
         rest = np.setdiff1d(train, labelled)
@@ -52,6 +52,11 @@ def accuracies(table: FeatureTable, method: Method, repeat: int) -> Doubles:
         chosen = choose(probabilities, space, STEP, method, seed=1000 * repeat + n)
         labelled = np.concatenate((labelled, rest[chosen]))
     return np.array(found)
+
+
+def rounds(table: FeatureTable) -> range:
+    """Return the numbers of labels, at most half of the table."""
+    return range(FIRST, min(MOST, len(table) // 2) + 1, STEP)
 
 
 def difference(ours: Doubles, theirs: Doubles) -> str:
@@ -63,16 +68,21 @@ def difference(ours: Doubles, theirs: Doubles) -> str:
     return f"{mean:+.1f} ({mean - half:+.1f} to {mean + half:+.1f})"
 
 
-def report(name: str, n_tracks: int, by_method: dict[Method, Doubles]) -> None:
+def report(name: str, table: FeatureTable, by_method: dict[Method, Doubles]) -> None:
     """Print a row for some numbers of labels, and one for the mean of all numbers."""
-    random = by_method["random"]
+    numbers = rounds(table)
     others: Sequence[Method] = [method for method in METHODS if method != "random"]
-    places = [(str(n), slice((n - FIRST) // STEP, (n - FIRST) // STEP + 1)) for n in SHOWN]
-    for labels, rounds in [*places, (f"mean of {FIRST} to {MOST}", slice(None))]:
-        level = random[:, rounds].mean(axis=1)
-        cells = [difference(by_method[method][:, rounds].mean(axis=1), level) for method in others]
-        print(f"| {name}, {n_tracks} tracks | {labels} | {100 * level.mean():.1f} % | "
-              + " | ".join(cells) + " |", flush=True)  # fmt: skip
+    shown = [(str(n), slice(i, i + 1)) for i, n in enumerate(numbers) if n in SHOWN]
+    for labels, which in [*shown, (f"mean of {FIRST} to {numbers[-1]}", slice(None))]:
+        means = {method: by_method[method][:, which].mean(axis=1) for method in METHODS}
+        random = means["random"]
+        cells = [
+            f"{name}, {len(table)} tracks",
+            labels,
+            f"{100 * random.mean():.1f} %",
+            *(difference(means[method], random) for method in others),
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:
@@ -97,7 +107,7 @@ def main() -> None:
             )
             for method in METHODS
         }
-        report(path.stem, len(table), by_method)
+        report(path.stem, table, by_method)
 
 
 if __name__ == "__main__":

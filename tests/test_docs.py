@@ -241,7 +241,7 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     renamed = tmp_path / "renamed.csv"
     run_cli("labels", "rename", "folk", "", "demo/features.csv", "-o", str(renamed))
     undo = renamed.with_name("renamed.undo.csv").read_text(encoding="utf-8")
-    assert undo.splitlines()[0].split(",") == documented("Corrections")
+    assert next(csv.reader(undo.splitlines())) == documented("Corrections")
 
     learning = [str(renamed), "--classifier", "lda", "-n", "2"]
     [first, _] = run_cli("suggest", *learning, "--format", "jsonl").splitlines()

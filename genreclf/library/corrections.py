@@ -263,6 +263,7 @@ def write_undo(file: Path, changes: Iterable[Change]) -> None:
         written_whole(file) as aside,
         aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as text,
     ):
-        writer = csv.writer(text, lineterminator="\n")
+        # With quotes, because a lone carriage return would get none.
+        writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerow(_COLUMNS)
         writer.writerows((change.path, change.before, change.row + 1) for change in changes)

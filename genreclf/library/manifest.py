@@ -38,7 +38,7 @@ def write_manifest(
         written_whole(file) as aside,
         aside.open("w", encoding="utf-8", newline="") as text,
     ):
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
         writer.writerow(["path", *columns])
         for row in (row for row, path in enumerate(paths) if path):
             cells = [

@@ -147,7 +147,9 @@ def _explained(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
     except OSError as error:
-        raise TableError(f"{error.filename or path}: {error.strerror or error}") from None
+        if error.filename is not None:
+            raise TableError(f"{error.filename}: {error.strerror}") from None
+        raise TableError(f"{path}: cannot be read: {shortened(error, 300)}") from None  # pyarrow's
     except UnicodeDecodeError:
         raise TableError(f"{path}: cannot be read: it is not text in its encoding") from None
     except Exception as error:  # of any type, depending on the damage
