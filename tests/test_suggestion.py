@@ -88,6 +88,8 @@ def test_only_tracks_without_a_label_can_be_suggested() -> None:
     found = unlabelled(table, [(Path("other.csv"), twice)])
     assert list(found.paths) == [*table.paths[3:], "new.mp3"]
     assert set(found.labels) == {""}
+    heard = unlabelled(table, heard=[f"elsewhere/{table.paths[4]}", "of another table.mp3"])
+    assert list(heard.paths) == [table.paths[3], *table.paths[5:]]
     for lost in (table.take(np.arange(3)), replace(table, paths=texts([""] * 8))):
         with pytest.raises(TableError, match="no track to suggest"):
             unlabelled(lost)
@@ -161,6 +163,10 @@ def test_a_model_stands_in_for_labels(table_file: Path, tmp_path: Path) -> None:
 
     warm = run("suggest", none, "-n", 3, "--format", "jsonl", "--model", tmp_path / "model.joblib")
     assert {*json.loads(warm.stdout.splitlines()[0])["probabilities"]} == set(table.genres)
+    speech = tmp_path / "corrections.csv"
+    speech.write_text(f"path,label\n{json.loads(cold.stdout.splitlines()[0])['path']},not music\n")
+    rest = run("suggest", none, "-n", 99, "--without", speech, "--format", "csv")
+    assert len(rest.stdout.splitlines()) == 36  # the header, and all but one
     more = run("suggest", table_file, "-n", 99, "--unlabelled", none, "--format", "jsonl",
                "--classifier", "lda")  # fmt: skip
     assert len(more.stdout.splitlines()) == 18  # those with a label in the table are left out

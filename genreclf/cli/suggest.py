@@ -44,6 +44,7 @@ class SuggestOptions:
     model: Path | None
     trust: bool
     unlabelled: tuple[Path, ...]
+    without: tuple[Path, ...]
     method: "Method"
     learning: options.Learning
     table_options: options.TableOptions
@@ -75,6 +76,11 @@ class SuggestOptions:
 @click.option(
     "--unlabelled", type=options.TABLE, metavar="TABLE", multiple=True,
     help="Also choose from the tracks of this table, whose labels do not count; repeatable.",
+)  # fmt: skip
+@click.option(
+    "--without", type=options.FILE, metavar="CORRECTIONS", multiple=True,
+    help="Leave out the tracks in this file of corrections, such as those that are not music; "
+    "repeatable.",
 )  # fmt: skip
 @click.option(
     "--method", type=click.Choice(["clusters", "margin", "random"]), default="clusters",
@@ -112,17 +118,19 @@ def suggest(args: SuggestOptions) -> None:
       genreclf suggest library.csv -n 10 --playlist next.m3u8
       genreclf suggest library.csv --html review.html
       genreclf suggest library.csv --model model.joblib --format jsonl
-      genreclf suggest features.csv --unlabelled library.csv
+      genreclf suggest features.csv --unlabelled library.csv --without corrections.csv
     """
     from genreclf.learning.suggestion import suggest as choose_tracks
     from genreclf.learning.suggestion import unlabelled
+    from genreclf.library.corrections import read_corrections
     from genreclf.tables.reading import load_table
 
     args.check()
     columns = args.table_options.columns()
     table = load_checked(args.table, columns, args.learning)
     others = [(path, load_table(path, columns)) for path in args.unlabelled]
-    tracks = unlabelled(table, others)
+    heard = [item.path for file in args.without for item in read_corrections(file).items]
+    tracks = unlabelled(table, others, heard)
     model = _model(args, table)
     seed = args.learning.settings().seed
     found = choose_tracks(tracks, args.number, model, method=args.method, seed=seed)

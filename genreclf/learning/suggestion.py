@@ -1,6 +1,7 @@
 """Which tracks to label next: those whose labels would teach the model most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from genreclf.errors import TableError
 from genreclf.learning.model import Model
 from genreclf.learning.pipelines import Task, standard_pipeline
 from genreclf.learning.prediction import novelty_and_probabilities
+from genreclf.library.pathmatching import PathIndex
 from genreclf.tables.inputs import inputs
 from genreclf.tables.reading import concatenated
 from genreclf.tables.table import FeatureTable
@@ -53,7 +55,9 @@ class Suggestion:
 
 
 def unlabelled(
-    table: FeatureTable, others: Sequence[tuple[Path, FeatureTable]] = ()
+    table: FeatureTable,
+    others: Sequence[tuple[Path, FeatureTable]] = (),
+    heard: Iterable[str] = (),
 ) -> FeatureTable:
     """Return the tracks that can be suggested.
 
@@ -63,6 +67,8 @@ def unlabelled(
         Its rows without a label.
     others : sequence of (Path, FeatureTable)
         Tables with more of them, and their names; the labels in these do not count.
+    heard : iterable of str
+        Paths of tracks to leave out, such as those that are not music.
 
     Returns
     -------
@@ -74,25 +80,35 @@ def unlabelled(
     TableError
         If there are none, or a table has other columns or another configuration.
     """
-    parts = [replace(table, folds=None, split=None, assignments={})]
-    for path, other in others:
-        same = replace(other, names=table.names, values=other.columns_of(table.names),
-                       labels=np.full(len(other), "", dtype=object), folds=None, split=None,
-                       assignments={})  # fmt: skip
-        parts = [concatenated(path, [parts[0], same])]
-    whole = parts[0]
-    labelled = set(whole.paths[whole.labels != ""])
-    open_rows = {
-        path: row
-        for row, path in reversed(list(enumerate(whole.paths)))
-        if path and path not in labelled
-    }
-    if not open_rows:
+    whole = replace(table, folds=None, split=None, assignments={})
+    for file, other in others:
+        whole = concatenated(file, [whole, _without_labels(other, table.names)])
+    known = set(whole.paths[whole.labels != ""]) | {""}
+    index = PathIndex(list(whole.paths), Path())
+    for path in heard:
+        with suppress(TableError):  # of another table
+            known |= set(whole.paths[index.find(path)])
+    first = {path: row for row, path in reversed(list(enumerate(whole.paths)))}
+    rows = sorted(row for path, row in first.items() if path not in known)
+    if not rows:
         raise TableError(
-            "no track to suggest: every track has a label, or no path; --unlabelled takes more "
-            "tracks from another table"
+            "no track to suggest: every track has a label or no path, or is to be left out; "
+            "--unlabelled takes more tracks from another table"
         )
-    return whole.take(np.array(sorted(open_rows.values()), dtype=np.intp))
+    return whole.take(np.array(rows, dtype=np.intp))
+
+
+def _without_labels(table: FeatureTable, names: list[str]) -> FeatureTable:
+    """Return the columns of these names, and no labels."""
+    return replace(
+        table,
+        labels=np.full(len(table), "", dtype=object),
+        names=names,
+        values=table.columns_of(names),
+        folds=None,
+        split=None,
+        assignments={},
+    )
 
 
 def suggest(
