@@ -194,7 +194,7 @@ html_file = click.option(
     "features, measured by up to 20,000 more predictions.",
 )
 review_file = click.option(
-    "--html", "html_file", type=OutputFile(check=_check_report), metavar="FILE",
+    "--html", "html_file", type=REPORT_FILE, metavar="FILE",
     help="Also write a page to this file, on which you listen to doubtful tracks in a browser and "
     "correct their labels (see genreclf labels apply).",
 )

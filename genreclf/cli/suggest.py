@@ -100,7 +100,8 @@ class SuggestOptions:
 )  # fmt: skip
 @click.option(
     "--html", "html_file", type=options.REPORT_FILE, metavar="FILE",
-    help="Also write a page to listen to the tracks and to choose their genres.",
+    help="Also write a page to this file, on which you listen to the tracks in a browser and "
+    "choose their genres (see genreclf labels apply).",
 )  # fmt: skip
 @verbosity_options
 @collected(SuggestOptions)
@@ -123,6 +124,7 @@ def suggest(args: SuggestOptions) -> None:
     from genreclf.learning.suggestion import suggest as choose_tracks
     from genreclf.learning.suggestion import unlabelled
     from genreclf.library.corrections import read_corrections
+    from genreclf.reports.suggestions import suggestions_page
     from genreclf.tables.reading import load_table
 
     args.check()
@@ -132,12 +134,14 @@ def suggest(args: SuggestOptions) -> None:
     heard = [item.path for file in args.without for item in read_corrections(file).items]
     tracks = unlabelled(table, others, heard)
     model = _model(args, table)
-    seed = args.learning.settings().seed
-    found = choose_tracks(tracks, args.number, model, method=args.method, seed=seed)
+    explained = args.html_file is not None
+    found = choose_tracks(tracks, args.number, model, method=args.method, explained=explained)
     note(f"{len(found)} of {plural(len(tracks), 'unlabelled track')}")
     _print(found, args.output_format)
     if args.html_file is not None:
-        _write_page(args, table, model, found)
+        genres = {*table.genres, *(model.genres if model else ())}
+        page = suggestions_page(found, sorted(genres), table.config, str(args.table))
+        write_text(args.html_file, page, "review page")
     if args.playlist is not None:
         _write_playlist(args.playlist, [suggestion.path for suggestion in found])
 
@@ -174,20 +178,6 @@ def _print(found: "list[Suggestion]", output_format: str) -> None:
             write(suggestion_cells(suggestion))
     else:
         stdout_console().print(suggestions_table(found))
-
-
-def _write_page(
-    args: SuggestOptions, table: "FeatureTable", model: "Model | None", found: "list[Suggestion]"
-) -> None:
-    from genreclf.reports.review import review_page
-    from genreclf.reports.suggestions import review_items
-
-    if args.html_file is None:
-        return
-    genres = sorted({*table.genres, *(model.genres if model else ())})
-    excerpt = table.config.each_view[0].excerpt if table.config else None
-    page = review_page(review_items(found), genres, excerpt=excerpt, table=str(args.table))
-    write_text(args.html_file, page, "page")
 
 
 def _write_playlist(file: Path, paths: list[str]) -> None:

@@ -14,7 +14,6 @@ from genreclf.config.schema import Config
 from genreclf.errors import TableError
 from genreclf.learning.model import Model
 from genreclf.learning.pipelines import Task, standard_pipeline
-from genreclf.learning.prediction import novelty_and_probabilities
 from genreclf.library.pathmatching import PathIndex
 from genreclf.tables.inputs import inputs
 from genreclf.tables.reading import concatenated
@@ -41,11 +40,14 @@ class Suggestion:
         What the model says so far, the most probable genre first; empty without a model.
     novel : bool
         Whether it is unlike all training tracks, so that it may need a new genre.
+    explanation : dict of str to float
+        If asked for; see ``Prediction``.
     """
 
     path: str
     probabilities: dict[str, float] = field(default_factory=dict)
     novel: bool = False
+    explanation: dict[str, float] = field(default_factory=dict)
 
     @property
     def margin(self) -> float | None:
@@ -117,7 +119,7 @@ def suggest(
     model: Model | None = None,
     *,
     method: Method = "clusters",
-    seed: int = 0,
+    explained: bool = False,
 ) -> list[Suggestion]:
     """Choose the tracks to label next, the most uncertain ones first.
 
@@ -132,7 +134,8 @@ def suggest(
         first.
     method : "clusters", "margin" or "random"
         See ``choose``.
-    seed : int
+    explained : bool
+        Whether to explain what the model says.
 
     Raises
     ------
@@ -143,21 +146,15 @@ def suggest(
     if model is None:
         if method == "margin":
             raise TableError("margins need a model: label tracks of two genres first, or give one")
-        rows = choose(None, _standardised(tracks), n, method, seed)
+        rows = choose(None, _standardised(tracks), n, method, Config().seed)
         return [Suggestion(str(path)) for path in tracks.paths[rows]]
     given = inputs(model.columns_of(tracks), model.config)
-    novel, probabilities = novelty_and_probabilities(model, given)
-    rows = choose(probabilities, model.pipeline[:-1].transform(given), n, method, seed)
+    probabilities = model.pipeline.predict_proba(given)
+    space = model.pipeline[:-1].transform(given)
+    rows = choose(probabilities, space, n, method, model.config.seed)
     return [
-        Suggestion(
-            str(tracks.paths[row]),
-            {
-                model.genres[genre]: float(probabilities[row, genre])
-                for genre in np.argsort(-probabilities[row], kind="stable")
-            },
-            bool(novel[row]),
-        )
-        for row in rows
+        Suggestion(found.path, found.probabilities, found.novel, found.explanation)
+        for found in model.predict_table(tracks.take(rows), explained=explained)
     ]
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from genreclf.reports.console import FilePath, Records, printable, right
-from genreclf.reports.review import ReviewItem
+from genreclf.reports.review import ReviewItem, heard_excerpt, review_page
 
 if TYPE_CHECKING:
+    from genreclf.config.schema import ExtractionConfig
     from genreclf.learning.suggestion import Suggestion
 
 COLUMNS = ["path", "genre", "confidence", "margin", "novel"]
@@ -51,13 +52,31 @@ def suggestion_cells(found: "Suggestion") -> list[Any]:
     return ["" if record[name] is None else record[name] for name in COLUMNS]
 
 
-def review_items(suggestions: "Sequence[Suggestion]") -> list[ReviewItem]:
-    """Return the tracks for a review page."""
-    return [
+def suggestions_page(
+    suggestions: "Sequence[Suggestion]",
+    genres: "Sequence[str]",
+    config: "ExtractionConfig | None",
+    name: str,
+) -> str:
+    """Return a page to listen to the tracks and to choose their genres.
+
+    Parameters
+    ----------
+    suggestions : sequence of Suggestion
+    genres : sequence of str
+        Those that can be chosen.
+    config : ExtractionConfig or None
+        Of the table, which says which seconds of the tracks were heard.
+    name : str
+        Of the table, to which corrections will be applied.
+    """
+    items = [
         ReviewItem(
             path=found.path,
             probabilities=found.probabilities,
+            explanation=found.explanation,
             doubts=("suggested", *(["novel"] if found.novel else [])),
         )
         for found in suggestions
     ]
+    return review_page(items, genres, excerpt=heard_excerpt(config), table=name)
