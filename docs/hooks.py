@@ -137,14 +137,20 @@ def escaped(text: str) -> str:
 def configuration() -> str:
     """List the keys of each section with their defaults and allowed values."""
     sections = msgspec.json.schema(Config)["$defs"]
-    parts = []
-    for name, kind in sections["Config"]["properties"].items():
-        for reference in kind.get("anyOf", [kind]):
-            if section := sections.get(reference.get("$ref", "").removeprefix("#/$defs/")):
-                chosen = section["properties"].get("name", {}).get("enum", [])
-                title = " ".join([f"[{name}]", *(f'name = "{tag}"' for tag in chosen)])
-                parts.append(f"### `{title}`\n\n{section['description']}\n\n{keys(section)}")
+    parts = subsections(sections["Config"], "", sections)
     return "\n\n".join(["### At the top", keys(sections["Config"]), *parts])
+
+
+def subsections(section: dict[str, Any], above: str, sections: dict[str, Any]) -> Iterator[str]:
+    """Describe the sections within a section, whose names begin with ``above``, and theirs."""
+    for name, kind in section["properties"].items():
+        for reference in kind.get("anyOf", [kind]):
+            if below := sections.get(reference.get("$ref", "").removeprefix("#/$defs/")):
+                tags = below["properties"].get("name", {}).get("enum", [])
+                tag = f' name = "{tags[0]}"' if len(tags) == 1 else ""
+                title = f"[{above}{name}]{tag}"
+                yield f"### `{title}`\n\n{below['description']}\n\n{keys(below)}"
+                yield from subsections(below, f"{above}{name}.", sections)
 
 
 def keys(section: dict[str, Any]) -> str:
@@ -162,7 +168,8 @@ def keys(section: dict[str, Any]) -> str:
 
 def alternatives(kind: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the alternatives of a JSON schema."""
-    return list(kind.get("anyOf", [kind.get("items", kind)]))
+    kind = kind.get("items", kind)
+    return list(kind.get("anyOf", [kind]))
 
 
 def allowed(kind: dict[str, Any]) -> str:

@@ -191,6 +191,28 @@ def test_frames_come_back_from_the_disk(table: FeatureTable, tmp_path: Path, suf
     np.testing.assert_array_equal(np.concatenate(batches), twice.frames["mix.mfcc"])
 
 
+def test_another_process_reads_the_same_file(table: FeatureTable, saved: Path) -> None:
+    read = load_table(saved).frames
+    assert read is not None
+    taken = read.take(np.array([3, 1]))
+    sent = pickle.dumps(taken)
+    assert len(sent) < 1000 < taken["mix.mfcc"].nbytes
+    np.testing.assert_array_equal(pickle.loads(sent)["mix.mfcc"], taken["mix.mfcc"])
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_frames_that_change_while_they_are_in_use_are_told(saved: Path, change: str) -> None:
+    read, file = load_table(saved).frames, frames_path(saved) / "mix.mfcc.npy"
+    assert read is not None
+    content = file.read_bytes()
+    file.unlink()
+    if change == "replaced":
+        (file.parent / "other.npy").write_bytes(content)  # keeps the number of the old file apart
+        file.write_bytes(content)
+    with pytest.raises(TableError, match=r"mix\.mfcc\.npy: was changed while it was in use; run"):
+        read.take(slice(2))["mix.mfcc"]
+
+
 def test_names_that_are_no_text(table: FeatureTable, tmp_path: Path) -> None:
     strange = replace(table, paths=texts(["a\udcff.mp3", "a,\n.mp3", "NA", "música.mp3"]))
     strange.save(tmp_path / "features.csv")

@@ -25,7 +25,7 @@ from genreclf.config.schema import Config
 from genreclf.evaluation import importance
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
-from genreclf.reports.html import html_report
+from genreclf.reports.html import Measured, html_report
 from genreclf.reports.trackmap import N_COLOURS
 from genreclf.tables.table import FeatureTable
 
@@ -34,7 +34,9 @@ def report(table: FeatureTable, config: Config | None = None) -> str:
     config = config or load_config(overrides=["classifier.name=lda", "evaluation.folds=4"])
     meter = ImportanceMeter(table, config)
     evaluation = cross_validate(table, config, on_model=meter)
-    return html_report(evaluation, evaluation.to_dict(), table, meter, ["genreclf", "evaluate"])
+    return html_report(
+        Measured(evaluation, table, meter), evaluation.to_dict(), ["genreclf", "evaluate"]
+    )
 
 
 def three_parts(**blobs_options: Any) -> FeatureTable:

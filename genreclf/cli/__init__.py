@@ -20,7 +20,7 @@ from genreclf.cli.evaluate import evaluate
 from genreclf.cli.extract import extract
 from genreclf.cli.inspect import inspect
 from genreclf.cli.labels import labels
-from genreclf.cli.output import print_error, verbosity_options
+from genreclf.cli.output import INTERRUPTED, print_error, verbosity_options
 from genreclf.cli.plot import plot
 from genreclf.cli.predict import predict
 from genreclf.cli.streams import discard_output, prepare_streams
@@ -30,7 +30,6 @@ from genreclf.cli.train import train
 from genreclf.errors import GenreclfError, one_line
 from genreclf.version import __version__
 
-INTERRUPTED = 130
 # Errors of writing. If such an error names no file, standard output could not be written.
 _CANNOT_TAKE_MORE = (errno.ENOSPC, errno.EIO, errno.EFBIG)
 

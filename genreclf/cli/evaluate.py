@@ -16,7 +16,7 @@ from genreclf.cli.output import (
     verbosity_options,
     write_text,
 )
-from genreclf.cli.progress import progress
+from genreclf.cli.progress import epochs, progress
 from genreclf.cli.tracks import worker_count
 from genreclf.cli.training import (
     announce,
@@ -169,7 +169,7 @@ def _cross_validate(args: EvaluateOptions) -> _Measured:
     jobs = worker_count(args.jobs, trainings.n_folds)
     announce(trainings, jobs)
     meter = ImportanceMeter(table, config) if args.html_file else None
-    with progress(trainings.n_folds, "cross-validation") as advance:
+    with progress(trainings.n_folds, "cross-validation") as advance, epochs(final=False):
         return _Measured(trainings.cross_validate(jobs, advance, meter), table, meter)
 
 
@@ -194,10 +194,11 @@ def _evaluate(args: EvaluateOptions, model_file: Path) -> _Measured:
 
 def _write(args: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -> None:
     from genreclf.reports.evaluation import evaluation_report
+    from genreclf.reports.html import Measured
 
     evaluation, table, meter = measured.evaluation, measured.table, measured.meter
     if args.html_file is not None and table is not None and meter is not None:
-        write_html(args.html_file, evaluation, result, table, meter)
+        write_html(args.html_file, Measured(evaluation, table, meter), result)
     # Before the report, because the reader of a pipe may stop after the first line.
     if args.predictions is not None:
         write_text(args.predictions, evaluation.answers_csv(), "predictions")

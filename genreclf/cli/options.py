@@ -246,6 +246,7 @@ class Learning(ConfigOptions):
 
     classifier: str | None = None
     search: bool = False
+    device: str | None = None
 
     @property
     def is_default(self) -> bool:
@@ -255,7 +256,17 @@ class Learning(ConfigOptions):
     def settings(self) -> "Config":
         """Read the configuration; --set wins over --classifier."""
         chosen = (f"classifier.name={self.classifier}",) if self.classifier else ()
-        return ConfigOptions(self.config, chosen + self.overrides).settings()
+        config = ConfigOptions(self.config, chosen + self.overrides).settings()
+        if self.device is None:
+            return config
+        if not config.classifier.takes_frames:
+            raise click.UsageError(
+                f"--device is for --classifier convnet; {config.classifier.name} is trained on the "
+                "CPU"
+            )
+        from genreclf.config.load import override
+
+        return override(config, [f"classifier.device={self.device}"])
 
 
 @dataclass(frozen=True)
@@ -315,6 +326,9 @@ learning = collected(
     click.option("--search", is_flag=True,
                  help="Tune the hyperparameters by cross-validation (slower). The accuracy is "
                  "measured on tracks that took no part in tuning."),
+    click.option("--device", type=click.Choice(["auto", "cpu", "cuda", "mps"]),
+                 help="Where to train --classifier convnet; auto takes a graphics card if there "
+                 "is one."),
     _config_file, overrides, argument="learning",
 )
 labelling = collected(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-NOTHING_DONE, SOME_FAILED = 1, 3  # exit status
+NOTHING_DONE, SOME_FAILED, INTERRUPTED = 1, 3, 130  # exit status
 _VERBOSITY = "genreclf.verbosity"
 _REPLACED = "genreclf.replaced"
 

@@ -21,12 +21,13 @@ output_option = click.option(
 
 @click.group()
 def plot() -> None:
-    """Draw features, confusion, spectrograms and separation (needs genreclf[plot]).
+    """Draw features, results, learning curves and spectrograms (needs genreclf[plot]).
 
     \b
     Examples:
       genreclf plot features features.csv 'mix.mfcc.0?.mean' -o mfcc.svg
       genreclf plot confusion features.csv -o confusion.png
+      genreclf plot training model.joblib -o curves.png
       genreclf plot spectrogram song.mp3 -o song.png
       genreclf plot hpss song.mp3 -o parts.png
     """
@@ -104,6 +105,29 @@ def confusion(
             )
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
+    report_written("picture", output)
+
+
+@plot.command()
+@click.argument("model", type=options.FILE)
+@output_option
+def training(model: Path, output: Path) -> None:
+    """Draw the learning curves of a MODEL that is a network (--classifier convnet).
+
+    \b
+    Examples:
+      genreclf plot training model.joblib -o curves.png
+    """
+    from genreclf.errors import ModelError
+    from genreclf.learning.modelfile import read_card
+    from genreclf.reports.plots import draw_training
+
+    card = read_card(model)
+    if card.curves is None:
+        raise ModelError(
+            f"{model}: {card.config.classifier.name} has no learning curves; only convnet has"
+        )
+    draw_training(output, card.curves, card.curves.summary())
     report_written("picture", output)
 
 

@@ -263,6 +263,7 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
 
     page = PredictionPage(args.page_size, args.explain)
     model, features = _load(args.choice()), load_table(table)
+    _warn_of_explanations(args, model)
     if args.html_file is not None:
         require_paths(table, features)
     tags, explained = _tags(args, model), args.explain or page.admits
@@ -295,6 +296,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     # The card says what to extract: that begins while the model itself is loaded.
     outcomes = extract_tracks(tracks, tags.config if tags else card.config, workers, cache)
     model = _load(choice)
+    _warn_of_explanations(args, model)
     with progress(len(tracks), "predict", "tracks") as meter:
         explained = args.explain or page.admits
         counted_outcomes = counted(outcomes, meter)
@@ -307,6 +309,11 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
         html = page.html(model.genres, heard_excerpt(model.config))
         write_text(args.html_file, html, "review page")
     _exit(meter.failed, meter.done - meter.failed, left_out)
+
+
+def _warn_of_explanations(args: PredictOptions, model: "Model") -> None:
+    if args.explain and (classifier := model.config.classifier).takes_frames:
+        note(f"note: there are no explanations for {classifier.name}, which has no feature groups")
 
 
 def _predict_timelines(args: PredictOptions, tracks: "list[Track]", workers: "Workers") -> None:

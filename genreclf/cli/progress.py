@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from genreclf.cli.output import detail, is_quiet, is_verbose, note, plural
-from genreclf.parallel.meter import Meter, rate
+from genreclf.parallel.meter import Meter, duration, rate
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure, Row
+    from genreclf.learning.networks.watch import Epoch
     from genreclf.learning.timeline import Timeline
 
 Result = TypeVar("Result", bound="Row | Timeline | Failure")
@@ -64,6 +65,34 @@ def meter_summary(meter: Meter) -> str:
     """Count the tracks of a meter, as ``tally`` does."""
     earlier = [f"{meter.cached} from the cache"] if meter.cached else []
     return tally(meter.done - meter.failed, earlier, meter.failed, meter.seconds)
+
+
+@contextmanager
+def epochs(*, final: bool) -> Iterator[None]:
+    """Print the epochs of networks that are trained within a block.
+
+    Parameters
+    ----------
+    final : bool
+        Whether it is the final model, which Ctrl-C ends early. The epochs of folds, which can be
+        thousands, are only printed with --verbose.
+    """
+    from genreclf.learning.networks.watch import Watch, watched
+
+    say = note if final else detail
+    with watched(Watch(lambda epoch: say(_epoch_line(epoch)), interruptible=final)):
+        yield
+
+
+def _epoch_line(epoch: "Epoch") -> str:
+    line = f"epoch {epoch.number} of {epoch.n_epochs}: loss {epoch.loss:.3f}"
+    if epoch.validation_accuracy is not None:
+        line += (
+            f"; kept apart: loss {epoch.validation_loss:.3f}, {epoch.validation_accuracy:.0%} "
+            "correct"
+        )
+    left = f"; at most {duration(epoch.seconds_left)} left"
+    return line + (left if epoch.number < epoch.n_epochs else "")
 
 
 @contextmanager

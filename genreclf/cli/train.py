@@ -9,6 +9,7 @@ import click
 from genreclf.cli import options
 from genreclf.cli.options import collected
 from genreclf.cli.output import (
+    INTERRUPTED,
     SOME_FAILED,
     plural,
     print_error,
@@ -16,7 +17,7 @@ from genreclf.cli.output import (
     stdout_console,
     verbosity_options,
 )
-from genreclf.cli.progress import progress
+from genreclf.cli.progress import epochs, progress
 from genreclf.cli.tracks import worker_count
 from genreclf.cli.training import (
     announce,
@@ -122,6 +123,7 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
     from genreclf.evaluation.trainings import Trainings
     from genreclf.learning.model import Model
     from genreclf.reports.console import genre_counts
+    from genreclf.reports.html import Measured
 
     table = load_checked(args.table, args.table_options.columns(), args.learning).labelled()
     n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
@@ -136,17 +138,23 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
     with progress(trainings.number, "training") as advance:
         if not args.no_evaluate:
             meter = ImportanceMeter(table, config)
-            evaluation = trainings.cross_validate(jobs, advance, meter if args.html_file else None)
+            with epochs(final=False):
+                on_model = meter if args.html_file else None
+                evaluation = trainings.cross_validate(jobs, advance, on_model)
             result, unreached = summarised(evaluation, args.target_precision, suggest=True)
-        model = Model.fit(
-            table, config, search=search, evaluation=evaluation, copies=trainings.copies
-        ).with_evaluation(result)
+        with epochs(final=True):
+            model = Model.fit(
+                table, config, search=search, evaluation=evaluation, copies=trainings.copies
+            ).with_evaluation(result)
         advance()
     # Before the report, because the reader of a pipe may stop after the first line.
     model.save(args.output)
     if args.html_file is not None and evaluation is not None and result is not None:
-        write_html(args.html_file, evaluation, result, table, meter)
+        write_html(args.html_file, Measured(evaluation, table, meter, model.curves), result)
     _report(model, args.output)
+    if model.curves is not None and model.curves.was_interrupted:
+        print_error(f"genreclf: interrupted; the best is kept: {model.curves.summary()}")
+        raise click.exceptions.Exit(INTERRUPTED)
     return unreached
 
 

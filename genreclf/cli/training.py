@@ -13,9 +13,9 @@ from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
     from genreclf.config.schema import ExtractionConfig
-    from genreclf.evaluation.importance import ImportanceMeter
     from genreclf.evaluation.result import Evaluation
     from genreclf.evaluation.trainings import Trainings
+    from genreclf.reports.html import Measured
     from genreclf.tables.columns import Columns
     from genreclf.tables.table import FeatureTable
 
@@ -77,20 +77,26 @@ def warn_of_leaks(table: "FeatureTable") -> None:
 
 
 def announce(trainings: "Trainings", jobs: int) -> None:
-    """Print what is approximated, and the estimated time if it is long, with what takes less."""
+    """Print what is approximated, and the estimated time if it is long, with what takes less.
+
+    The time of a network is always printed, and before it what to expect of it.
+    """
     from genreclf.evaluation.trainings import LINEAR
 
     _announce_approximation(trainings, jobs)
-    seconds = trainings.seconds(jobs)
-    if seconds < LONG_SECONDS:
+    seconds, table = trainings.seconds(jobs), trainings.table
+    classifier = trainings.config.classifier
+    if advice := classifier.advice(len(table)):
+        note(f"note: {advice}")
+    if seconds < LONG_SECONDS and not classifier.takes_frames:
         return
-    name, table = trainings.config.classifier.name, trainings.table
+    name, how = classifier.name, "at most about" if classifier.takes_frames else "about"
     text = (
-        f"note: {name} will take about {duration(seconds)} for "
+        f"note: {name} will take {how} {duration(seconds)} for "
         f"{plural(len(table.genres), 'genre')} in {plural(len(table), 'track')} "
         f"({plural(trainings.number, 'training')})"
     )
-    if name not in LINEAR:
+    if name not in LINEAR and seconds >= LONG_SECONDS:
         quicker = duration(trainings.linear_seconds(jobs))
         text += f"; --classifier {' or '.join(LINEAR)} about {quicker}"
     note(text)
@@ -126,15 +132,9 @@ def summarised(
         return evaluation.to_dict(**options), str(error)
 
 
-def write_html(
-    path: Path,
-    evaluation: "Evaluation",
-    result: dict[str, Any],
-    table: "FeatureTable",
-    meter: "ImportanceMeter",
-) -> None:
+def write_html(path: Path, measured: "Measured", result: dict[str, Any]) -> None:
     """Write the HTML report of an evaluation."""
     from genreclf.reports.html import html_report
 
     command = ["genreclf", *click.get_current_context().find_root().obj]
-    write_text(path, html_report(evaluation, result, table, meter, command), "report")
+    write_text(path, html_report(measured, result, command), "report")

@@ -260,7 +260,8 @@ def _parse_override(text: str) -> tuple[list[str], Any]:
 def _assign(tree: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
     *parents, last = keys
     for parent in parents:
-        branch = tree.get(parent)
+        # A section with a name may be new, and leaves out what it contains by default.
+        branch = tree.setdefault(parent, {}) if "name" in tree else tree.get(parent)
         if not isinstance(branch, dict):
             raise ConfigError(f"--set {shortened(text)}: unknown key")
         tree = branch

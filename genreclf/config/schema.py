@@ -133,6 +133,11 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     classifier: ClassifierConfig = Svm()
     evaluation: Evaluation = Evaluation()
 
+    @property
+    def takes_frames(self) -> bool:
+        """Whether a pipeline takes frames: those of a codebook, or of a network."""
+        return bool(self.codebook.n_words) or self.classifier.takes_frames
+
     def with_extraction(self, extraction: ExtractionConfig) -> "Config":
         """Return a copy that learns from features made with ``extraction``."""
         parts = {name: getattr(extraction, name) for name in ExtractionConfig.__struct_fields__}

@@ -52,7 +52,8 @@ class ImportanceMeter:
 
     def __init__(self, table: FeatureTable, config: Config) -> None:
         self._config = resolve_codebook(config, table)
-        self.groups = column_groups(table.names, table.config)
+        takes_frames = self._config.classifier.takes_frames  # which are not in groups
+        self.groups = {} if takes_frames else column_groups(table.names, table.config)
         if self._config.codebook.n_words and table.frames is not None:
             n, n_words = len(table.names), self._config.codebook.n_words * len(table.frames)
             self.groups[CODEBOOK] = np.arange(n, n + n_words)  # the columns of the codebook

@@ -9,6 +9,7 @@ from msgspec import Meta
 from genreclf.config.load import config_of_model
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, shortened
+from genreclf.learning.curves import LearningCurves
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,6 +37,8 @@ class Card:
         Confidence below which the model predicts ``unknown``.
     created : str
         Date and time, ISO 8601, UTC.
+    curves : LearningCurves or None
+        How a network was trained; None for other classifiers.
     """
 
     genres: list[str]
@@ -47,6 +50,7 @@ class Card:
     evaluation: dict[str, Any] | None
     threshold: float
     created: str
+    curves: LearningCurves | None = None
 
     def require_audio(self) -> None:
         """Raise if the model cannot predict from audio.
@@ -65,7 +69,8 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """Return values that JSON can hold."""
         plain = {field.name: getattr(self, field.name) for field in fields(Card)}
-        return {**plain, "config": self.config.to_dict()}
+        curves = msgspec.to_builtins(self.curves)
+        return {**plain, "config": self.config.to_dict(), "curves": curves}
 
     @staticmethod
     def from_dict(plain: Any, source: str) -> "Card":
@@ -99,6 +104,7 @@ class _PlainCard(msgspec.Struct):
     evaluation: dict[str, Any] | None
     threshold: Annotated[float, Meta(ge=0, le=1)]
     created: str
+    curves: LearningCurves | None = None
 
     def __post_init__(self) -> None:
         for names in (self.genres, self.feature_names):

@@ -15,6 +15,7 @@ from sklearn.metrics import pairwise_distances_argmin
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from genreclf.config.schema import Codebook as Words
 from genreclf.config.schema import Config, Weighting
 from genreclf.errors import TableError
 from genreclf.tables.frames import Frames
@@ -149,13 +150,16 @@ def _side_by_side(tracks: NDArray[np.floating]) -> Doubles:
 def resolve_codebook(config: Config, table: FeatureTable) -> Config:
     """Decide how many words there are, where that depends on what the table holds.
 
-    ``"auto"`` is 64 for a table with sampled frames. Complete frames are meant for networks.
+    ``"auto"`` is 64 for a table with sampled frames. Complete frames are meant for networks, which
+    have no codebook.
 
     Raises
     ------
     TableError
-        If a codebook is asked for, but the table has no frames.
+        If a codebook is asked for, or a network, but the table has no frames.
     """
+    if config.classifier.takes_frames:
+        return _for_network(config, table)
     words = config.codebook.words
     if words == "auto":
         if table.frames is None or _keeps_all(table):
@@ -170,6 +174,15 @@ def resolve_codebook(config: Config, table: FeatureTable) -> Config:
         )
     codebook = msgspec.structs.replace(config.codebook, words=words)
     return msgspec.structs.replace(config, codebook=codebook)
+
+
+def _for_network(config: Config, table: FeatureTable) -> Config:
+    if table.frames is None:
+        raise TableError(
+            f"{config.classifier.name} learns from spectrograms, and the table has none; extract "
+            "the music with --config convnet-input"
+        )
+    return msgspec.structs.replace(config, codebook=Words(words="off"))
 
 
 def _keeps_all(table: FeatureTable) -> bool:

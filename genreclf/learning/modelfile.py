@@ -41,6 +41,7 @@ SAFE_TYPES = frozenset(
     {
         "genreclf.learning.calibration.TemperatureScaled",
         "genreclf.learning.codebook.Codebook",
+        "genreclf.learning.convnet.SpectrogramNetwork",
         "genreclf.learning.estimators.BalancedLda",
         "genreclf.learning.estimators.SoftVote",
         "genreclf.learning.nystroem.NystroemClassifier",

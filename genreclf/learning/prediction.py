@@ -130,6 +130,8 @@ def novelty_and_probabilities(
 
 
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:
+    if model.config.classifier.takes_frames:
+        return {}  # a network has no groups of features
     try:
         with np.errstate(all="ignore"):
             groups = column_groups(model.feature_names, model.config)

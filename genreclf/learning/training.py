@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
+from genreclf.learning.curves import LearningCurves
 from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.model import Evaluated, Model
 from genreclf.learning.novelty import NoveltyDetector
@@ -67,7 +68,13 @@ def fit_model(
         evaluation=None,
         threshold=0.0,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        curves=_curves(pipeline),
     )
+
+
+def _curves(pipeline: Pipeline) -> LearningCurves | None:
+    history = getattr(pipeline["classify"], "history_", None)
+    return None if history is None else LearningCurves(**history)
 
 
 def _fit_novelty(table: FeatureTable, config: Config) -> NoveltyDetector:
@@ -188,7 +195,7 @@ def training_seconds(
     once = config.classifier.seconds(n_tracks, n_columns, len(table.genres))
     in_a_fold = 1 - 1 / INNER_FOLDS
     n_fits = 1.0
-    if calibrated:
+    if calibrated and config.classifier.refits_to_calibrate:
         n_fits += count_calibration_folds(n_tracks, INNER_FOLDS) * in_a_fold
     if search:
         space = config.classifier.search_space(n_tracks, n_columns)

@@ -5,6 +5,7 @@ names by its hash, and pictures as inline SVG. The template escapes all text, in
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any
 
@@ -14,9 +15,11 @@ from genreclf.errors import shortened
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.intervals import wilson_interval
 from genreclf.evaluation.result import Evaluation
+from genreclf.learning.curves import LearningCurves
 from genreclf.reports.confusion import largest_genres
 from genreclf.reports.console import config_lines
 from genreclf.reports.evaluation import calibration_clause, how_measured, is_ungrouped
+from genreclf.reports.learningcurves import curve_charts
 from genreclf.reports.pages import csp_hash, environment
 from genreclf.reports.trackmap import N_COLOURS, track_map
 from genreclf.tables.table import FeatureTable
@@ -29,24 +32,35 @@ MOST_DOUBTFUL = 25
 LONGEST_PATH = 160
 
 
-def html_report(
-    evaluation: Evaluation,
-    result: dict[str, Any],
-    table: FeatureTable,
-    meter: ImportanceMeter,
-    command: Sequence[str],
-) -> str:
-    """Write the report of an evaluation as one HTML document.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a report shows.
 
-    Parameters
+    Attributes
     ----------
     evaluation : Evaluation
-    result : dict
-        From ``evaluation.to_dict``, with ``threshold`` and ``permutation_p_value`` if wanted.
     table : FeatureTable
         The evaluated table, to which ``held_out.rows`` refers.
     meter : ImportanceMeter
         After it has measured the classifiers of the evaluation.
+    curves : LearningCurves or None
+        Of the final model, if it is a network.
+    """
+
+    evaluation: Evaluation
+    table: FeatureTable
+    meter: ImportanceMeter
+    curves: LearningCurves | None = None
+
+
+def html_report(measured: Measured, result: dict[str, Any], command: Sequence[str]) -> str:
+    """Write the report of an evaluation as one HTML document.
+
+    Parameters
+    ----------
+    measured : Measured
+    result : dict
+        From ``evaluation.to_dict``, with ``threshold`` and ``permutation_p_value`` if wanted.
     command : sequence of str
         The command that writes this report.
 
@@ -55,6 +69,7 @@ def html_report(
     str
         Without lone surrogates and control characters, whatever the table holds.
     """
+    evaluation, table, meter = measured.evaluation, measured.table, measured.meter
     templates = environment()
     templates.filters["short_path"] = _short_path
     shown_map = track_map(evaluation, table)
@@ -74,6 +89,7 @@ def html_report(
         map=shown_map,
         importances=meter.importances(),
         meter=meter,
+        curves=curve_charts(measured.curves) if measured.curves else None,
         doubtful=_confidently_wrong(evaluation, table),
         facts=_facts(result, table),
         config=_shown_config(evaluation, table),

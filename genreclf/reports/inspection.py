@@ -76,6 +76,7 @@ def model_report(model: "Card", console: Console) -> None:
         ("features", _features(model.feature_names)),
         ("codebook", f"{n_words} words each of {_frames(model.config)}" if n_words else "none"),
         *_networks(model.config),
+        *([("training", model.curves.summary())] if model.curves is not None else []),
         ("predicts from", "audio and tables" if model.from_audio else "tables only"),
         ("predicts 'unknown'", f"below {model.threshold:.1%}" if model.threshold else "never"),
         ("versions", ", ".join(f"{name} {v}" for name, v in model.versions.items())),

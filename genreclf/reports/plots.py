@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from genreclf.learning.curves import LearningCurves
     from genreclf.reports.spectrograms import Spectrogram
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -288,6 +289,28 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
         axes.set_yticks(range(len(shown)), [_label(name, 20) for name, _ in shown])
         axes.set(xlabel="predicted", ylabel="true")
         drawn.colorbar(image, label="share of the true genre")
+
+
+def draw_training(path: Path, curves: "LearningCurves", title: str = "") -> None:
+    """Draw the loss, and the accuracy on the tracks kept apart, over the epochs of a training."""
+    epochs = range(1, 1 + len(curves.loss))
+    with figure(path, 8, 6 if curves.is_validated else 3.5) as drawn:
+        several = drawn.subplots(1 + curves.is_validated, sharex=True, squeeze=False)[:, 0]
+        several[0].plot(epochs, curves.loss, color=COLOURS[0], label="training tracks")
+        several[0].set(ylabel="loss", ylim=(0, None))
+        if curves.is_validated:
+            apart = {"color": COLOURS[5], "label": "tracks kept apart"}
+            several[0].plot(epochs, curves.validation_loss, **apart)
+            several[1].plot(epochs, [100 * share for share in curves.validation_accuracy], **apart)
+            several[1].set(ylabel="accuracy (%)", ylim=(0, 100))
+        for axes in several:
+            axes.axvline(
+                curves.best_epoch, color="0.5", linestyle=":", label=f"epoch {curves.best_epoch}"
+            )
+            axes.grid(color="0.9")
+        several[0].legend(frameon=False)
+        several[-1].set(xlabel="epoch")
+        drawn.suptitle(_label(title, 80), fontsize="medium")
 
 
 def draw_features(

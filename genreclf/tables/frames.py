@@ -10,8 +10,9 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -61,6 +62,8 @@ class Frames(Mapping[str, Halves]):
 
     def __getitem__(self, name: str) -> Halves:
         array = self._arrays[name]
+        if self._rows is None and isinstance(array, _File):
+            return array.mapped()
         if self._rows is None and isinstance(array, np.ndarray):
             return array
         return np.asarray(array[self._all_rows()])
@@ -72,6 +75,8 @@ class Frames(Mapping[str, Halves]):
         return len(self._arrays)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if all(isinstance(array, _File) for array in self._arrays.values()):
+            return Frames, (self._arrays, self._rows)  # another process reads the same files
         return Frames, ({name: np.asarray(rows) for name, rows in self.items()},)
 
     @property
@@ -98,6 +103,43 @@ class Frames(Mapping[str, Halves]):
         if self._rows is not None:
             return self._rows
         return np.arange(next(iter(self._arrays.values())).shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The frames of a feature in a file, indexed as one array.
+
+    It is mapped anew for each reading: pages that have been read would else count as memory of this
+    process for as long as the mapping exists.
+    """
+
+    path: Path
+    offset: int
+    shape: tuple[int, ...]
+    version: tuple[int, int]  # of the file, so that another in its place is not taken for it
+
+    def mapped(self) -> Halves:
+        """Map the file into memory.
+
+        Raises
+        ------
+        TableError
+            If it has changed since the table was read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                if _version(os.fstat(file.fileno())) == self.version:
+                    return np.memmap(file, "<f2", "r", self.offset, self.shape)
+        except OSError:
+            pass
+        raise TableError(f"{self.path}: was changed while it was in use; run the command again")
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> Halves:
+        return np.asarray(self.mapped()[rows])
+
+
+def _version(status: os.stat_result) -> tuple[int, int]:
+    return status.st_ino, status.st_mtime_ns
 
 
 class _Stack:
@@ -213,19 +255,20 @@ def _owner(folder: Path, table: Path) -> object:
         raise TableError(f"{file}: is missing or damaged; extract {table.name} again") from None
 
 
-def _mapped(file: Path, shape: tuple[int, ...], table: Path) -> Halves:
+def _mapped(file: Path, shape: tuple[int, ...], table: Path) -> _File:
     if not file.is_file():
         raise TableError(f"{file}: is missing; extract {table.name} again")
     try:
-        array = open_memmap(file, "r")
+        array = cast(np.memmap[Any, Any], open_memmap(file, "r"))
     except Exception as error:  # of any type, depending on the damage
         raise _damaged(file, table, shortened(str(error) or type(error).__name__, 200)) from None
     if array.shape != shape or array.dtype != np.float16:
         found = f"{array.shape} {array.dtype}, not {shape} float16"
         raise _damaged(file, table, found)
-    if array.offset + array.nbytes != file.stat().st_size:
+    status = file.stat()
+    if array.offset + array.nbytes != status.st_size:
         raise _damaged(file, table, "longer than its header says")
-    return array
+    return _File(file.resolve(), array.offset, array.shape, _version(status))
 
 
 def _damaged(file: Path, table: Path, reason: str) -> TableError:

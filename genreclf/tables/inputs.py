@@ -1,4 +1,4 @@
-"""The inputs of a pipeline: statistics, and frames if the pipeline has a codebook."""
+"""The inputs of a pipeline: statistics, and frames if it has a codebook or a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -58,17 +58,18 @@ def inputs(table: FeatureTable, config: Config) -> Inputs:
     Returns
     -------
     (n_tracks, n_features) float32, or FrameInputs
-        The statistics; with frames where there is a codebook.
+        The statistics; with frames where there is a codebook or a network of frames.
 
     Raises
     ------
     TableError
-        If there is a codebook, but no frames, or frames that are not finite.
+        If the pipeline takes frames, but there are none, or some that are not finite.
     """
-    if not config.codebook.n_words:
+    if not config.takes_frames:
         return table.values
     if table.frames is None:
-        raise TableError("the table has no frames, which the model's codebook needs")
+        part = "codebook" if config.codebook.n_words else "network"
+        raise TableError(f"the table has no frames, which the model's {part} needs")
     for name in table.frames:
         if not all(np.isfinite(batch).all() for batch in table.frames.batches(name)):
             raise TableError(
@@ -80,7 +81,7 @@ def inputs(table: FeatureTable, config: Config) -> Inputs:
 def inputs_of(measured: Sequence[Measured], columns: Sequence[int], config: Config) -> Inputs:
     """Return what a pipeline takes of measured tracks, of whose statistics it takes ``columns``."""
     values = np.array([part.statistics for part in measured], dtype=np.float32)[:, columns]
-    if not config.codebook.n_words:
+    if not config.takes_frames:
         return values
     frames = Frames.of_tracks([part.frames for part in measured], config)
     return values if frames is None else FrameInputs(values, frames)

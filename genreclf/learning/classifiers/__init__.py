@@ -3,6 +3,7 @@
 A new classifier is a module here and a line in ``ClassifierConfig``.
 """
 
+from genreclf.learning.classifiers.convnet import Convnet
 from genreclf.learning.classifiers.ensemble import Ensemble
 from genreclf.learning.classifiers.gradient_boosting import GradientBoosting
 from genreclf.learning.classifiers.knn import Knn
@@ -12,4 +13,6 @@ from genreclf.learning.classifiers.mlp import Mlp
 from genreclf.learning.classifiers.random_forest import RandomForest
 from genreclf.learning.classifiers.svm import Svm
 
-ClassifierConfig = Svm | Logistic | Lda | Knn | RandomForest | GradientBoosting | Mlp | Ensemble
+ClassifierConfig = (
+    Svm | Logistic | Lda | Knn | RandomForest | GradientBoosting | Mlp | Ensemble | Convnet
+)

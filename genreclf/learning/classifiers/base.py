@@ -45,12 +45,22 @@ class Cost:
 class Classifier(Section, frozen=True, tag_field="name"):
     """Hyperparameters of a classifier, with scikit-learn's names, and how to train with them.
 
-    A subclass declares its hyperparameters, with ranges and defaults, and the attribute and the
+    A subclass declares its hyperparameters, with ranges and defaults, and the attributes and the
     methods below. Its module is imported to read any configuration, so it imports scikit-learn in
     method bodies only.
+
+    Attributes
+    ----------
+    cost : Cost
+    takes_frames : bool
+        Whether the pipeline learns from the kept frames of a table instead of its columns.
+    refits_to_calibrate : bool
+        Whether the temperature of the probabilities takes more fits, one a fold.
     """
 
     cost: ClassVar[Cost]
+    takes_frames: ClassVar[bool] = False
+    refits_to_calibrate: ClassVar[bool] = True
 
     @property
     def name(self) -> str:
@@ -82,6 +92,10 @@ class Classifier(Section, frozen=True, tag_field="name"):
         if the estimator can do so.
         """
         raise NotImplementedError
+
+    def advice(self, n_tracks: int) -> str | None:
+        """Return what a person should know before training on so many tracks, if anything."""
+        return None
 
     def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:
         """Return the values to try of the few hyperparameters that matter.
