@@ -76,6 +76,20 @@ def test_copies_of_copies_are_one_recording() -> None:
     assert list(rows) == [7, 60, 61, 62]
 
 
+def test_copies_in_a_large_table_are_those_that_all_pairs_show(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = songs(1200, 20)
+    values = np.vstack((values, altered(values[:12], 0.01), values[12:15]))
+    expected = find_copies(values)
+    assert pairs(expected) == {(i, 1200 + i) for i in range(15)}
+    monkeypatch.setattr(duplicates, "MOST_COMPARED", 600)  # tracks; a larger table has cells
+    monkeypatch.setattr(duplicates, "SAMPLE_ROWS", 300)
+    found = find_copies(values)
+    assert pairs(found) == pairs(expected)
+    np.testing.assert_allclose(found.distance, expected.distance)
+
+
 @pytest.mark.parametrize("shape", [(10, 3), (12, 100), (60, 2), (60, 20), (60, 280), (300, 6)])
 def test_chance_makes_no_copies(shape: tuple[int, int]) -> None:
     # CHANCE_PAIRS is 0.01 a table: of 40 tables, two at most with a probability of 0.99.
