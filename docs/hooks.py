@@ -138,6 +138,8 @@ def configuration() -> str:
     """List the keys of each section with their defaults and allowed values."""
     sections = msgspec.json.schema(Config)["$defs"]
     parts = subsections(sections["Config"], "", sections)
+    view = sections["EmbeddingView"]
+    parts += ["### `[[views]]` with `embedding`", cleandoc(view["description"]), keys(view)]
     return "\n\n".join(["### At the top", keys(sections["Config"]), *parts])
 
 

@@ -305,9 +305,11 @@ class SpectralView(View, frozen=True, kw_only=True, tag="spectral"):
 
 
 class EmbeddingView(View, frozen=True, kw_only=True, tag="embedding"):
-    """Embeddings of a pretrained network, whose frames are pooled as features are.
+    """Embeddings of a pretrained network, which are pooled over time as features are.
 
-    ``outputs`` are outputs of the network; without it, the first that is an embedding.
+    `embedding` is the name of a network or the path of its description, and `outputs` are outputs
+    of the network: by default the first that is an embedding. `excerpt` and `pooling` are as in
+    other views. The sample rate is that of the network, and the level that of the file.
     """
 
     embedding: Network
