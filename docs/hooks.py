@@ -139,8 +139,8 @@ def configuration() -> str:
     sections = msgspec.json.schema(Config)["$defs"]
     parts = subsections(sections["Config"], "", sections)
     view = sections["EmbeddingView"]
-    parts += ["### `[[views]]` with `embedding`", cleandoc(view["description"]), keys(view)]
-    return "\n\n".join(["### At the top", keys(sections["Config"]), *parts])
+    of_embeddings = ["### `[[views]]` with `embedding`", cleandoc(view["description"]), keys(view)]
+    return "\n\n".join(["### At the top", keys(sections["Config"]), *parts, *of_embeddings])
 
 
 def subsections(section: dict[str, Any], above: str, sections: dict[str, Any]) -> Iterator[str]:
