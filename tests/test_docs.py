@@ -19,6 +19,7 @@ from click.testing import CliRunner
 import genreclf
 from genreclf.cli import cli
 from genreclf.config.load import load_config, preset_names
+from genreclf.config.networks import Network
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.features.pooling import feature_names
 
@@ -235,6 +236,9 @@ def test_keys_and_columns_that_are_documented_are_those_written(
     assert {*header} - set(genreclf.load_table("demo/features.csv").genres) | {
         "probabilities"
     } == set(documented("Predictions"))
+
+    [network, *_] = json.loads(run_cli("embeddings", "list", "--json", "-"))
+    assert {*documented("Networks")} == {*network} - {*Network.__struct_fields__}
 
     counted = json.loads(run_cli("labels", "show", "demo/features.csv", "--json", "-"))
     assert sorted(counted) == sorted(documented("Label counts"))

@@ -1,11 +1,14 @@
 """Descriptions of networks: the shipped ones, what is refused, and by which words."""
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from genreclf.config.frontends import FRONTENDS
 from genreclf.config.networks import (
     Network,
     load_network,
@@ -46,6 +49,18 @@ def test_musicnn_is_described_as_published() -> None:
     ]  # fmt: skip
     assert network.output("tags").labels[:2] == ("rock", "pop")
     assert load_network("musicnn-mtt").output("tags").labels[:2] == ("guitar", "classical")
+
+
+def test_the_page_shows_a_valid_description_and_every_front_end() -> None:
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "embeddings.md"
+    text = page.read_text(encoding="utf-8")
+    [shown] = [
+        block for block in re.findall(r"```toml\n(.+?)```", text, re.S) if "licence" in block
+    ]
+    network = network_from_dict(tomllib.loads(shown), "shown")
+    assert network.output("tags").labels == ("rock", "folk", "jazz")
+    for name in (*FRONTENDS, *(path.stem for path in networks_folder().glob("*.toml"))):
+        assert f"`{name}`" in text
 
 
 def test_a_description_survives_json() -> None:
