@@ -200,10 +200,7 @@ def column_sets(names: Sequence[str]) -> dict[str, list[str]]:
 
 def with_columns(found: Sequence[Collection], names: Sequence[str]) -> list[Collection]:
     """Return the collections with some columns of their tables."""
-    return [
-        replace(c, table=replace(c.table, names=list(names), values=c.table.columns_of(names)))
-        for c in found
-    ]
+    return [replace(c, table=c.table.with_columns(names)) for c in found]
 
 
 def compare_embeddings(found: Sequence[Collection], only: str) -> None:

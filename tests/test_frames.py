@@ -26,7 +26,7 @@ from genreclf.features.measured import frame_shapes, keep_frames, pack, unpack
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import Track
 from genreclf.parallel.workers import Workers
-from genreclf.tables.frames import frames_path
+from genreclf.tables.kept import frames_path
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 

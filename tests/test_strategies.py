@@ -17,12 +17,11 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import AudioError
 from genreclf.extraction.chain import extract_frames, extract_one
-from genreclf.extraction.tracks import Failure, extract
+from genreclf.extraction.tracks import extract
 from genreclf.features import scan, selection
 from genreclf.features.catalogue import FEATURES
 from genreclf.features.pooling import pool
 from genreclf.features.selection import chooser
-from genreclf.learning.model import Model
 
 Writer = Callable[..., Path]
 RATE = 8000
@@ -282,27 +281,6 @@ def test_the_number_of_processes_changes_nothing(genre_folder: Path, strategy: s
     config = config_of(strategy, "excerpt.seconds=1", "separation=none")
     one, two = (extract(genre_folder, config, jobs=jobs) for jobs in (None, 2))
     np.testing.assert_array_equal(one.values, two.values)
-
-
-# --- predictions -----------------------------------------------------------------------------
-
-SMALL = config_of("multi", "excerpt.seconds=1", "separation=none", "classifier.name=lda")
-
-
-@pytest.fixture(scope="module")
-def model(genre_folder: Path) -> Model:
-    return Model.fit(extract(genre_folder, SMALL), SMALL)
-
-
-def test_several_excerpts_are_predicted_as_they_are_evaluated(
-    model: Model, genre_folder: Path, tmp_path: Path
-) -> None:
-    path, cache = genre_folder / "noisy" / "1.mp3", tmp_path / "cache.sqlite"
-    [expected] = model.pipeline.predict_proba(extract_one(path, SMALL)[None])
-    for _ in range(2):  # computed, then from the cache
-        [found] = model.predict_files([path], cache=cache)
-        assert not isinstance(found, Failure)
-        assert found.probabilities == pytest.approx(dict(zip(model.genres, expected, strict=True)))
 
 
 # --- inspect ---------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ FEATURES_VERSION = 2
 
 Scaling = Literal["log", "standard"]
 Weighting = Literal["none", "sqrt", "tfidf"]
+LearnFrom = Literal["auto", "excerpts", "tracks"]
 
 
 class ExtractionConfig(SpectralView, frozen=True, kw_only=True, tag=False):
@@ -65,6 +66,11 @@ class ExtractionConfig(SpectralView, frozen=True, kw_only=True, tag=False):
         """The pretrained networks whose embeddings are used, each once."""
         embedding_views = (view for view in self.each_view if isinstance(view, EmbeddingView))
         return tuple(dict.fromkeys(view.embedding for view in embedding_views))
+
+    @property
+    def n_excerpts(self) -> int:
+        """How many excerpts a track has, at most, in the view with the most."""
+        return max(view.excerpt.number for view in self.each_view)
 
     @property
     def extraction(self) -> "ExtractionConfig":
@@ -129,6 +135,7 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     scaling: Scaling = "log"
     scaling_limit: Positive | Literal["off"] = 4.0
     pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["auto", "off"] = "auto"
+    learn_from: LearnFrom = "auto"
     codebook: Codebook = Codebook()
     classifier: ClassifierConfig = Svm()
     evaluation: Evaluation = Evaluation()

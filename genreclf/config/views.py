@@ -65,7 +65,12 @@ class Excerpt(Section, frozen=True):
         """Seconds of all excerpts of a track together, at most."""
         if self.strategy == "full":
             return LONGEST_SECONDS
-        return self.seconds * (self.excerpts if self.strategy == "multi" else 1)
+        return self.seconds * self.number
+
+    @property
+    def number(self) -> int:
+        """How many excerpts a track has, at most."""
+        return self.excerpts if self.strategy == "multi" else 1
 
     @property
     def needs_scan(self) -> bool:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from genreclf.config.schema import Config
 from genreclf.evaluation.intervals import bootstrap_interval
-from genreclf.learning.codebook import resolve_codebook
 from genreclf.learning.explanation import CODEBOOK, column_groups
+from genreclf.learning.resolution import resolve
 from genreclf.tables.inputs import exchanged, inputs, with_frames_exchanged
 from genreclf.tables.table import FeatureTable
 
@@ -51,7 +51,7 @@ class ImportanceMeter:
     """
 
     def __init__(self, table: FeatureTable, config: Config) -> None:
-        self._config = resolve_codebook(config, table)
+        self._config = resolve(config, table)
         takes_frames = self._config.classifier.takes_frames  # which are not in groups
         self.groups = {} if takes_frames else column_groups(table.names, table.config)
         if self._config.codebook.n_words and table.frames is not None:

@@ -1,6 +1,6 @@
 """The chain from a file to its features."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -67,10 +67,14 @@ def extract_one(path: str | Path, config: ExtractionConfig | None = None) -> Arr
 def measure(path: Path, config: ExtractionConfig, choose: Chooser | None = None) -> Measured:
     """Compute what a table holds of one audio file: statistics, and the frames that are kept.
 
-    See ``extract_frames`` for the parameters.
+    See ``extract_frames`` for the parameters. Where the configuration takes several excerpts and
+    the caller does not choose others, the statistics of each are computed too.
     """
-    excerpts, frames = extract_frames(path, config, choose)
-    return Measured(pool(frames, config), keep_frames(frames, config), excerpts[0].notes)
+    views = _analyse(path, config, choose)
+    frames, notes = _of_track(views), views[0].excerpts[0].notes
+    several = config.n_excerpts > 1 and choose is None
+    excerpts = _pool_each(views, config) if several else None
+    return Measured(pool(frames, config), keep_frames(frames, config), notes, excerpts)
 
 
 def extract_frames(
@@ -94,7 +98,7 @@ def extract_frames(
         each other; a feature with one value an excerpt, such as the tempo, is their median.
     """
     views = _analyse(path, config, choose)
-    return views[0].excerpts, _side_by_side(_joined(view) for view in views)
+    return views[0].excerpts, _of_track(views)
 
 
 def scan_track(path: Path, config: ExtractionConfig) -> Scan:
@@ -134,6 +138,22 @@ def _frames_of(excerpt: Excerpt, view: SpectralView | EmbeddingView, path: Path)
     except AudioError as error:
         raise AudioError(f"{path}: {error}") from None
     return dict(zip(view.feature_names, found.values(), strict=True))
+
+
+def _of_track(views: Sequence[_Analysed]) -> Frames:
+    return _side_by_side(_joined(view) for view in views)
+
+
+def _pool_each(views: Sequence[_Analysed], config: ExtractionConfig) -> Array:
+    """Summarise the frames of each excerpt, (n_excerpts, n_features).
+
+    A view with fewer excerpts, because the track is short or partly silent, repeats those it has.
+    """
+    n = config.n_excerpts
+    each = [
+        _side_by_side(view.frames[i * len(view.frames) // n] for view in views) for i in range(n)
+    ]
+    return np.array([pool(frames, config) for frames in each])
 
 
 def _joined(analysed: _Analysed) -> Frames:

@@ -162,6 +162,8 @@ def _without_frames(
     """Keep the frames out of memory, which those of many tracks would fill."""
     if not measured.frames:
         return measured
-    # A copy, since the statistics are a view of the bytes that hold the frames.
+    # Copies, since these are views of the bytes that hold the frames.
     statistics = measured.statistics.copy()
-    return replace(measured, statistics=statistics, frames=_FramesInJournal(path, start, config))
+    excerpts = None if measured.excerpts is None else measured.excerpts.copy()
+    frames = _FramesInJournal(path, start, config)
+    return replace(measured, statistics=statistics, frames=frames, excerpts=excerpts)

@@ -61,7 +61,8 @@ def extract_in_parts(
         if not rows:
             part.unlink(missing_ok=True)
         elif len(rows) > len(finished):
-            build_table(rows, config).save(part)
+            # A folder with statistics of single excerpts would be no folder of Parquet files.
+            replace(build_table(rows, config), excerpts=None).save(part)
         digests[part.name] = digest
         write_parts(output, Parts(False, earlier | digests))
         if len(rows) > len(finished):  # otherwise the rows in the journal belong to a later part

@@ -4,7 +4,7 @@ import platform
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.errors import AudioError, GenreclfError
@@ -193,11 +194,17 @@ def build_table(rows: Iterable[Row], config: ExtractionConfig) -> "FeatureTable"
         values=np.array([m.statistics for m in measured], np.float32).reshape(-1, len(names)),
         config=config.extraction,
         frames=Frames.of_tracks([m.frames for m in measured], config),
+        excerpts=_excerpts(measured),
         assignments={
             name: np.array([values.get(name, "") for values in assigned], dtype=object)
             for name in dict.fromkeys(name for values in assigned for name in values)
         },
     )
+
+
+def _excerpts(measured: Sequence[Measured]) -> NDArray[np.float32] | None:
+    known = [m.excerpts for m in measured if m.excerpts is not None]
+    return np.array(known, np.float32) if known and len(known) == len(measured) else None
 
 
 def extract(

@@ -32,15 +32,21 @@ class Measured:
         The frames that are kept, by feature; see ``keep_frames``.
     notes : tuple of str
         What the user should know of how the track was decoded, without its name.
+    excerpts : (n_excerpts, n_features) float32, or None
+        The statistics of each excerpt alone, where the configuration takes several.
     """
 
     statistics: Array
     frames: Mapping[str, Halves] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    excerpts: Array | None = None
 
     def not_finite(self, config: ExtractionConfig) -> str | None:
         """Return the name of the first column or feature that is not finite, if there is one."""
-        if not (finite := np.isfinite(self.statistics)).all():
+        rows = self.statistics[None]
+        if self.excerpts is not None:
+            rows = np.concatenate((rows, self.excerpts))
+        if not (finite := np.isfinite(rows).all(axis=0)).all():
             return feature_names(config)[int(finite.argmin())]
         return next(
             (name for name, rows in self.frames.items() if not np.isfinite(rows).all()), None
@@ -105,10 +111,12 @@ def _n_frames(view: View, name: str) -> int:
 def _record(config: ExtractionConfig) -> np.dtype[Any]:
     """Describe a track's numbers in bytes: statistics in single, frames in half precision."""
     shapes = frame_shapes(config).items()
+    n_excerpts, n_features = config.n_excerpts, len(feature_names(config))
     return np.dtype(
         [
-            ("statistics", "<f4", (len(feature_names(config)),)),
+            ("statistics", "<f4", (n_features,)),
             *((name, "<f2", shape) for name, shape in shapes),
+            *([("excerpts", "<f4", (n_excerpts, n_features))] if n_excerpts > 1 else []),
         ]
     )
 
@@ -120,6 +128,8 @@ def pack(measured: Measured, config: ExtractionConfig) -> bytes:
     record["statistics"] = measured.statistics
     for name, rows in measured.frames.items():
         record[name] = rows
+    if measured.excerpts is not None:
+        record["excerpts"] = measured.excerpts
     return len(notes).to_bytes(_LENGTH_BYTES) + notes + record.tobytes()
 
 
@@ -132,4 +142,5 @@ def unpack(content: bytes, config: ExtractionConfig) -> Measured | None:
     except (ValueError, TypeError):
         return None
     frames = {name: record[name] for name in frame_shapes(config)}
-    return Measured(record["statistics"], frames, notes)
+    excerpts = record["excerpts"] if config.n_excerpts > 1 else None
+    return Measured(record["statistics"], frames, notes, excerpts)

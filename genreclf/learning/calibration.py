@@ -52,6 +52,9 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         learns no temperature.
     random_state : int
         Shuffles the folds.
+    n_together : int
+        So many samples, one after the other, belong together, such as the excerpts of a track. They
+        are of one class, stay in one fold, and count as one sample with their mean scores.
 
     Attributes
     ----------
@@ -60,12 +63,21 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     classes_ : (n_classes,) array
     temperature_ : float
         1 if there are too few samples to learn it.
+    mean_temperature_ : float
+        That of the mean scores of samples that belong together.
     """
 
-    def __init__(self, estimator: Any = None, n_folds: int = 5, random_state: int = 0) -> None:
+    def __init__(
+        self,
+        estimator: Any = None,
+        n_folds: int = 5,
+        random_state: int = 0,
+        n_together: int = 1,
+    ) -> None:
         self.estimator = estimator
         self.n_folds = n_folds
         self.random_state = random_state
+        self.n_together = n_together
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: Texts | None = None) -> "TemperatureScaled":
         """Fit the estimator, and the temperature by cross-validation.
@@ -74,7 +86,7 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : (n_samples, n_features) array
         y : (n_samples,) array
-        groups : (n_samples,) array of str, optional
+        groups : (n_samples / n_together,) array of str, optional
             Samples of one group stay in one fold.
         """
         values, labels = validate_data(self, X, y)
@@ -82,18 +94,22 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         base = self.estimator if self.estimator is not None else GaussianNB()
         self.estimator_ = clone(base).fit(values, labels)
-        self.temperature_ = 1.0
+        self.temperature_ = self.mean_temperature_ = 1.0
         if not self.n_folds:
             return self
         from genreclf.learning.splits import own_groups  # only fitting needs it
 
-        scores, rows = self._out_of_fold(base, values, codes, groups)
-        if not len(rows) and groups is not None:  # every class has one group only
+        together = values.reshape(-1, self.n_together, values.shape[1]), codes[:: self.n_together]
+        scores, chosen = self._out_of_fold(base, *together, groups)
+        if not len(chosen) and groups is not None:  # every class has one group only
             groups = None
-            scores, rows = self._out_of_fold(base, values, codes, None)
-        n_units = len(rows) if groups is None else len(set(own_groups(groups)[rows]))
-        if len(rows):
-            self.temperature_ = best_temperature(scores, codes[rows], n_units)
+            scores, chosen = self._out_of_fold(base, *together, None)
+        n_units = len(chosen) if groups is None else len(set(own_groups(groups)[chosen]))
+        if len(chosen):
+            classes = together[1][chosen]
+            self.mean_temperature_ = best_temperature(scores.mean(axis=1), classes, n_units)
+            single, classes = np.concatenate(scores), np.repeat(classes, self.n_together)
+            self.temperature_ = best_temperature(single, classes, n_units)
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -118,29 +134,44 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _out_of_fold(
         self, base: Any, values: Doubles, codes: Indices, groups: Texts | None
     ) -> tuple[Doubles, Indices]:
-        """Return scores of held-out samples whose class was trained on, and their rows.
+        """Return scores of held-out samples whose class was trained on, and their numbers.
 
         The score of a class that was not trained on is minus infinity: its probability is zero.
+
+        Parameters
+        ----------
+        values : (n, n_together, n_features) array
+        codes : (n,) array
+        groups : (n,) array, optional
+
+        Returns
+        -------
+        scores : (n_held_out, n_together, n_classes) array
+        chosen : (n_held_out,) array
         """
         from genreclf.learning.splits import cross_validation, known_genres_only
 
-        scores, rows = [np.empty((0, len(self.classes_)))], [np.empty(0, dtype=np.intp)]
+        shape = values.shape[1], len(self.classes_)
+        scores, chosen = [np.empty((0, *shape))], [np.empty(0, dtype=np.intp)]
         try:
             folds = cross_validation(codes, groups, self.n_folds, self.random_state).folds
         except TableError:  # one class, or as many classes as samples
             folds = []
         for train, test in known_genres_only(folds, codes):
-            part = np.full((len(test), len(self.classes_)), -np.inf)
+            part = np.full((len(test), *shape), -np.inf)
             try:
-                fitted = clone(base).fit(values[train], codes[train])
-                part[:, fitted.classes_] = class_scores(fitted, values[test])
+                fitted = clone(base).fit(
+                    np.concatenate(values[train]), np.repeat(codes[train], self.n_together)
+                )
+                held_out = class_scores(fitted, np.concatenate(values[test]))
             except ValueError:  # too few for this estimator
                 continue
+            part[:, :, fitted.classes_] = held_out.reshape(len(test), self.n_together, -1)
             scores.append(part)
-            rows.append(test)
-            if sum(map(len, rows)) >= ENOUGH_SCORES:
+            chosen.append(test)
+            if sum(map(len, chosen)) >= ENOUGH_SCORES:
                 break
-        return np.concatenate(scores), np.concatenate(rows)
+        return np.concatenate(scores), np.concatenate(chosen)
 
 
 def class_scores(estimator: Any, values: Doubles) -> Doubles:

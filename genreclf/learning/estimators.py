@@ -44,6 +44,8 @@ class SoftVote(ClassifierMixin, BaseEstimator):
     n_estimators, max_features, min_samples_leaf
         Of the trees.
     random_state : int
+    n_together : int
+        As for ``TemperatureScaled``, by which the first two are calibrated.
 
     Attributes
     ----------
@@ -58,12 +60,14 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         max_features: float = 0.2,
         min_samples_leaf: int = 1,
         random_state: int = 0,
+        n_together: int = 1,
     ) -> None:
         self.C = C
         self.n_estimators = n_estimators
         self.max_features = max_features
         self.min_samples_leaf = min_samples_leaf
         self.random_state = random_state
+        self.n_together = n_together
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "SoftVote":
         """Fit all three."""
@@ -97,10 +101,13 @@ class SoftVote(ClassifierMixin, BaseEstimator):
             random_state=self.random_state,
         )
         return [
-            ("svm", TemperatureScaled(machine, random_state=self.random_state)),
-            ("lda", TemperatureScaled(lda, random_state=self.random_state)),
+            ("svm", self._calibrated(machine)),
+            ("lda", self._calibrated(lda)),
             ("trees", trees),
         ]
+
+    def _calibrated(self, member: Any) -> TemperatureScaled:
+        return TemperatureScaled(member, random_state=self.random_state, n_together=self.n_together)
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Return the most probable class of each sample."""

@@ -107,7 +107,7 @@ def explain(
         With a step ``standardise``, in which zero is the average track.
     groups : dict of str to array of int
         Columns of each group; see ``column_groups``.
-    values : (1, n_features) array
+    values : (1, n_features) or (1, n_excerpts, n_features) array
         Of one track.
     genre : int
         Column of the probabilities.
@@ -118,12 +118,14 @@ def explain(
         Probability that each group adds, the largest amount first. Their sum is the probability
         of the track less that of the average track.
     """
-    n_columns = values.shape[1]
+    n_columns = values.shape[-1]
     average = pipeline["standardise"].inverse_transform(np.zeros((1, n_columns)))
     coalitions = np.array(list(product((False, True), repeat=len(groups))))
     present = np.zeros((len(coalitions), n_columns), dtype=bool)
     for group, columns in enumerate(groups.values()):
         present[:, columns] = coalitions[:, [group]]
+    if values.ndim == 3:  # a coalition holds the same groups of all excerpts
+        present = present[:, None]
     mixed = np.where(present, values, average)
     value = pipeline.predict_proba(mixed)[:, genre]
     shares = _shapley_values(coalitions, value)

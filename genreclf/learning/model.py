@@ -208,7 +208,8 @@ class Model(Card):
         TableError
             If the table lacks columns or was made with another configuration.
         """
-        return replace(table, names=self.feature_names, values=self._values(table))
+        self._check_configuration(table)
+        return table.with_columns(self.feature_names)
 
     def sensible_threshold(self) -> "Threshold":
         """Return the confidence below which to predict ``unknown``, from the model's evaluation.
@@ -281,7 +282,8 @@ class Model(Card):
         """Refuse estimators that do not fit the card, or cannot predict."""
         n_columns, shapes = len(self.feature_names), frame_shapes(self.config)
         frames = {name: np.zeros(shape, np.float16) for name, shape in shapes.items()}
-        blank = Measured(np.zeros(n_columns, np.float32), frames)
+        excerpts = np.zeros((self.config.n_excerpts, n_columns), np.float32)
+        blank = Measured(np.zeros(n_columns, np.float32), frames, excerpts=excerpts)
         zeros = inputs_of([blank], range(n_columns), self.config)
         try:
             _, [probabilities] = novelty_and_probabilities(self, zeros)
@@ -296,7 +298,7 @@ class Model(Card):
     def _inputs(self, table: FeatureTable) -> Inputs:
         return inputs(self.columns_of(table), self.config)
 
-    def _values(self, table: FeatureTable) -> NDArray[np.float32]:
+    def _check_configuration(self, table: FeatureTable) -> None:
         if self.from_audio and table.config is not None:
             theirs, ours = table.config.fingerprint, self.config.fingerprint
             if theirs != ours:
@@ -304,4 +306,3 @@ class Model(Card):
                     f"the table was made with another configuration ({theirs}) than the model "
                     f"({ours}); extract the features again with the model's configuration"
                 )
-        return table.columns_of(self.feature_names)

@@ -44,6 +44,7 @@ SAFE_TYPES = frozenset(
         "genreclf.learning.convnet.SpectrogramNetwork",
         "genreclf.learning.estimators.BalancedLda",
         "genreclf.learning.estimators.SoftVote",
+        "genreclf.learning.excerpts.ExcerptPipeline",
         "genreclf.learning.nystroem.NystroemClassifier",
         "genreclf.learning.novelty.NoveltyDetector",
         "genreclf.learning.scaling.LogScaler",

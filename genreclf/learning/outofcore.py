@@ -77,7 +77,8 @@ class TableParts:
             names = names or (part.names, part.config)
             if (part.names, part.config) != names:
                 raise TableError(f"{path}: has other columns or another configuration")
-            yield part.take(part.labels != "")
+            # Moments are those of tracks, not of their excerpts.
+            yield replace(part.take(part.labels != ""), excerpts=None)
 
     def sample(self, n_most: int, chosen: Choice) -> FeatureTable:
         """Draw rows at random, and at least some of every genre."""

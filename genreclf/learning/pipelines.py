@@ -11,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from genreclf.config.schema import Config
 from genreclf.learning.calibration import TemperatureScaled
 from genreclf.learning.codebook import make_codebook
+from genreclf.learning.excerpts import ExcerptPipeline, rows_per_track
 from genreclf.learning.scaling import LogScaler, measures_spread
 from genreclf.tables.table import FeatureTable
 
@@ -40,6 +41,16 @@ class Task:
         return len(self.table)
 
     @property
+    def rows_per_track(self) -> int:
+        """Number of rows that the classifier learns from of each track: 1, or its excerpts."""
+        return rows_per_track(self.config, self.table)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that the classifier learns from."""
+        return self.n_tracks * self.rows_per_track
+
+    @property
     def n_columns(self) -> int:
         """Number of statistics and words that the classifier learns from."""
         n_with_words = 0 if self.table.frames is None else len(self.table.frames)
@@ -62,7 +73,8 @@ def standard_pipeline(
     n_components = pca if task.config.pca == "auto" else task.config.pca
     off = n_components == "off"
     n_folds = INNER_FOLDS if task.calibrated else 0
-    return Pipeline(
+    kind = ExcerptPipeline if task.config.learn_from == "excerpts" else Pipeline
+    return kind(
         [
             *([("codebook", codebook)] if codebook is not None else []),
             ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
@@ -71,7 +83,10 @@ def standard_pipeline(
                 "pca",
                 "passthrough" if off else PCA(n_components, svd_solver="full"),
             ),
-            ("classify", TemperatureScaled(classifier, n_folds, task.config.seed)),
+            (
+                "classify",
+                TemperatureScaled(classifier, n_folds, task.config.seed, task.rows_per_track),
+            ),
         ]
     )
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from genreclf.errors import ModelError, shortened
 from genreclf.extraction.tracks import Failure, Outcome, Row
 from genreclf.features.measured import Measured
+from genreclf.learning.excerpts import as_rows
 from genreclf.learning.explanation import column_groups, explain_track
+from genreclf.learning.novelty import NoveltyDetector
 from genreclf.tables.inputs import Inputs, inputs_of, statistics_of
 
 if TYPE_CHECKING:
@@ -123,10 +125,16 @@ def novelty_and_probabilities(
     """Return which inputs are novel, (n,), and the probabilities of genres, (n, n_genres)."""
     try:
         with np.errstate(all="ignore"):
-            novel = model.novelty.is_novel(statistics_of(inputs))
+            novel = _is_novel(model.novelty, statistics_of(inputs))
             return novel, model.pipeline.predict_proba(inputs)
     except Exception as error:  # estimators from others may raise anything
         raise _damaged(error) from None
+
+
+def _is_novel(detector: NoveltyDetector, statistics: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which tracks are novel, (n_tracks,): in most of their excerpts."""
+    distances = detector.distances(as_rows(statistics)).reshape(len(statistics), -1)
+    return np.median(distances, axis=1) > detector.farthest_
 
 
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:

@@ -5,19 +5,21 @@ import numpy as np
 
 from genreclf.config.schema import Config
 from genreclf.learning.codebook import resolve_codebook
+from genreclf.learning.excerpts import resolve_rows, rows_per_track
 from genreclf.tables.table import FeatureTable
 
 
 def resolve(config: Config, table: FeatureTable) -> Config:
-    """Decide how many words a codebook has, and whether a kernel is approximated.
+    """Decide how many words a codebook has, what a row is, and whether a kernel is approximated.
 
     All folds and the final model of a table use the same decision.
 
     Raises
     ------
     TableError
-        If a codebook is asked for, but the table has no frames.
+        If a codebook or excerpts are asked for, but the table has no frames or no excerpts.
     """
-    config = resolve_codebook(config, table)
-    classifier = config.classifier.resolved(int(np.count_nonzero(table.labels != "")))
+    config = resolve_rows(resolve_codebook(config, table), table)
+    n_tracks = int(np.count_nonzero(table.labels != ""))
+    classifier = config.classifier.resolved(n_tracks * rows_per_track(config, table))
     return msgspec.structs.replace(config, classifier=classifier)

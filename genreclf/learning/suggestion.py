@@ -103,10 +103,8 @@ def unlabelled(
 def _without_labels(table: FeatureTable, names: list[str]) -> FeatureTable:
     """Return the columns of these names, and no labels."""
     return replace(
-        table,
+        table.with_columns(names),
         labels=np.full(len(table), "", dtype=object),
-        names=names,
-        values=table.columns_of(names),
         folds=None,
         split=None,
         assignments={},

@@ -82,15 +82,18 @@ class Timeline:
 
 
 def short_window_note(model: Model, seconds: float | None) -> str | None:
-    """Return a warning if windows are less than half as long as the training excerpts."""
-    trained = max(view.excerpt.longest_seconds for view in model.config.each_view)
+    """Return a warning if windows are less than half as long as what the model learned from."""
+    each = model.config.learn_from == "excerpts"
+    excerpts = [view.excerpt for view in model.config.each_view]
+    trained = max(e.seconds if each else e.longest_seconds for e in excerpts)
     if seconds is None or seconds >= trained / 2:
         return None
     return (
         f"windows of {seconds:g} s are less than half as long as the excerpts of {trained:g} s "
         "that the model was trained on, so predictions may be less accurate; use --window "
-        f"{math.ceil(trained / 2)} or more, or train a model on excerpts of {seconds:g} s "
-        f"(extract --set excerpt.seconds={seconds:g})"
+        f"{math.ceil(trained / 2)} or more, or train a model on excerpts of {seconds:g} s: "
+        f"genreclf extract MUSIC --set excerpt.strategy=multi --set excerpt.seconds={seconds:g} "
+        "-o short.csv, then genreclf train short.csv"
     )
 
 

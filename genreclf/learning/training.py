@@ -19,12 +19,13 @@ from genreclf.errors import ConfigError, TableError
 from genreclf.learning.calibration import count_calibration_folds
 from genreclf.learning.curves import LearningCurves
 from genreclf.learning.duplicates import Copies, copies_in
+from genreclf.learning.excerpts import as_rows
 from genreclf.learning.model import Evaluated, Model
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
 from genreclf.learning.resolution import resolve
 from genreclf.learning.scaling import measures_spread
-from genreclf.learning.splits import Fold, cross_validation, known_genres_only
+from genreclf.learning.splits import Fold, cross_validation, known_genres_only, own_groups
 from genreclf.tables.inputs import inputs
 from genreclf.tables.table import FeatureTable
 from genreclf.versions import versions
@@ -41,6 +42,7 @@ def fit_model(
     """Train a model; see ``Model.fit``."""
     config = resolve(config, table)
     same = evaluation is not None and evaluation.config == config and not search
+    same &= config.learn_from != "excerpts"  # of excerpts, single ones have another temperature
     temperature = evaluation.temperature if evaluation is not None and same else None
     table = table.labelled()
     copies = copies or copies_in(table)
@@ -79,6 +81,9 @@ def _curves(pipeline: Pipeline) -> LearningCurves | None:
 
 def _fit_novelty(table: FeatureTable, config: Config) -> NoveltyDetector:
     detector = NoveltyDetector(measures_spread(table.names), random_state=config.seed)
+    if config.learn_from == "excerpts" and table.excerpts is not None:
+        groups = np.repeat(own_groups(table.groups), table.excerpts.shape[1])
+        return detector.fit(as_rows(table.excerpts), groups=groups)
     return detector.fit(table.values, groups=table.groups if table.has_groups else None)
 
 
@@ -114,10 +119,11 @@ def fit_pipeline(table: FeatureTable, config: Config, *, calibrated: bool = True
 
 
 def _check_pca(task: Task) -> None:
-    pca, most = task.config.pca, min(task.n_tracks, task.n_columns)
+    pca, most = task.config.pca, min(task.n_rows, task.n_columns)
     if isinstance(pca, int) and pca > most:
+        rows = "tracks" if task.rows_per_track == 1 else "excerpts"
         raise ConfigError(
-            f"pca = {pca}: {task.n_tracks} tracks with {task.n_columns} columns have at most "
+            f"pca = {pca}: {task.n_rows} {rows} with {task.n_columns} columns have at most "
             f"{most} components"
         )
 
@@ -192,7 +198,9 @@ def training_seconds(
         Whether a temperature is learned.
     """
     n_tracks, n_columns = len(table), len(table.names)
-    once = config.classifier.seconds(n_tracks, n_columns, len(table.genres))
+    config = resolve(config, table)
+    n_rows = Task(table, config).n_rows
+    once = config.classifier.seconds(n_rows, n_columns, len(table.genres))
     in_a_fold = 1 - 1 / INNER_FOLDS
     n_fits = 1.0
     if calibrated and config.classifier.refits_to_calibrate:

@@ -39,6 +39,8 @@ def table_report(table: "FeatureTable", console: Console) -> None:
         *(_networks(table.config) if table.config else ()),
         ("configuration", table.config.fingerprint if table.config else "none (foreign table)"),
     ]
+    if table.excerpts is not None:
+        facts.insert(5, ("excerpts", f"{table.excerpts.shape[1]} of each track"))
     if table.assignments:
         facts.insert(3, ("folds, splits", ", ".join(table.assignments)))
     print_facts(facts, console)

@@ -1,6 +1,6 @@
 """Feature tables and their files.
 
-``table`` is the value, ``columns`` says what its columns are, and ``frames`` are stored beside it.
-``reading`` and ``storage`` read and write it; ``formats``, ``csvtable`` and ``numbers`` know the
-formats. ``inputs`` makes the inputs of a pipeline of it.
+``table`` is the value, and ``columns`` describes its columns; ``kept`` stores ``frames`` and the
+statistics of single excerpts beside it. ``reading`` and ``storage`` read and write it; ``formats``,
+``csvtable`` and ``numbers`` know the formats. ``inputs`` makes the inputs of a pipeline of it.
 """

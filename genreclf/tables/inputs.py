@@ -53,18 +53,21 @@ def inputs(table: FeatureTable, config: Config) -> Inputs:
     table : FeatureTable
         With the columns that the pipeline takes.
     config : Config
-        As ``codebook.resolve_codebook`` returns it.
+        As ``resolution.resolve`` returns it.
 
     Returns
     -------
-    (n_tracks, n_features) float32, or FrameInputs
-        The statistics; with frames where there is a codebook or a network of frames.
+    (n_tracks, n_features) float32, (n_tracks, n_excerpts, n_features) float32, or FrameInputs
+        The statistics, those of each excerpt where the classifier learns from excerpts, or those of
+        tracks and frames where there is a codebook or a network.
 
     Raises
     ------
     TableError
-        If the pipeline takes frames, but there are none, or some that are not finite.
+        If the table lacks excerpts or frames that are needed, or they are not finite.
     """
+    if config.learn_from == "excerpts":
+        return _excerpts(table)
     if not config.takes_frames:
         return table.values
     if table.frames is None:
@@ -78,8 +81,27 @@ def inputs(table: FeatureTable, config: Config) -> Inputs:
     return FrameInputs(table.values, table.frames)
 
 
+def _excerpts(table: FeatureTable) -> Floats:
+    if table.excerpts is None:
+        raise TableError(
+            "the table holds no statistics of single excerpts, which the model learned from; "
+            "extract it again with -o, and without --rows-per-file"
+        )
+    if not np.isfinite(table.excerpts).all():
+        raise TableError(
+            "the table's statistics of single excerpts are not finite: they are damaged; extract "
+            "it again"
+        )
+    return table.excerpts
+
+
 def inputs_of(measured: Sequence[Measured], columns: Sequence[int], config: Config) -> Inputs:
-    """Return what a pipeline takes of measured tracks, of whose statistics it takes ``columns``."""
+    """Return what a pipeline takes of measured tracks, of whose statistics it takes ``columns``.
+
+    Windows, which have no excerpts, are taken as single ones.
+    """
+    if config.learn_from == "excerpts" and measured[0].excerpts is not None:
+        return np.array([part.excerpts for part in measured], dtype=np.float32)[:, :, columns]
     values = np.array([part.statistics for part in measured], dtype=np.float32)[:, columns]
     if not config.takes_frames:
         return values
@@ -88,14 +110,14 @@ def inputs_of(measured: Sequence[Measured], columns: Sequence[int], config: Conf
 
 
 def statistics_of(given: Inputs) -> Floats:
-    """Return the statistics alone, (n_tracks, n_features)."""
+    """Return the statistics alone, (n_tracks, n_features) or (n_tracks, n_excerpts, n_features)."""
     return given.values if isinstance(given, FrameInputs) else given
 
 
 def exchanged(given: Inputs, partners: NDArray[np.intp], columns: NDArray[np.intp]) -> Inputs:
-    """Give every track the statistics in ``columns`` of its partner."""
+    """Give every track the statistics in ``columns`` of its partner, excerpt by excerpt."""
     values = statistics_of(given).copy()
-    values[:, columns] = values[partners][:, columns]
+    values[..., columns] = values[partners][..., columns]
     return replace(given, values=values) if isinstance(given, FrameInputs) else values
 
 

@@ -13,7 +13,7 @@ from genreclf.errors import TableError, shortened
 from genreclf.files import written_whole
 from genreclf.library.sources import is_assignment
 from genreclf.tables.formats import Parts, import_pyarrow, table_parts, write_parts
-from genreclf.tables.frames import copy_frames
+from genreclf.tables.kept import copy_kept
 from genreclf.tables.labelcsv import TextColumns, read_csv_texts, write_csv_texts
 from genreclf.tables.npzfile import open_npz, strings
 
@@ -160,7 +160,7 @@ def _explained(path: Path) -> Iterator[None]:
 def _write_file(path: Path, column: str, new: Mapping[int, str], output: Path) -> None:
     writers = {".csv": write_csv_texts, ".parquet": _write_parquet, ".npz": _write_npz}
     with _explained(path):
-        copy_frames(path, output)
+        copy_kept(path, output)
         writers[_suffix(path)](path, column, new, output)
 
 

@@ -18,7 +18,8 @@ from genreclf.features.pooling import feature_names
 from genreclf.library.sources import found_in_paths, is_assignment
 from genreclf.tables.columns import Columns, choose_features, listed, matches, row_numbers
 from genreclf.tables.formats import table_parts
-from genreclf.tables.frames import Frames, read_frames
+from genreclf.tables.frames import Frames
+from genreclf.tables.kept import with_kept
 from genreclf.tables.numbers import is_number
 from genreclf.tables.storage import Content, read_content
 from genreclf.tables.table import FeatureTable, Texts
@@ -120,14 +121,13 @@ def _table(content: Content, columns: Columns, path: Path) -> FeatureTable:
     if columns.group_regex is not None:
         groups[:] = found_in_paths(paths, columns.group_regex, "group")
     notes = [*notes, *feature_notes, *config_notes, *_notes_on_rows(paths, labels)]
-    return FeatureTable(
+    table = FeatureTable(
         paths=paths,
         labels=labels,
         groups=groups,
         names=features,
         values=_values(frame[features], path),
         config=config,
-        frames=None if config is None else read_frames(path, config, paths),
         folds=_texts(frame, columns.folds) if columns.folds else None,
         split=_texts(frame, columns.split) if columns.split else None,
         assignments={
@@ -137,6 +137,7 @@ def _table(content: Content, columns: Columns, path: Path) -> FeatureTable:
         },
         notes=notes,
     )
+    return with_kept(table, path)
 
 
 def _configuration(
@@ -249,6 +250,7 @@ def concatenated(path: Path, parts: list[FeatureTable]) -> FeatureTable:
         groups=all_of("groups"),
         values=all_of("values"),
         frames=Frames.joined([part.frames for part in parts]),
+        excerpts=None if any(part.excerpts is None for part in parts) else all_of("excerpts"),
         folds=None if first.folds is None else all_of("folds"),
         split=None if first.split is None else all_of("split"),
         assignments={

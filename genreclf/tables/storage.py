@@ -15,7 +15,7 @@ from genreclf.library.sources import is_assignment
 from genreclf.tables.columns import OWN, Columns
 from genreclf.tables.csvtable import check_number, read_csv
 from genreclf.tables.formats import import_pyarrow, table_format
-from genreclf.tables.frames import write_frames
+from genreclf.tables.kept import write_kept
 from genreclf.tables.npzfile import open_npz, strings
 from genreclf.tables.table import FeatureTable
 from genreclf.version import __version__
@@ -67,8 +67,7 @@ def write_table(table: FeatureTable, path: Path) -> None:
     writers = {".csv": _write_csv, ".parquet": _write_parquet, ".npz": _write_npz}
     writer = writers[table_format(path)]
     try:
-        if table.config is not None and table.frames is not None:
-            write_frames(path, table.frames, table.config, table.paths)
+        write_kept(table, path)
         with written_whole(path) as aside:
             writer(table, aside)
     except OSError as error:

@@ -41,6 +41,9 @@ class FeatureTable:
     frames : Frames or None
         The frames that were kept. Those of a table from a file are on the disk, and are read when
         they are asked for.
+    excerpts : (n_tracks, n_excerpts, n_features) float32, or None
+        The columns of ``values`` for each excerpt alone, where tracks have several. A
+        track with fewer excerpts repeats some.
     """
 
     paths: Texts
@@ -54,6 +57,7 @@ class FeatureTable:
     notes: list[str] = field(default_factory=list)
     frames: Frames | None = None
     assignments: dict[str, Texts] = field(default_factory=dict)
+    excerpts: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -80,6 +84,7 @@ class FeatureTable:
             split=None if self.split is None else self.split[rows],
             frames=None if self.frames is None else self.frames.take(rows),
             assignments={name: column[rows] for name, column in self.assignments.items()},
+            excerpts=None if self.excerpts is None else self.excerpts[rows],
         )
 
     def canonical_order(self) -> NDArray[np.intp]:
@@ -113,8 +118,8 @@ class FeatureTable:
         note = f"{(~known).sum()} of {len(self)} tracks have no label and are left out"
         return replace(self.take(known), notes=[*self.notes, note])
 
-    def columns_of(self, names: Sequence[str]) -> NDArray[np.float32]:
-        """Return the values of the named columns, in that order.
+    def with_columns(self, names: Sequence[str]) -> "FeatureTable":
+        """Return the table with only the named columns, in that order.
 
         Raises
         ------
@@ -128,7 +133,9 @@ class FeatureTable:
                 f"{len(missing)} of {len(names)} feature columns are missing, {missing[0]} first; "
                 "the table was made with another configuration than the model"
             )
-        return self.values[:, [where[name] for name in names]]
+        columns = [where[name] for name in names]
+        excerpts = None if self.excerpts is None else self.excerpts[:, :, columns]
+        return replace(self, names=list(names), values=self.values[:, columns], excerpts=excerpts)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas data frame: path, label, group, assignments, then the features."""
@@ -146,7 +153,8 @@ class FeatureTable:
     def save(self, path: str | Path) -> None:
         """Write the table as CSV, Parquet or NPZ, by the suffix; whole or not at all.
 
-        Frames go into a folder beside it, which has to stay there.
+        Frames and the statistics of single excerpts go into a folder beside it, which has to stay
+        there.
 
         Raises
         ------

@@ -22,7 +22,11 @@ class Ensemble(Classifier, frozen=True, tag="ensemble"):
         from genreclf.learning.estimators import SoftVote
         from genreclf.learning.pipelines import standard_pipeline
 
-        vote = SoftVote(**self.hyperparameters, random_state=task.config.seed)
+        vote = SoftVote(
+            **self.hyperparameters,
+            random_state=task.config.seed,
+            n_together=task.rows_per_track,
+        )
         return standard_pipeline(vote, task)
 
     def search_space(self, n_tracks: int, n_columns: int) -> SearchSpace:

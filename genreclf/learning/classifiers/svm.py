@@ -47,7 +47,7 @@ class Svm(Classifier, frozen=True, tag="svm"):
         """Classify principal components."""
         from genreclf.learning.pipelines import standard_pipeline
 
-        components = self.resolved(task.n_tracks).kernel_approximation
+        components = self.resolved(task.n_rows).kernel_approximation
         machine: Any
         if isinstance(components, str):
             from sklearn.svm import SVC
