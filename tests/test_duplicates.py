@@ -88,6 +88,7 @@ def test_copies_in_a_large_table_are_those_that_all_pairs_show(
     found = find_copies(values)
     assert pairs(found) == pairs(expected)
     np.testing.assert_allclose(found.distance, expected.distance)
+    assert find_copies(songs(1200, 20)).n_tracks == 0
 
 
 @pytest.mark.parametrize("shape", [(10, 3), (12, 100), (60, 2), (60, 20), (60, 280), (300, 6)])

@@ -185,6 +185,8 @@ def _near_pairs(values: NDArray[np.float32]) -> tuple[Indices, Doubles]:
         distances, _ = _nearest(points, everything, sample, n_neighbours)
         largest_share = _largest_share(distances, len(points))
         rows = _candidates(points, n_neighbours, largest_share)
+        if not len(rows):
+            return _NO_PAIRS
         distances, neighbours = _nearest(points, everything, rows, n_neighbours)
     else:
         distances, neighbours = _nearest(points, everything, rows, n_neighbours)
