@@ -29,7 +29,12 @@ FOLDERS = [
 ]
 # What a configuration can name is declared beside the code that it names. So config imports these
 # declarations, which import nothing of ours but the basic types of a section, unless in a body.
-DECLARATIONS = ("features/catalogue", "learning/classifiers", "learning/networks/optimizers")
+DECLARATIONS = (
+    "features/catalogue",
+    "learning/augmentation/settings",
+    "learning/classifiers",
+    "learning/networks/optimizers",
+)
 # Heavy or particular packages, and the only places that may import them.
 AT_HOME = {
     "cleanlab": {"evaluation/audit"},

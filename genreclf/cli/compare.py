@@ -30,7 +30,7 @@ from genreclf.cli.tracks import (
     warn_of_groups,
     worker_count,
 )
-from genreclf.cli.training import LONG_SECONDS, check_extraction
+from genreclf.cli.training import LONG_SECONDS, announce_augmentation, check_extraction
 from genreclf.config.schema import CLASSIFIERS
 from genreclf.errors import AudioError, TableError
 from genreclf.parallel.meter import duration
@@ -76,6 +76,7 @@ class CompareOptions:
     classifiers: list[str]
     extra: tuple[str, ...]
     overrides: tuple[str, ...]
+    augment: str | None
     search: bool
     reference: str | None
     all_pairs: bool
@@ -97,7 +98,8 @@ class CompareOptions:
         """What varies between variants."""
         from genreclf.evaluation.planning import Choices
 
-        return Choices(self.configs, self.classifiers, self.extra, self.overrides)
+        chosen = (f"augment={self.augment}",) if self.augment else ()
+        return Choices(self.configs, self.classifiers, self.extra, chosen + self.overrides)
 
     @property
     def names(self) -> list[str]:
@@ -166,6 +168,7 @@ class CompareOptions:
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
     help="Change one value in all variants; repeatable.",
 )  # fmt: skip
+@options.augment
 @click.option("--search", is_flag=True, help="Tune hyperparameters within each training part.")
 @click.option(
     "--reference", metavar="NAME",
@@ -215,6 +218,7 @@ def compare(args: CompareOptions) -> None:
     except PlanError as error:
         raise click.UsageError(str(error)) from None
     args.check()
+    announce_augmentation(variant.config for variant in plan)
     tables, failed = _read_tables(args) if args.of_tables else _extract(plan, args)
     try:
         result = _compare(args, plan, tables, reference)

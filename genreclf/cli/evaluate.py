@@ -67,7 +67,8 @@ class EvaluateOptions:
         ):
             raise click.UsageError(
                 "a saved model is evaluated as it is, on the whole table: --model excludes "
-                "--classifier, --search, --target-precision, --config, --set, --folds and --split"
+                "--classifier, --augment, --search, --target-precision, --config, --set, --folds "
+                "and --split"
             )
         if self.out_of_core and (self.model or published or learning.search or self.html_file):
             raise click.UsageError(

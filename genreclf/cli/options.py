@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from genreclf.cli.output import remember_replaced
-from genreclf.config.schema import CLASSIFIERS
+from genreclf.config.schema import AUGMENT, CLASSIFIERS
 from genreclf.errors import GenreclfError, TableError
 from genreclf.library.tags import GROUPS
 
@@ -133,6 +133,11 @@ overrides = click.option(
     "--set", "overrides", metavar="KEY=VALUE", multiple=True,
     help="Change one value of the configuration, as in excerpt.seconds=10; repeatable.",
 )
+augment = click.option(
+    "--augment", type=click.Choice(AUGMENT),
+    help="Make vectors for genres with fewer training tracks than the median genre, by this "
+    "method. gaussian is the advice; gan needs genreclf[torch]. Test tracks are never made.",
+)
 _config_file = click.option(
     "--config", metavar="NAME|FILE", default="default", show_default=True,
     shell_complete=complete_config, help="Name of a preset, or a TOML file.",
@@ -245,6 +250,7 @@ class Learning(ConfigOptions):
     """Settings for learning: the values of ``learning``."""
 
     classifier: str | None = None
+    augment: str | None = None
     search: bool = False
     device: str | None = None
 
@@ -254,9 +260,10 @@ class Learning(ConfigOptions):
         return self == Learning()
 
     def settings(self) -> "Config":
-        """Read the configuration; --set wins over --classifier."""
-        chosen = (f"classifier.name={self.classifier}",) if self.classifier else ()
-        config = ConfigOptions(self.config, chosen + self.overrides).settings()
+        """Read the configuration; --set wins over --classifier and --augment."""
+        chosen = {"classifier.name": self.classifier, "augment": self.augment}
+        overrides = [f"{key}={value}" for key, value in chosen.items() if value]
+        config = ConfigOptions(self.config, (*overrides, *self.overrides)).settings()
         if self.device is None:
             return config
         if not config.classifier.takes_frames:
@@ -323,6 +330,7 @@ learning = collected(
     Learning,
     click.option("--classifier", type=click.Choice(CLASSIFIERS),
                  help="Classifier, with its default hyperparameters."),
+    augment,
     click.option("--search", is_flag=True,
                  help="Tune the hyperparameters by cross-validation (slower). The accuracy is "
                  "measured on tracks that took no part in tuning."),

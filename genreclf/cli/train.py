@@ -11,6 +11,7 @@ from genreclf.cli.options import collected
 from genreclf.cli.output import (
     INTERRUPTED,
     SOME_FAILED,
+    note,
     plural,
     print_error,
     report_written,
@@ -159,8 +160,15 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
 
 
 def _report(model: "Model", output: Path) -> None:
+    from genreclf.evaluation.notes import IDLE_WEIGHTS
+    from genreclf.learning.classweights import weights_are_idle
+    from genreclf.reports.console import genre_numbers
     from genreclf.reports.evaluation import evaluation_report
 
     if model.evaluation is not None:
         evaluation_report(model.evaluation, stdout_console())
+    elif weights_are_idle(model.pipeline):
+        note(f"note: {IDLE_WEIGHTS}")
+    if model.made:
+        note(f"{sum(model.made.values())} vectors made for training: {genre_numbers(model.made)}")
     report_written("model", output)

@@ -12,7 +12,7 @@ from genreclf.errors import TableError
 from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
-    from genreclf.config.schema import ExtractionConfig
+    from genreclf.config.schema import Config, ExtractionConfig
     from genreclf.evaluation.result import Evaluation
     from genreclf.evaluation.trainings import Trainings
     from genreclf.reports.html import Measured
@@ -59,10 +59,25 @@ def check_learning(learning: options.Learning, made_with: "ExtractionConfig | No
     check_extraction([learning.config], learning.overrides, made_with)
 
 
+def announce_augmentation(configs: "Iterable[Config]") -> None:
+    """Fail before any work if a GAN is asked for, and PyTorch is missing.
+
+    Raises
+    ------
+    GenreclfError
+        If PyTorch is not installed.
+    """
+    from genreclf.learning.networks.runtime import require_torch
+
+    if any(config.augment == "gan" for config in configs):
+        require_torch("--augment gan")
+
+
 def load_checked(table: Path, columns: "Columns", learning: options.Learning) -> "FeatureTable":
     """Load a table that the options for learning fit."""
     from genreclf.tables.reading import load_table
 
+    announce_augmentation([learning.settings()])
     features = load_table(table, columns)
     check_learning(learning, features.config)
     return features

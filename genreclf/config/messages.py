@@ -61,16 +61,20 @@ def explain(
     elif keys[-2:] == ["frontend", "kind"]:
         reason = f"no such front-end; there are {', '.join(FRONTENDS)}"
     elif "enum value" in reason:
-        key = [key for key in keys if not key.isdigit()][-1]
-        reason = f"can be {', '.join(_choices(key, kind))}"
+        path = [key for key in keys if not key.isdigit()]
+        reason = f"can be {', '.join(_choices(path, kind))}"
     if not keys or isinstance(value, Mapping):
         return f"{'.'.join(keys)}: {reason}".removeprefix(": ")
     return f"{'.'.join(keys)} = {_shown(value)}: {reason}"
 
 
-def _choices(key: str, kind: type[msgspec.Struct]) -> list[str]:
-    """Return what a key can be: other kinds of values first, then words."""
-    for section in _sections(kind):
+def _choices(keys: list[str], kind: type[msgspec.Struct]) -> list[str]:
+    """Return what the key at the end of a path can be: other kinds of values, then words."""
+    sections, key = [kind], keys[-1]
+    for parent in keys[:-1]:
+        hints = [get_type_hints(section).get(parent) for section in sections]
+        sections = [section for hint in hints for section in _sections(hint)]
+    for section in sections:
         if key in section.__struct_fields__:
             hint = get_type_hints(section)[key]
             number = {int, float}.intersection(get_args(hint))
@@ -79,13 +83,10 @@ def _choices(key: str, kind: type[msgspec.Struct]) -> list[str]:
 
 
 def _sections(hint: Any) -> Iterator[type[msgspec.Struct]]:
-    """Yield all sections in a type, level by level."""
+    """Yield the sections that a type names, such as those of a union."""
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         yield hint
-        parts: Iterable[Any] = get_type_hints(hint).values()
-    else:
-        parts = get_args(hint)
-    for part in parts:
+    for part in get_args(hint):
         yield from _sections(part)
 
 

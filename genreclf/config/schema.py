@@ -5,7 +5,7 @@ reason for each value.
 """
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from msgspec import Meta
 from genreclf.config.networks import Network
 from genreclf.config.sections import Count, Positive, Section
 from genreclf.config.views import KIND_OF_VIEW, OWN_ENGINE, EmbeddingView, SpectralView
+from genreclf.learning.augmentation.settings import Augment, Gan
 from genreclf.learning.classifiers import ClassifierConfig
 from genreclf.learning.classifiers.svm import Svm
 
@@ -107,6 +108,7 @@ class ExtractionConfig(SpectralView, frozen=True, kw_only=True, tag=False):
 CLASSIFIERS: tuple[str, ...] = tuple(
     str(kind.__struct_config__.tag) for kind in ClassifierConfig.__args__
 )
+AUGMENT: tuple[str, ...] = get_args(Augment)
 
 
 class Codebook(Section, frozen=True):
@@ -137,8 +139,17 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
     pca: Annotated[float, Meta(gt=0, lt=1)] | Count | Literal["auto", "off"] = "auto"
     learn_from: LearnFrom = "auto"
     codebook: Codebook = Codebook()
+    augment: Augment = "none"
+    gan: Gan = Gan()
     classifier: ClassifierConfig = Svm()
     evaluation: Evaluation = Evaluation()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.augment != "none" and self.classifier.takes_frames:
+            raise ValueError(
+                f"augment = {self.augment!r} makes vectors, and {self.classifier.name} takes frames"
+            )
 
     @property
     def takes_frames(self) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 from genreclf.config.schema import Config
 from genreclf.evaluation.folds import FoldOptions, predict_held_out
 from genreclf.evaluation.notes import (
+    IDLE_WEIGHTS,
     NO_GROUPS,
+    augmentation_notes,
     few_groups_notes,
     unknown_genre_warnings,
     unscored_notes,
@@ -84,6 +86,8 @@ def cross_validate(
         options = replace(options, calibrated=False, on_model=None)
         ungrouped_accuracy = _ungrouped_accuracy(table, config, held_out, options)
     warnings = _warnings(table, splits, held_out)
+    notes = augmentation_notes(table, splits, config)
+    notes += [IDLE_WEIGHTS] if held_out.idle_weights else []
     weights = copies.weights(held_out.rows)
     train_share = splits.train_share(table.labels)
     test_set = TestSet.of(table, splits)
@@ -102,7 +106,7 @@ def cross_validate(
         replace(test_set, rows=order[test_set.rows]),
         weights,
         ungrouped_accuracy,
-        [*table.notes, *splits.notes, *_approximation_notes(config), *warnings],
+        [*table.notes, *splits.notes, *_approximation_notes(config), *notes, *warnings],
         warnings,
     )
 

@@ -14,6 +14,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError, TableError
 from genreclf.evaluation.result import HeldOut
 from genreclf.learning.calibration import best_temperature
+from genreclf.learning.classweights import weights_are_idle
 from genreclf.learning.splits import Fold, Splits, own_groups
 from genreclf.learning.training import fit_pipeline, tune
 from genreclf.parallel.workers import WorkerError, Workers
@@ -61,11 +62,12 @@ def predict_held_out(
     if not folds:
         raise TableError(_untestable(splits))
     within = options.calibrated and (options.search or len(folds) == 1)
-    scores = []
-    for training, (fold_scores, pipeline) in _trained(
+    scores, idle = [], []
+    for training, (fold_scores, pipeline, idle_weights) in _trained(
         _trainings(table, config, folds, options, within), options.workers
     ):
         scores.append(fold_scores)
+        idle.append(idle_weights)
         if options.on_model is not None:
             options.on_model(pipeline, training.test)
         options.on_fold()
@@ -78,7 +80,7 @@ def predict_held_out(
     rows = np.concatenate([test for _, test in folds])
     probabilities = softmax(np.concatenate(scores), axis=1)
     found = HeldOut.of(table.take(rows), rows, table.genres, probabilities, np.concatenate(known))
-    return replace(found, temperature=temperature)
+    return replace(found, temperature=temperature, idle_weights=all(idle))
 
 
 def _untestable(splits: Splits) -> str:
@@ -117,7 +119,7 @@ def _trainings(
 
 def _trained(
     trainings: Iterable[_Training], workers: Workers | None
-) -> Iterator[tuple[_Training, tuple[Doubles, Any]]]:
+) -> Iterator[tuple[_Training, tuple[Doubles, Any, bool]]]:
     if workers is None:
         yield from ((training, _train(training)) for training in trainings)
         return
@@ -129,8 +131,11 @@ def _trained(
         yield training, result
 
 
-def _train(training: _Training) -> tuple[Doubles, Any]:
-    """Return the log-probabilities of the test tracks, (n, n_genres), and the pipeline."""
+def _train(training: _Training) -> tuple[Doubles, Any, bool]:
+    """Return the log-probabilities of the test tracks, (n, n_genres), and the pipeline.
+
+    Also return whether class weights had no effect on it.
+    """
     train, test, config = training.train, training.test, training.config
     # Sums that are split among threads round differently: one thread gives one result everywhere.
     with _thread_pools().limit(limits=1, user_api="blas"):
@@ -138,7 +143,8 @@ def _train(training: _Training) -> tuple[Doubles, Any]:
         pipeline = fit_pipeline(train, config, calibrated=training.calibrated)
         scores = pipeline.predict_log_proba(inputs(test, config))
     scores = by_genre(scores, pipeline.classes_, training.genres, -np.inf)
-    return scores, pipeline if training.returned else None
+    returned = pipeline if training.returned else None
+    return scores, returned, weights_are_idle(pipeline)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from genreclf.config.schema import Config
 from genreclf.errors import shortened
 from genreclf.evaluation.intervals import effective_groups, group_numbers, groups_per_genre
 from genreclf.evaluation.result import HeldOut
+from genreclf.learning.pipelines import Task
 from genreclf.learning.splits import Splits, own_groups
 from genreclf.tables.table import FeatureTable, Texts
 
@@ -13,6 +15,10 @@ NO_GROUPS = (
     "lower accuracy on new artists; --group COLUMN or --group-regex names the artists"
 )
 MODEL_KNOWS = "if the model was trained on some of these tracks, this accuracy is too high"
+IDLE_WEIGHTS = (
+    "class weights change nothing here, because no support vector reaches the bound that they set; "
+    "for genres with few tracks, try --augment gaussian"
+)
 # With fewer groups, the interval covers the true accuracy only because it is so wide; see
 # benchmarks/statistics.py.
 FEWEST_GROUPS, FEWEST_PER_GENRE = 10, 3
@@ -59,6 +65,18 @@ def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> li
             "accuracy leaves them out"
         )
     return notes
+
+
+def augmentation_notes(table: FeatureTable, splits: Splits, config: Config) -> list[str]:
+    """Count the vectors that augmentation made for the training parts of folds."""
+    if config.augment == "none":
+        return []
+    folds = splits.tested(table.labels)
+    n_made = sum(sum(Task(table.take(train), config).made.values()) for train, _ in folds)
+    return [
+        f"augment = {config.augment!r}: {n_made} vectors were made for genres below the median "
+        f"number of tracks, in the training parts of {len(folds)} folds; nothing was tested on them"
+    ]
 
 
 def few_groups_notes(labels: Texts, groups: Texts, train_share: float | None = None) -> list[str]:

@@ -49,6 +49,8 @@ class HeldOut:
         Whether the classifier was trained on the track's genre.
     temperature : float or None
         Fits the scores of all these tracks; None if each fold learned its own temperature.
+    idle_weights : bool
+        Whether class weights had no effect on the classifier of any fold.
     """
 
     rows: NDArray[np.intp]
@@ -58,6 +60,7 @@ class HeldOut:
     probabilities: Doubles
     known: Booleans
     temperature: float | None = None
+    idle_weights: bool = False
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from genreclf.errors import TableError
+from genreclf.learning.augmentation.resampled import Resampled
 from genreclf.learning.margins import weakest_margins
 
 Doubles = NDArray[np.float64]
@@ -176,6 +177,8 @@ class TemperatureScaled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
 def class_scores(estimator: Any, values: Doubles) -> Doubles:
     """Return a score for each class; their softmax is a first estimate of the probabilities."""
+    if isinstance(estimator, Resampled):
+        return class_scores(estimator.estimator_, values)
     if getattr(estimator, "decision_function_shape", None) == "ovo":
         return weakest_margins(estimator, values)
     if hasattr(estimator, "decision_function"):

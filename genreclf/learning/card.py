@@ -1,6 +1,6 @@
 """Card: what a model is, as plain values that are read without loading its estimators."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import msgspec
@@ -29,6 +29,8 @@ class Card:
         audio. False for a model of a table that genreclf did not make.
     counts : dict of str to int
         Training tracks of each genre.
+    made : dict of str to int
+        Vectors that augmentation made for each scarce genre, for training only.
     versions : dict of str to str
         Of genreclf and the packages that it uses.
     evaluation : dict or None
@@ -51,6 +53,7 @@ class Card:
     threshold: float
     created: str
     curves: LearningCurves | None = None
+    made: dict[str, int] = field(default_factory=dict)
 
     def require_audio(self) -> None:
         """Raise if the model cannot predict from audio.
@@ -105,6 +108,7 @@ class _PlainCard(msgspec.Struct):
     threshold: Annotated[float, Meta(ge=0, le=1)]
     created: str
     curves: LearningCurves | None = None
+    made: dict[str, int] = {}
 
     def __post_init__(self) -> None:
         for names in (self.genres, self.feature_names):

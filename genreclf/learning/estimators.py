@@ -10,6 +10,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from genreclf.learning.augmentation.resampled import Resampled, resampled
 from genreclf.learning.calibration import TemperatureScaled
 
 
@@ -46,6 +47,8 @@ class SoftVote(ClassifierMixin, BaseEstimator):
     random_state : int
     n_together : int
         As for ``TemperatureScaled``, by which the first two are calibrated.
+    resampling : Resampled, optional
+        Makes vectors for each of the three.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         min_samples_leaf: int = 1,
         random_state: int = 0,
         n_together: int = 1,
+        resampling: Resampled | None = None,
     ) -> None:
         self.C = C
         self.n_estimators = n_estimators
@@ -68,6 +72,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         self.min_samples_leaf = min_samples_leaf
         self.random_state = random_state
         self.n_together = n_together
+        self.resampling = resampling
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "SoftVote":
         """Fit all three."""
@@ -99,6 +104,9 @@ class SoftVote(ClassifierMixin, BaseEstimator):
             min_samples_leaf=self.min_samples_leaf,
             class_weight="balanced",
             random_state=self.random_state,
+        )
+        machine, lda, trees = (
+            resampled(member, self.resampling) for member in (machine, lda, trees)
         )
         return [
             ("svm", self._calibrated(machine)),

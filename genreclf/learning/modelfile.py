@@ -39,6 +39,7 @@ _MAX_SKOPS_BYTES = 2_000_000_000
 # ones, scikit-learn reads outside their arrays.
 SAFE_TYPES = frozenset(
     {
+        "genreclf.learning.augmentation.resampled.Resampled",
         "genreclf.learning.calibration.TemperatureScaled",
         "genreclf.learning.codebook.Codebook",
         "genreclf.learning.convnet.SpectrogramNetwork",

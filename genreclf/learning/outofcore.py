@@ -63,6 +63,10 @@ class TableParts:
             raise TableError(
                 f"{self.config.classifier.name} cannot learn out of core; use --classifier lda"
             )
+        if self.config.augment != "none":
+            raise TableError(
+                f"augment = {self.config.augment!r}: out of core, no vectors are made; leave it out"
+            )
         if not self.path.is_dir():
             raise TableError(
                 f"{self.path}: --out-of-core reads a folder of Parquet files, as extract "

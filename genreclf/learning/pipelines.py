@@ -9,6 +9,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from genreclf.config.schema import Config
+from genreclf.learning.augmentation.resampled import resampled, resampling
+from genreclf.learning.augmentation.sampler import missing_vectors
 from genreclf.learning.calibration import TemperatureScaled
 from genreclf.learning.codebook import make_codebook
 from genreclf.learning.excerpts import ExcerptPipeline, rows_per_track
@@ -51,6 +53,13 @@ class Task:
         return self.n_tracks * self.rows_per_track
 
     @property
+    def made(self) -> dict[str, int]:
+        """Number of rows that augmentation makes for each scarce genre."""
+        if self.config.augment == "none":
+            return {}
+        return missing_vectors(np.repeat(self.table.labels, self.rows_per_track))
+
+    @property
     def n_columns(self) -> int:
         """Number of statistics and words that the classifier learns from."""
         n_with_words = 0 if self.table.frames is None else len(self.table.frames)
@@ -73,6 +82,9 @@ def standard_pipeline(
     n_components = pca if task.config.pca == "auto" else task.config.pca
     off = n_components == "off"
     n_folds = INNER_FOLDS if task.calibrated else 0
+    # An ensemble resamples in its members, because these are calibrated.
+    if "resampling" not in classifier.get_params():
+        classifier = resampled(classifier, resampling(task.config))
     kind = ExcerptPipeline if task.config.learn_from == "excerpts" else Pipeline
     return kind(
         [

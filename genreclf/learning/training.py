@@ -66,6 +66,7 @@ def fit_model(
         config=config,
         from_audio=table.config is not None,
         counts=dict(sorted(Counter(table.labels).items())),
+        made=Task(table, config).made,
         versions=versions(),
         evaluation=None,
         threshold=0.0,
@@ -199,8 +200,11 @@ def training_seconds(
     """
     n_tracks, n_columns = len(table), len(table.names)
     config = resolve(config, table)
-    n_rows = Task(table, config).n_rows
+    task = Task(table, config)
+    n_rows = task.n_rows + sum(task.made.values())
     once = config.classifier.seconds(n_rows, n_columns, len(table.genres))
+    if task.made and config.augment == "gan":
+        once += config.classifier.resamplings * config.gan.seconds
     in_a_fold = 1 - 1 / INNER_FOLDS
     n_fits = 1.0
     if calibrated and config.classifier.refits_to_calibrate:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,10 +119,14 @@ def _tail(text: str, width: int) -> str:
 def genre_counts(labels: Iterable[str]) -> str:
     """List genres with their numbers of tracks in one line."""
     counts = Counter(labels)
-    named = [f"{printable(genre)} {n}" for genre, n in sorted(counts.items()) if genre]
-    if counts[""]:
-        named.append(f"without label {counts['']}")
-    return ", ".join(named)
+    unlabelled = counts.pop("", 0)
+    named = genre_numbers(dict(sorted(counts.items())))
+    return ", ".join(filter(None, (named, f"without label {unlabelled}" * bool(unlabelled))))
+
+
+def genre_numbers(numbers: Mapping[str, int]) -> str:
+    """List genres, each with a number, in one line."""
+    return ", ".join(f"{printable(genre)} {n}" for genre, n in numbers.items())
 
 
 def print_line(text: str, console: Console) -> None:

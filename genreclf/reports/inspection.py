@@ -9,6 +9,7 @@ from genreclf.errors import one_line
 from genreclf.reports.console import (
     Records,
     genre_counts,
+    genre_numbers,
     print_config,
     print_facts,
     print_line,
@@ -74,8 +75,9 @@ def model_report(model: "Card", console: Console) -> None:
     facts = [
         ("trained", model.created),
         ("classifier", model.config.classifier.description),
-        ("genres", ", ".join(f"{printable(g)} {n}" for g, n in model.counts.items())),
+        ("genres", genre_numbers(model.counts)),
         ("features", _features(model.feature_names)),
+        ("augmentation", _augmentation(model)),
         ("codebook", f"{n_words} words each of {_frames(model.config)}" if n_words else "none"),
         *_networks(model.config),
         *([("training", model.curves.summary())] if model.curves is not None else []),
@@ -88,6 +90,11 @@ def model_report(model: "Card", console: Console) -> None:
     for line in _evaluation_lines(model):
         print_line(line, console)
     print_config(model.config.to_dict(), console)
+
+
+def _augmentation(model: "Card") -> str:
+    made = genre_numbers(model.made)
+    return f"{model.config.augment}, vectors made: {made}" if made else "none"
 
 
 def _evaluation_lines(model: "Card") -> list[str]:

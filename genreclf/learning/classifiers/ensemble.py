@@ -16,9 +16,11 @@ class Ensemble(Classifier, frozen=True, tag="ensemble"):
     max_features: Annotated[float, Meta(gt=0, le=1)] = 0.2
     min_samples_leaf: Count = 1
     cost: ClassVar[Cost] = Cost(72, 1.1, 0.02)
+    resamplings: ClassVar[int] = 13  # two members that are calibrated in five folds, and the trees
 
     def pipeline(self, task: Task) -> Pipeline:
         """Classify standardised columns."""
+        from genreclf.learning.augmentation.resampled import resampling
         from genreclf.learning.estimators import SoftVote
         from genreclf.learning.pipelines import standard_pipeline
 
@@ -26,6 +28,7 @@ class Ensemble(Classifier, frozen=True, tag="ensemble"):
             **self.hyperparameters,
             random_state=task.config.seed,
             n_together=task.rows_per_track,
+            resampling=resampling(task.config),
         )
         return standard_pipeline(vote, task)
 
