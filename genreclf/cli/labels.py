@@ -1,6 +1,7 @@
 """``genreclf labels``: count, rename and correct the labels in a table or manifest."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -182,6 +183,7 @@ def _report(done: "Relabelled", output: Path) -> None:
     if done.manifest is not None:
         report_written("manifest", done.manifest)
     if done.undo is not None:
-        note(f"to undo: genreclf labels apply {done.undo} {output} -o FILE")
+        undo = shlex.join(["genreclf", "labels", "apply", str(done.undo), str(output)])
+        note(f"to undo: {undo} -o FILE")
     if plan.problems:
         raise click.exceptions.Exit(SOME_FAILED)

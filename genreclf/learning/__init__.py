@@ -8,4 +8,5 @@
 - Checks of a table: ``duplicates`` finds copies, ``leaks`` finds columns that determine the genre.
 - Models: ``model``, ``card``, ``modelfile``; ``choice`` finds the model to use.
 - Predictions: ``prediction``, ``timeline``, ``thresholds``, ``explanation``.
+- Tracks to label next: ``suggestion``.
 """
