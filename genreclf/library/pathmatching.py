@@ -2,11 +2,14 @@
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
+from typing import TypeAlias
 
 from genreclf.errors import TableError, shortened
 from genreclf.files import on_disk
+
+_Parts: TypeAlias = tuple[str, ...]
 
 
 class PathIndex:
@@ -26,9 +29,12 @@ class PathIndex:
         for row, path in enumerate(paths):
             if path:
                 self._rows.setdefault(path, []).append(row)
-        self._by_name: dict[str, list[str]] = {}
+        # Only files of the same name are compared further.
+        self._named: dict[str, dict[str, _Parts]] = {}
         for path in self._rows:
-            self._by_name.setdefault(_name(path), []).append(path)
+            parts = _parts(path)
+            self._named.setdefault(_last(parts), {})[path] = parts
+        self._files: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> list[int]:
         """Return the rows of a track.
@@ -45,15 +51,23 @@ class PathIndex:
             if text in self._rows:
                 return self._rows[text]
         for text in _readings(path):
-            alike = self._by_name.get(_name(text), [])
-            found = self._same_file(text, alike) or _same_end(text, alike)
+            parts = _parts(text)
+            found = self._same_file(text, _last(parts))
+            if not found:
+                found = _same_end(text, parts, self._named.get(_last(parts), {}))
             if found:
                 return sorted(row for one in found for row in self._rows[one])
         raise TableError(f"{path}: no such track")
 
-    def _same_file(self, text: str, candidates: Sequence[str]) -> list[str]:
-        wanted = _resolved(text, self._folder)
-        return [path for path in candidates if _resolved(path, self._folder) == wanted]
+    def _same_file(self, text: str, name: str) -> list[str]:
+        if name not in self._named:
+            return []
+        if name not in self._files:
+            files: dict[str, list[str]] = {}
+            for path in self._named[name]:
+                files.setdefault(_resolved(path, self._folder), []).append(path)
+            self._files[name] = files
+        return self._files[name].get(_resolved(text, self._folder), [])
 
 
 def _readings(path: str) -> Iterator[str]:
@@ -66,15 +80,15 @@ def _readings(path: str) -> Iterator[str]:
             return
 
 
-def _name(path: str) -> str:
-    return next(reversed(_parts(path)), "")
-
-
-def _parts(path: str) -> tuple[str, ...]:
+def _parts(path: str) -> _Parts:
     """Return the parts of a path without ``.`` and ``..`` at its beginning."""
     parts = PurePath(unicodedata.normalize("NFC", path)).parts
     first = next((i for i, part in enumerate(parts) if part != ".."), len(parts))
     return parts[first:]
+
+
+def _last(parts: _Parts) -> str:
+    return parts[-1] if parts else ""
 
 
 def _resolved(path: str, folder: Path) -> str:
@@ -84,18 +98,18 @@ def _resolved(path: str, folder: Path) -> str:
         return path
 
 
-def _same_end(path: str, candidates: Sequence[str]) -> list[str]:
+def _same_end(text: str, parts: _Parts, candidates: Mapping[str, _Parts]) -> list[str]:
     """Return the candidate of which the path is the end, or which is the end of the path."""
     found: list[str] = []
-    longest = 0
-    for candidate in candidates:
-        n = min(len(_parts(candidate)), len(_parts(path)))
-        if n >= max(longest, 1) and _parts(candidate)[-n:] == _parts(path)[-n:]:
+    longest = 1
+    for candidate, others in candidates.items():
+        n = min(len(others), len(parts))
+        if n >= longest and others[-n:] == parts[-n:]:
             found = [candidate] if n > longest else [*found, candidate]
             longest = n
     if len(found) > 1:
         raise TableError(
-            f"{path}: could be {shortened(found[0])} or {shortened(found[1])}; give more of the "
+            f"{text}: could be {shortened(found[0])} or {shortened(found[1])}; give more of the "
             "path"
         )
     return found
