@@ -10,6 +10,7 @@ import pytest
 from helpers import run
 from sample_models import QUICK
 from sample_tables import blobs, texts
+from sklearn.pipeline import Pipeline
 
 from genreclf.errors import TableError
 from genreclf.learning.model import Model
@@ -110,6 +111,20 @@ def test_suggestions_do_not_depend_on_the_order_of_rows() -> None:
     least = np.sort(expected[:, -1] - expected[:, -2])[:5]
     margins = [found.margin for found in suggest(unlabelled(table), 5, model, method="margin")]
     np.testing.assert_allclose(margins, least)
+
+
+@pytest.mark.parametrize(("n_labelled", "n_genres"), [(2, 2), (14, 13)])
+def test_few_labels_are_enough(n_labelled: int, n_genres: int) -> None:
+    table = partly(blobs(4, n_genres), n_labelled)
+    found = suggest(unlabelled(table), 3, Model.fit(table))
+    assert len(found) == 3
+
+
+def test_classifiers_that_take_no_columns_are_served_too() -> None:
+    table = partly(blobs(10, 3, spread=1), 12)
+    model = Model.fit(table, QUICK)
+    alone = replace(model, pipeline=Pipeline([("classify", model.pipeline)]))
+    assert len(suggest(unlabelled(table), 5, alone)) == 5
 
 
 def test_the_list_is_a_table_and_records(table_file: Path) -> None:

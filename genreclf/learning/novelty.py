@@ -130,8 +130,11 @@ class NoveltyDetector(BaseEstimator):
         if n_folds < 2:
             return np.empty(0)
         folds = GroupKFold(n_folds, shuffle=True, random_state=self.random_state)
+        made = list(folds.split(values, groups=groups))
+        if min(len(train) for train, _ in made) < 2:  # one sample has no components
+            return np.empty(0)
         distances = np.empty(len(values))
-        for train, test in folds.split(values, groups=groups):
+        for train, test in made:
             self._store(values[train])
             distances[test] = self._mean_distances(values[test], CLIPPED_AT)
         return distances

@@ -146,9 +146,7 @@ def suggest(
             raise TableError("margins need a model: label tracks of two genres first, or give one")
         rows = choose(None, _standardised(tracks), n, method, Config().seed)
         return [Suggestion(str(path)) for path in tracks.paths[rows]]
-    given = inputs(model.columns_of(tracks), model.config)
-    probabilities = model.pipeline.predict_proba(given)
-    space = model.pipeline[:-1].transform(given)
+    probabilities, space = model.predict_proba(tracks), _as_seen(model, tracks)
     rows = choose(probabilities, space, n, method, model.config.seed)
     return [
         Suggestion(found.path, found.probabilities, found.novel, found.explanation)
@@ -215,6 +213,16 @@ def _one_of_each_cluster(space: Doubles, doubt: Doubles | None, n: int, seed: in
     scores = means.transform(space) if doubt is None else -doubt[:, None]
     mass = np.bincount(means.labels_, weights, n_clusters)
     return np.where(inside, scores, np.inf).argmin(axis=0)[np.argsort(-mass, kind="stable")]
+
+
+def _as_seen(model: Model, tracks: FeatureTable) -> Doubles:
+    """Return what the classifier of a model sees, (n_tracks, n_columns)."""
+    of_model = model.columns_of(tracks)
+    steps = model.pipeline[:-1]
+    if not len(steps):  # a network, which sees frames
+        return _standardised(of_model)
+    columns: Doubles = steps.transform(inputs(of_model, model.config))
+    return columns
 
 
 def _standardised(tracks: FeatureTable) -> Doubles:

@@ -135,6 +135,8 @@ def _explained_errors(task: Task) -> Iterator[None]:
     with warnings.catch_warnings():
         # A perceptron that stops at max_iter still classifies; its accuracy shows how well.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Few labels of many genres are what one begins with.
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
         try:
             yield
         except ValueError as error:
