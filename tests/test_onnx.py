@@ -185,6 +185,7 @@ HOSTILE = {
     "random": (lambda: with_node("RandomNormalLike"), "other numbers every time"),
     "memory": (memory_hungry, "cannot be run"),
     "wrong size": (lambda: mean_over(2), "does not fit size = 64"),
+    "other length": (lambda: mean_over(1, ("batch", 7, 64)), "Got: 96 Expected: 7"),
     "unknown operator": (lambda: with_node("NoSuchThing"), "onnxruntime cannot load"),
     "not finite": (lambda: with_node("Log"), "not finite"),
     "other input": (lambda: mean_over(1, ("batch", "n")), "takes float of shape"),

@@ -25,7 +25,7 @@ _MAX_MEMORY_BYTES = 2**31
 _MAX_NODES = 100_000
 _MAX_AXIS = 10_000_000
 _MAX_BATCH = 1024
-_BATCH = 8  # patches at a time, if the file leaves that open: enough for speed, little memory
+_BATCH = 2  # patches at a time, if the file leaves that open: more take memory, and no less time
 
 _STANDARD = ("", "ai.onnx")
 _RANDOM = frozenset(
@@ -256,7 +256,7 @@ class OnnxNetwork:
             if output.name not in named:
                 raise NetworkError(
                     f"{self._name}: its file has no output {shortened(output.name)}; it has "
-                    f"{shortened(', '.join(sorted(named)), 300)}"
+                    f"{shortened(', '.join(sorted(named)), 300)}; correct the description"
                 )
         self._input, self._layout = network.input.name, network.input.layout
         self._fixed_batch = self._batch_of(port)
@@ -270,13 +270,14 @@ class OnnxNetwork:
             raise NetworkError(
                 f"{self._name}: its file has the inputs "
                 f"{shortened(', '.join(ports) or 'none', 300)}, but the description says "
-                f"{network.input.name}"
+                f"{network.input.name}; correct it"
             )
         port, axes = ports[network.input.name], network.input.layout.split(",")
         if port.dtype != "float" or len(port.shape) not in (0, len(axes)):
             raise NetworkError(
                 f"{self._name}: input {shortened(port.name)} takes {port.dtype} of shape "
-                f"{shortened(port.shape)}, not float of {network.input.layout}"
+                f"{shortened(port.shape)}, not float of {network.input.layout}; correct the "
+                "description"
             )
         return port
 
@@ -300,7 +301,10 @@ class OnnxNetwork:
         options.add_session_config_entry("session.use_env_allocators", "1")
         try:
             return onnxruntime.InferenceSession(
-                content, options, providers=["CPUExecutionProvider"]
+                content,
+                options,
+                providers=["CPUExecutionProvider"],
+                disabled_optimizers=["ConstantFolding"],  # computes before memory is limited
             )
         except Exception as error:  # onnxruntime's have no common class
             raise NetworkError(
@@ -350,6 +354,7 @@ def _arranged(batch: Array, layout: Layout) -> Array:
 
 
 def _reason(error: Exception) -> str:
-    """Return onnxruntime's message in one line, without its codes."""
-    text = str(error).rpartition("Status Message: ")[2] or type(error).__name__
-    return shortened(text, 300)
+    """Return onnxruntime's message in one line, without its codes and places in its source."""
+    text = " ".join(str(error).rpartition("Status Message: ")[2].split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.cc:\d+ .*?\) ", "", text)
+    return shortened(text or type(error).__name__, 300)
