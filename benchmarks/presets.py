@@ -19,7 +19,8 @@ from pathlib import Path
 import click
 
 from genreclf.config.load import load_config, preset_names
-from genreclf.extraction.chain import extract_one
+from genreclf.errors import NetworkError
+from genreclf.extraction.chain import extract_one, prepare
 from genreclf.features.pooling import feature_names
 
 
@@ -28,7 +29,14 @@ from genreclf.features.pooling import feature_names
 @click.option("--rounds", default=6, show_default=True)
 def main(songs: tuple[Path, ...], rounds: int) -> None:
     """Print milliseconds per track, the ratio to the default, and the number of columns."""
-    configs = {name: load_config(name) for name in preset_names()}
+    configs = {}
+    for name in preset_names():
+        try:
+            prepare(config := load_config(name))
+        except NetworkError as error:
+            click.echo(f"left out: {name}: {error}", err=True)
+        else:
+            configs[name] = config
     least: defaultdict[str, dict[Path, float]] = defaultdict(lambda: dict.fromkeys(songs, math.inf))
     for _ in range(rounds):
         for song in songs:

@@ -44,12 +44,13 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NU
 LARGEST_DIFFERENCE = 1e-4
 COMMAND_TRACKS = 40  # enough to make the start-up of a command and its workers a small part
 PACKAGES = ("genreclf", "librosa", "numpy", "scipy", "soundfile", "soxr")
-PEER_PACKAGES = ("essentia", "opensmile", "pyAudioAnalysis")
+PEER_PACKAGES = ("essentia", "musicnn", "opensmile", "pyAudioAnalysis", "tensorflow")
 RATIOS = (
     ("librosa", "genreclf"),
     ("librosa-defaults", "genreclf"),
     ("genreclf", "floor"),
     ("genreclf --jobs 1", "genreclf --jobs 2"),
+    ("musicnn", "genreclf musicnn-fast"),
 )
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -153,6 +154,13 @@ def pyaudioanalysis(_: "ExtractionConfig") -> Run:
     return run
 
 
+def musicnn(_: "ExtractionConfig") -> Run:
+    """Compute the embedding of the presets musicnn by musicnn's own program, from a wav file."""
+    from musicnn.extractor import extractor
+
+    return lambda wav: extractor(str(wav), model="MSD_musicnn", extract_features=True)
+
+
 @dataclass(frozen=True)
 class Contender:
     """A program that is measured.
@@ -177,6 +185,9 @@ def line_up(config: "ExtractionConfig", peers: bool) -> list[Contender]:
     if config != wide:
         contenders.append(Contender("librosa-defaults", librosa, wide))
     contenders += [Contender("genreclf", genreclf, config), Contender("floor", floor, config)]
+    for preset in ("musicnn", "musicnn-fast"):  # left out where the network is not here
+        embedding = load_config(preset).extraction
+        contenders.append(Contender(f"genreclf {preset}", genreclf, embedding, "'genreclf'"))
     if peers:
         # pyAudioAnalysis' package does not tell pip what it needs.
         needs = "pyAudioAnalysis eyed3 matplotlib pydub tqdm"
@@ -184,6 +195,7 @@ def line_up(config: "ExtractionConfig", peers: bool) -> list[Contender]:
             Contender("essentia", essentia, config, "essentia"),
             Contender("openSMILE", opensmile, config, "opensmile", on_wav=True),
             Contender("pyAudioAnalysis", pyaudioanalysis, config, needs, on_wav=True),
+            Contender("musicnn", musicnn, config, "musicnn==0.1.0 (Python 3.7)", on_wav=True),
         ]
     return contenders
 

@@ -96,7 +96,7 @@ def test_wide_is_the_full_band_at_librosas_defaults() -> None:
 def test_presets_are_those_of_the_folder() -> None:
     assert preset_names() == [
         "accurate", "convnet-input", "default", "fast", "gtzan-mfcc", "gtzan133", "gtzan57",
-        "perception", "pitch", "rhythm", "speech-music", "wide",
+        "musicnn", "musicnn-fast", "perception", "pitch", "rhythm", "speech-music", "wide",
     ]  # fmt: skip
     with pytest.raises(ConfigError, match=r"narrow: no such .*; presets: accurate, convnet-.*"):
         load_config("narrow")

@@ -81,7 +81,8 @@ UNUSUAL = load_config(
         "spectra.pad_mode=reflect", "audio.resampler=kaiser_best", "audio.sample_rate_hz=8000",
     ]
 )  # fmt: skip
-CONFIGS = {name: load_config(name) for name in preset_names()} | {
+PRESETS = {name: load_config(name) for name in preset_names()}
+CONFIGS = {name: config for name, config in PRESETS.items() if not config.networks} | {
     "everything": EVERYTHING,
     "unusual": UNUSUAL,
 }

@@ -26,7 +26,7 @@ from genreclf.config.schema import ExtractionConfig
 from genreclf.errors import GenreclfError
 from genreclf.extraction.audiodigest import audio_digest
 from genreclf.features.measured import Measured, pack, unpack
-from genreclf.versions import numbers_depend_on
+from genreclf.versions import numbers_depend_on, version_of
 
 MAX_BYTES = 2**28  # about 150,000 tracks; above it, the least recently used quarter is deleted
 LARGEST_FILE = 2**27  # reading a larger file takes longer than computing its features
@@ -70,7 +70,7 @@ class Cache:
     def __init__(self, file: Path, config: ExtractionConfig) -> None:
         self._file = file
         self._config = config
-        self._made_with = f"{config.fingerprint}, {numbers_depend_on()}".encode()
+        self._made_with = f"{config.fingerprint}, {_numbers_depend_on(config)}".encode()
         self._connection: sqlite3.Connection | None = None
         with self._warned():
             self._connection = _connect(file)
@@ -159,6 +159,13 @@ class Cache:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _numbers_depend_on(config: ExtractionConfig) -> dict[str, str]:
+    """Return what decides the last digits, with what runs the networks of a configuration."""
+    runs_onnx = any(network.file.endswith(".onnx") for network in config.networks)
+    runner = {"onnxruntime": version_of("onnxruntime")} if runs_onnx else {}
+    return numbers_depend_on() | runner
 
 
 def cache_file() -> Path:

@@ -133,9 +133,9 @@ def check_config(given: str, harmless: str) -> None:
     size = sum(
         view.excerpt.seconds * view.audio.sample_rate_hz / view.spectra.hop_length
         * view.spectra.n_fft
-        for view in config.each_view
+        for view in config.spectral_views
     )  # fmt: skip
-    if size > 2**24:
+    if size > 2**24 or config.networks:  # which are not here
         return
     [outcome] = extract_tracks([Track(Path(harmless))], config)
     if isinstance(outcome, Row):
