@@ -235,17 +235,14 @@ def _read_npz(path: Path, keep: Callable[[str], bool]) -> TextColumns:
 
 
 def _write_npz(path: Path, column: str, new: Mapping[int, str], output: Path) -> None:
-    with (
-        open_npz(path) as arrays,
-        written_whole(output) as aside,
-        ZipFile(aside, "w") as archive,  # numpy.savez, but one array at a time in memory
-    ):
-        for name in arrays.files:
-            array = arrays[name]
-            if name == column:
-                labels = [_text(cell) for cell in strings(array)]
-                array = np.array([new.get(row, label) for row, label in enumerate(labels)], str)
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+    with open_npz(path) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    labels = [_text(cell) for cell in strings(arrays[column])]
+    arrays[column] = np.array([new.get(row, label) for row, label in enumerate(labels)], str)
+    # Not with numpy.savez, which takes an array named "file" for its own argument.
+    with written_whole(output) as aside, ZipFile(aside, "w") as written:
+        for name, array in arrays.items():
+            with written.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 

@@ -27,8 +27,11 @@ from genreclf.extraction.tracks import Row, extract_tracks
 from genreclf.features.pooling import feature_names
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
+from genreclf.library.labelcounts import count_labels
 from genreclf.library.sources import Track
 from genreclf.reports.inspection import model_report, onnx_report, table_report
+from genreclf.reports.labels import labels_report
+from genreclf.tables.labelfiles import read_labels, write_labels
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
@@ -123,6 +126,18 @@ def check_table(given: str, harmless: str) -> None:
         )
     _show(lambda console: table_report(table, console))
     _classify(Model.load(harmless, trusted=True), table)
+
+
+@_property
+def check_label(given: str, harmless: str) -> None:
+    """Labels that can be counted, and of which one changes and nothing else."""
+    file = read_labels(given)
+    _show(lambda console: labels_report(count_labels(file.labels, file.groups), console))
+    output = Path(given).with_name(f"relabelled{Path(given).suffix}")
+    write_labels(file, {0: harmless}, output)
+    written = read_labels(output)
+    if written.labels != [harmless, *file.labels[1:]] or written.paths != file.paths:
+        raise BrokenError("other labels or paths than were written")
 
 
 @_property

@@ -1,7 +1,7 @@
 """Damage files of every kind and see what becomes of them.
 
-    python tests/fuzz/run.py --audio 2000 --tables 500 --configs 500 --models 200 \\
-        --networks 500 --seed 0
+    python tests/fuzz/run.py --audio 2000 --tables 500 --labels 500 --configs 500 \\
+        --models 200 --networks 500 --seed 0
 
 What breaks a property (see properties.py) is named, and kept with ``--keep FOLDER``.
 """
@@ -75,6 +75,10 @@ def inputs(kind: str, n: int, folder: Path, seed: int) -> tuple[Iterator[str], s
         seeds.trained("lda").save(folder / "lda.joblib")
         made = (str(seeds.damaged_table(tables, folder, i, random)) for i in range(n))
         return made, str(folder / "lda.joblib")
+    if kind == "label":
+        tables = seeds.table_seeds(intact)
+        made = (str(seeds.damaged_table(tables, folder, i, random)) for i in range(n))
+        return made, 'hip "hop",\r\nold;'
     if kind == "network":
         files = seeds.network_seeds(intact)
         made = (str(seeds.damaged_network(files, folder, i, random)) for i in range(n))
@@ -91,14 +95,14 @@ def inputs(kind: str, n: int, folder: Path, seed: int) -> tuple[Iterator[str], s
 def main() -> int:
     """Run from the command line; status 1 if a property was broken."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    for kinds in ("audio", "tables", "configs", "models", "networks"):
+    for kinds in ("audio", "tables", "labels", "configs", "models", "networks"):
         parser.add_argument(f"--{kinds}", type=int, default=0, metavar="N")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="for what breaks a property")
     arguments = parser.parse_args()
     n_broken = 0
-    for kind in ("audio", "table", "config", "model", "network"):
+    for kind in ("audio", "table", "label", "config", "model", "network"):
         n = getattr(arguments, kind if kind == "audio" else f"{kind}s")
         with tempfile.TemporaryDirectory() as name, chdir(name):
             folder = Path(name)

@@ -12,7 +12,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 
 @pytest.mark.parametrize(
-    ("kind", "n"), [("audio", 50), ("table", 30), ("config", 40), ("model", 15), ("network", 60)]
+    ("kind", "n"),
+    [
+        ("audio", 50),
+        ("table", 30),
+        ("label", 60),
+        ("config", 40),
+        ("model", 15),
+        ("network", 60),
+    ],
 )
 def test_damage_gives_a_result_or_a_reason(
     kind: str, n: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
