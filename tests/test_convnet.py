@@ -3,6 +3,8 @@
 import copy
 import json
 import pickletools
+import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -23,13 +25,16 @@ from genreclf.errors import ConfigError, GenreclfError, ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
+from genreclf.learning.classifiers.convnet import Convnet
 from genreclf.learning.convnet import SpectrogramNetwork, _kept_apart, only_feature
 from genreclf.learning.curves import LearningCurves
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model
 from genreclf.learning.networks.batches import Alteration, Spectrograms, crops, shuffled_batches
 from genreclf.learning.networks.layers import POOLS, forward, pools_for
+from genreclf.learning.networks.optimizers import Optimizer
 from genreclf.learning.networks.watch import Epoch, Watch, watched
+from genreclf.learning.pipelines import Task
 from genreclf.learning.training import fit_model, training_seconds
 from genreclf.tables.frames import Frames
 from genreclf.tables.inputs import FrameInputs, inputs
@@ -493,6 +498,37 @@ def test_an_interrupted_training_is_written_and_told(
     assert done.exit_code == 130
     assert "genreclf: interrupted; the best is kept: 3 epochs (interrupted)" in done.stderr
     assert run("predict", "--table", tmp_path / "t.npz", "--model", model).exit_code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
+def test_a_real_interruption_keeps_the_best_epoch(torch: Any, tmp_path: Path) -> None:
+    song_table().save(tmp_path / "t.npz")
+    endless = ["--set", "classifier.epochs=10000", "--set", "classifier.patience=10000"]
+    command = [
+        sys.executable, "-m", "genreclf", "train", "t.npz", "-o", "m.joblib", "--no-evaluate",
+        *[word for override in SMALL for word in ("--set", override)], *endless,
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 5 of"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "genreclf: interrupted; the best is kept: " in rest
+    assert Model.load(tmp_path / "m.joblib").curves is not None
+
+
+def test_hyperparameters_reach_the_estimator() -> None:
+    config = configured("classifier.mask_bands=3", "classifier.threads=2", "seed=7")
+    for calibrated in (True, False):
+        task = Task(song_table(12), config, calibrated)
+        found = config.classifier.pipeline(task)["classify"].get_params()
+        assert (found.pop("calibrated"), found.pop("random_state")) == (calibrated, 7)
+        optimizer = Optimizer(**found.pop("optimizer"))
+        assert Convnet(**found, optimizer=optimizer) == config.classifier
 
 
 def test_curves_are_drawn_from_the_card(trained: Model, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class Convnet(Classifier, frozen=True, tag="convnet"):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: Annotated[int, Meta(ge=1, le=1024)] = 1
     optimizer: Optimizer = Optimizer()
-    cost: ClassVar[Cost] = Cost(40_000, 1.0, 0.0)  # 60 epochs of half excerpts
+    cost: ClassVar[Cost] = Cost(26_000, 1.0, 0.0)  # 60 epochs of half excerpts
     takes_frames: ClassVar[bool] = True
     refits_to_calibrate: ClassVar[bool] = False  # it uses the tracks that stop the training
 
