@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.dummy import DummyClassifier
 
 from genreclf.config.schema import Config
 from genreclf.errors import TableError
@@ -227,6 +228,6 @@ def _as_seen(model: Model, tracks: FeatureTable) -> Doubles:
 
 def _standardised(tracks: FeatureTable) -> Doubles:
     """Return principal components of standardised features, as an SVM would see them."""
-    pipeline = standard_pipeline(None, Task(tracks, Config()), pca=0.99)
+    pipeline = standard_pipeline(DummyClassifier(), Task(tracks, Config()), pca=0.99)
     columns: Doubles = pipeline[:-1].fit_transform(tracks.values)
     return columns
