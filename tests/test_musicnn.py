@@ -22,7 +22,7 @@ from genreclf.embeddings.frontends import network_input
 from genreclf.embeddings.importing import import_file
 from genreclf.embeddings.musicnn import OUTPUTS, VARIABLES, Musicnn
 from genreclf.embeddings.runner import embed
-from genreclf.embeddings.store import packed_arrays, unpacked_arrays, weights_file
+from genreclf.embeddings.store import has_weights, packed_arrays, unpacked_arrays, weights_file
 
 # --- A checkpoint, written by the definition of its format -----------------------------------
 
@@ -235,6 +235,16 @@ def test_the_wheel_is_imported_by_command(musicnns_wheel: Path, data_folder: Pat
     done = run("embeddings", "verify", "musicnn")
     assert done.exit_code == 1
     assert "get or import it again" in done.stderr
+
+
+@pytest.mark.slow
+def test_pip_fetches_the_wheel(data_folder: Path) -> None:
+    done = run("embeddings", "get", "musicnn")
+    if done.exit_code:
+        assert done.stderr.startswith("genreclf: pip download musicnn==0.1.0 failed: ")
+        pytest.skip("no index has musicnn 0.1.0")
+    assert weights_file(load_network("musicnn")).is_file()
+    assert not has_weights(load_network("musicnn-mtt"))
 
 
 @pytest.mark.slow

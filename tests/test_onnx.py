@@ -112,6 +112,16 @@ def test_an_imported_network_keeps_its_comments_and_gets_its_digest(
     assert "SHA-256" in done.stderr
 
 
+def test_a_description_at_a_path_means_the_file_beside_it(tmp_path: Path) -> None:
+    described = saved(mean_over(1), tmp_path).with_suffix(".toml")
+    network = load_network("tiny.toml", tmp_path)
+    with pytest.raises(NetworkError, match=r"genreclf embeddings import tiny\.onnx"):
+        prepare(network)
+    import_file(described)
+    prepare(network)
+    assert network == load_network("tiny")
+
+
 def test_a_description_names_its_file_and_a_name_is_taken_once(tmp_path: Path) -> None:
     path = saved(mean_over(1), tmp_path)
     [(network, _)] = import_file(path.with_suffix(".toml"))

@@ -4,6 +4,7 @@ A description says all that decides the numbers of an embedding: the file by its
 front-end, the patches and the outputs. Tables and models carry it whole.
 """
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -227,12 +228,24 @@ def load_network(name_or_path: str | Path, relative_to: Path | None = None) -> N
     relative_to : Path, optional
         Folder that a path begins at.
 
+    Returns
+    -------
+    Network
+        If the description has no SHA-256, with that of the file beside it, if there is one.
+
     Raises
     ------
     ConfigError
         If there is no such description, or it is not valid.
     """
-    return read_network(description_path(name_or_path, relative_to))
+    path = description_path(name_or_path, relative_to)
+    network = read_network(path)
+    beside = path.with_name(network.file)
+    if network.sha256 or not beside.is_file():
+        return network
+    with beside.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return msgspec.structs.replace(network, sha256=digest)
 
 
 def description_path(name_or_path: str | Path, relative_to: Path | None = None) -> Path:

@@ -78,14 +78,15 @@ def keep_weights(network: Network, content: bytes, licence: bytes = b"") -> Path
 
 
 def packed_arrays(arrays: dict[str, Array]) -> bytes:
-    """Return arrays as an .npz file, the same bytes on every machine."""
+    """Return arrays of float32 as an .npz file, the same bytes on every machine."""
     target = io.BytesIO()
     with ZipFile(target, "w", ZIP_STORED) as archive:
         for name in sorted(arrays):
             member = ZipInfo(f"{name}.npy")  # dated 1980
             member.create_system = 3  # as on Unix
             content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(arrays[name]), version=(1, 0))
+            array = np.ascontiguousarray(arrays[name], dtype="<f4")
+            np.lib.format.write_array(content, array, version=(1, 0))
             archive.writestr(member, content.getvalue())
     return target.getvalue()
 
@@ -102,4 +103,9 @@ def unpacked_arrays(content: bytes) -> dict[str, Any]:
         if sum(member.file_size for member in archive.infolist()) > _MAX_ARRAYS_BYTES:
             raise ValueError("it unpacks to over 100 MB")
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        return {name: _native(arrays[name]) for name in arrays.files}
+
+
+def _native(array: Any) -> Any:
+    """Return an array in the byte order of this machine."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
