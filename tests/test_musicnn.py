@@ -1,5 +1,6 @@
 """musicnn without TensorFlow: its checkpoint, its numbers, its file."""
 
+import json
 import os
 import struct
 import subprocess
@@ -23,6 +24,7 @@ from genreclf.embeddings.importing import import_file
 from genreclf.embeddings.musicnn import OUTPUTS, VARIABLES, Musicnn
 from genreclf.embeddings.runner import embed
 from genreclf.embeddings.store import has_weights, packed_arrays, unpacked_arrays, weights_file
+from genreclf.tables.reading import load_table
 
 # --- A checkpoint, written by the definition of its format -----------------------------------
 
@@ -326,3 +328,20 @@ def test_numbers_equal_tensorflows(
     for name, values in expected.items():
         scale = max(1.0, float(np.abs(values).max()))
         np.testing.assert_allclose(found[name].T / scale, values / scale, rtol=0, atol=5e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["musicnn", "musicnn-fast"])
+def test_presets_with_musicnn_extract_and_predict(
+    preset: str, musicnns_wheel: Path, data_folder: Path, genre_folder: Path, tmp_path: Path
+) -> None:
+    wheel.import_wheel(musicnns_wheel)
+    table, model, song = tmp_path / "a.csv", tmp_path / "a.joblib", min(genre_folder.rglob("*.mp3"))
+    done = run("extract", genre_folder, "--config", preset, "--jobs", 2, "-o", table)
+    assert done.exit_code == 0, done.stderr
+    assert np.isfinite(load_table(table).values).all()
+    done = run("train", table, "--config", preset, "-o", model)
+    assert done.exit_code == 0, done.stderr
+    shown = json.loads(run("predict", song, "--model", model, "--tags", "--format", "jsonl").stdout)
+    assert len(shown["tags"]) == 50
+    assert all(0 <= share <= 1 for share in shown["tags"].values())
