@@ -69,7 +69,7 @@ def load_published(folder: Path, config: Config) -> FeatureTable:
         for name in feature_names(config)
         if not (name.startswith("mix.mfcc_delta") and name.endswith(".mean"))
     ]
-    values = _at_level(table.with_columns(wanted).values, wanted, config)
+    values = _at_level(table.columns_of(wanted), wanted, config)
     return replace(table, names=wanted, values=values, config=config.extraction, notes=[])
 
 

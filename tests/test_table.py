@@ -415,9 +415,9 @@ def test_groups_are_there_if_any_track_has_one() -> None:
 
 def test_columns_are_put_in_the_order_asked_for() -> None:
     table = blobs(2, 2)
-    np.testing.assert_array_equal(table.with_columns(["f3", "f0"]).values, table.values[:, [3, 0]])
+    np.testing.assert_array_equal(table.columns_of(["f3", "f0"]), table.values[:, [3, 0]])
     with pytest.raises(TableError, match=r"2 of 3 feature columns are missing, gone first"):
-        table.with_columns(["f0", "gone", "lost"])
+        table.columns_of(["f0", "gone", "lost"])
 
 
 def test_a_data_frame_of_a_table() -> None:
@@ -618,7 +618,7 @@ def test_columns_in_another_order_are_found_by_name(tmp_path: Path) -> None:
     table = own_table(5)
     frame = table.to_frame()
     reordered = from_elsewhere(frame[frame.columns[::-1]], tmp_path / "t.csv")
-    values = load_table(reordered).with_columns(table.names).values
+    values = load_table(reordered).columns_of(table.names)
     np.testing.assert_array_equal(bits(values), bits(table.values))
 
 

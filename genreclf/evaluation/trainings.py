@@ -12,6 +12,7 @@ from genreclf.evaluation.crossvalidation import count_trainings, cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.result import Evaluation
 from genreclf.learning.duplicates import Copies, copies_in
+from genreclf.learning.resolution import resolve
 from genreclf.learning.training import training_seconds
 from genreclf.tables.table import FeatureTable
 
@@ -70,9 +71,11 @@ class Trainings:
         folds = self.fold_seconds(config) / max(1, min(jobs, self.n_folds))
         if not self.final:
             return folds
-        calibrated = self.search or not self.evaluated  # else the scores of the folds serve it
+        config = config or self.config
+        each = resolve(config, self.table).learn_from == "excerpts"
+        calibrated = self.search or not self.evaluated or each  # else the folds' scores serve it
         return folds + training_seconds(
-            self.table, config or self.config, search=self.search, calibrated=calibrated
+            self.table, config, search=self.search, calibrated=calibrated
         )
 
     def linear_seconds(self, jobs: int) -> float:

@@ -86,7 +86,7 @@ class NetworkTags:
             raise TableError(
                 f"--tags: the table has no column {min(missing)}; predict from audio files"
             )
-        return [self._sorted(values) for values in table.with_columns(self.names).values]
+        return [self._sorted(values) for values in table.columns_of(self.names)]
 
     def _sorted(self, values: Array) -> dict[str, float]:
         order = np.argsort(-values, kind="stable")

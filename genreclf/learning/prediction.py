@@ -133,8 +133,8 @@ def novelty_and_probabilities(
 
 def _is_novel(detector: NoveltyDetector, statistics: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return which tracks are novel, (n_tracks,): in most of their excerpts."""
-    distances = detector.distances(as_rows(statistics)).reshape(len(statistics), -1)
-    return np.median(distances, axis=1) > detector.farthest_
+    novel = detector.is_novel(as_rows(statistics)).reshape(len(statistics), -1)
+    return novel.mean(axis=1) > 0.5
 
 
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:

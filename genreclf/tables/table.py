@@ -126,6 +126,23 @@ class FeatureTable:
         TableError
             If a column is missing.
         """
+        if list(names) == self.names:
+            return self
+        columns = self._positions(names)
+        excerpts = None if self.excerpts is None else self.excerpts[:, :, columns]
+        return replace(self, names=list(names), values=self.values[:, columns], excerpts=excerpts)
+
+    def columns_of(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the values of the named columns, in that order.
+
+        Raises
+        ------
+        TableError
+            If a column is missing.
+        """
+        return self.values[:, self._positions(names)]
+
+    def _positions(self, names: Sequence[str]) -> list[int]:
         where = {name: column for column, name in enumerate(self.names)}
         missing = [name for name in names if name not in where]
         if missing:
@@ -133,9 +150,7 @@ class FeatureTable:
                 f"{len(missing)} of {len(names)} feature columns are missing, {missing[0]} first; "
                 "the table was made with another configuration than the model"
             )
-        columns = [where[name] for name in names]
-        excerpts = None if self.excerpts is None else self.excerpts[:, :, columns]
-        return replace(self, names=list(names), values=self.values[:, columns], excerpts=excerpts)
+        return [where[name] for name in names]
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas data frame: path, label, group, assignments, then the features."""
