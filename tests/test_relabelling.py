@@ -260,7 +260,7 @@ def test_names_that_are_not_utf8_and_equal_names_come_back_too(tmp_path: Path) -
                tmp_path / "new.csv")  # fmt: skip
     assert done.exit_code == 0, done.output
     assert labels_of(tmp_path / "new.csv") == ["pop", "pop", "pop", "pop", ""]
-    assert "1 tracks are left out; their names are not UTF-8" in done.stderr
+    assert "without tracks whose names are not UTF-8: 1" in done.stderr
     undo = tmp_path / "new.undo.csv"
     run("labels", "apply", undo, tmp_path / "new.csv", "-o", tmp_path / "old.csv")
     assert (tmp_path / "old.csv").read_bytes() == table.read_bytes()

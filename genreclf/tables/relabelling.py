@@ -125,7 +125,7 @@ def _write(file: LabelFile, plan: Plan, outputs: Outputs, kept: set[Path]) -> Re
             write_undo(undo, plan.changes)
         write_labels(file, plan.labels, outputs.table)
         if manifest is not None and (left_out := _write_manifest(file, plan, manifest)):
-            notes.append(f"{manifest}: {left_out} tracks are left out; their names are not UTF-8")
+            notes.append(f"{manifest}: without tracks whose names are not UTF-8: {left_out}")
     except OSError as error:
         reason = error.strerror or error
         raise TableError(f"{error.filename}: cannot be written: {reason}") from None
