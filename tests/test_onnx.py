@@ -12,9 +12,9 @@ pytest.importorskip("onnxruntime", reason="needs genreclf[onnx]")
 from conftest import music, noise
 from helpers import run
 from onnx import TensorProto, helper
-from tiny_networks import mean_over, model, saved
+from tiny_networks import mean_over, model, saved, stand_in
 
-from genreclf.config.networks import Network, load_network
+from genreclf.config.networks import Network, load_network, network_names
 from genreclf.embeddings.frontends import network_input
 from genreclf.embeddings.importing import import_file, read_onnx
 from genreclf.embeddings.runner import embed, prepare
@@ -110,6 +110,25 @@ def test_an_imported_network_keeps_its_comments_and_gets_its_digest(
     done = run("embeddings", "verify")
     assert done.exit_code == 1
     assert "SHA-256" in done.stderr
+
+
+@pytest.mark.parametrize("name", [n for n in network_names() if not load_network(n).sha256])
+def test_files_of_the_shipped_descriptions_can_be_imported(tmp_path: Path, name: str) -> None:
+    shipped = load_network(name)
+    file = tmp_path / shipped.file
+    file.write_bytes(stand_in(shipped).SerializeToString())
+    [(network, _)] = import_file(file)  # whose description is found by the name of the file
+    assert network.name == name
+    assert load_network(name) == network
+    samples = noise(network.patch_seconds + 2, network.sample_rate_hz)
+    for output, found in zip(
+        network.outputs, embed(samples, network, [o.column for o in network.outputs]).values(),
+        strict=True,
+    ):  # fmt: skip
+        assert found.shape[0] == output.size
+        seen = len(samples) / network.sample_rate_hz / network.frame_seconds(output.column)
+        assert 1 <= found.shape[1] <= seen + 1
+        np.testing.assert_array_equal(found, found[:1].repeat(output.size, axis=0))
 
 
 def test_a_description_at_a_path_means_the_file_beside_it(tmp_path: Path) -> None:
