@@ -38,6 +38,7 @@ from genreclf.learning.pipelines import Task
 from genreclf.learning.training import fit_model, training_seconds
 from genreclf.tables.frames import Frames
 from genreclf.tables.inputs import FrameInputs, inputs
+from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
 Floats = NDArray[np.float32]
@@ -295,6 +296,29 @@ def test_the_best_epoch_is_that_of_the_groups_kept_apart(trained: Model) -> None
     assert curves.validation_loss[best] == pytest.approx(loss, abs=1e-4)
     accuracy = (scores.argmax(axis=1) == codes[apart]).mean()
     assert curves.validation_accuracy[best] == pytest.approx(accuracy)
+
+
+def test_frames_on_the_disk_are_read_a_batch_at_a_time(
+    torch: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song_table().save(tmp_path / "t.npz")
+    table, read = load_table(tmp_path / "t.npz"), []
+    original = Frames.__getitem__
+
+    def counted(self: Frames, name: str) -> NDArray[np.float16]:
+        read.append(self.n_tracks)
+        return original(self, name)
+
+    monkeypatch.setattr(Frames, "__getitem__", counted)
+    monkeypatch.setattr("genreclf.tables.frames.BATCH_TRACKS", 7)
+    config = configured("classifier.batch_size=5", "classifier.epochs=2")
+    model = fit_model(table, config)
+    read_to_train = list(read)
+    monkeypatch.setattr(Frames, "__getitem__", original)
+    assert max(read_to_train) == 5
+    assert sum(read_to_train) == 2 * len(table)  # in each epoch once
+    in_memory = fit_model(song_table(), config).predict_proba(table)
+    np.testing.assert_array_equal(model.predict_proba(table), in_memory)
 
 
 def test_classes_weigh_the_same(torch: Any) -> None:

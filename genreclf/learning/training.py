@@ -21,6 +21,7 @@ from genreclf.learning.curves import LearningCurves
 from genreclf.learning.duplicates import Copies, copies_in
 from genreclf.learning.excerpts import as_rows
 from genreclf.learning.model import Evaluated, Model
+from genreclf.learning.networks.watch import Watch, watched
 from genreclf.learning.novelty import NoveltyDetector
 from genreclf.learning.pipelines import INNER_FOLDS, Task
 from genreclf.learning.resolution import resolve
@@ -164,7 +165,8 @@ def tune(table: FeatureTable, config: Config) -> Config:
         msgspec.structs.replace(config.classifier, **values)
         for values in ParameterGrid(config.classifier.search_space(n_tracks, task.n_columns))
     ]
-    with _explained_errors(task):
+    # Candidates are not watched: an interruption ends the tuning, and keeps none of them.
+    with _explained_errors(task), watched(Watch()):
         given = inputs(table, config)
         accuracies = [
             cross_val_score(
