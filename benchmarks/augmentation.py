@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,11 @@ from genreclf.tables.inputs import inputs
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
-FILES = {"57": "gtzan-librosa57.csv", "120": "gtzan-mfcc.csv"}
+COLUMNS = Columns(group="artist", folds="sturm_fold")
+FILES = {
+    "57": ("gtzan-librosa57.csv", replace(COLUMNS, ignore=("length",))),
+    "120": ("gtzan-mfcc.csv", COLUMNS),
+}
 CUTS = (5, 10, 20)
 N_SCARCE = 2
 REFERENCE = "class weights"
@@ -142,16 +146,15 @@ def main() -> None:
     options = parser.parse_args()
     scores = []
     with threadpool_limits(1):
-        for name, file in FILES.items():
-            columns = Columns(group="artist", folds="sturm_fold", ignore=("length",))
+        for name, (file, columns) in FILES.items():
             table = load_table(options.tables / file, columns).labelled()
             table = table.take(table.folds != "")
             for seed in range(options.seeds):
                 for n_left in CUTS:
                     scores += measure(name, table, n_left, seed)
                 print(f"{name} features, seed {seed} done", file=sys.stderr, flush=True)
-    if options.json is not None:
-        options.json.write_text(json.dumps([vars(score) for score in scores]))
+                if options.json is not None:
+                    options.json.write_text(json.dumps([vars(score) for score in scores]))
     report(scores)
 
 

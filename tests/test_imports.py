@@ -41,7 +41,7 @@ AT_HOME = {
     "soundfile": {"audio", "versions"},
     "soxr": {"audio/resampling"},
     "av": {"audio/libav"},
-    "matplotlib": {"reports/plots"},
+    "matplotlib": {"reports/plots", "reports/networkplots"},
     "onnx": {"embeddings/onnxfile"},
     "onnxruntime": {"embeddings/onnxfile"},
     "mutagen": {"library"},

@@ -63,6 +63,13 @@ def _check_picture(path: Path) -> None:
     check_plot(path)
 
 
+def _check_game(path: Path) -> None:
+    from genreclf.reports.networkplots import GAME_FORMATS
+    from genreclf.reports.plots import check_plot
+
+    check_plot(path, GAME_FORMATS)
+
+
 def _check_report(path: Path) -> None:
     """Refuse other suffixes, so that a report cannot overwrite a table or a model."""
     if path.suffix.lower() not in (".html", ".htm"):
@@ -72,6 +79,7 @@ def _check_report(path: Path) -> None:
 OUTPUT_FILE = OutputFile()
 OUTPUT_TABLE = OutputFile(folder=True)
 PICTURE_FILE = OutputFile(check=_check_picture)
+GAME_FILE = OutputFile(check=_check_game)
 REPORT_FILE = OutputFile(check=_check_report)
 
 

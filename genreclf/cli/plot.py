@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli import options
-from genreclf.cli.output import note, report_written
+from genreclf.cli.output import note, report_written, say
 from genreclf.cli.progress import progress
 from genreclf.cli.training import load_checked
 
@@ -30,6 +30,8 @@ def plot() -> None:
       genreclf plot training model.joblib -o curves.png
       genreclf plot spectrogram song.mp3 -o song.png
       genreclf plot hpss song.mp3 -o parts.png
+      genreclf plot optimizers -o optimizers.png
+      genreclf plot gan -o gan.gif
     """
 
 
@@ -128,6 +130,74 @@ def training(model: Path, output: Path) -> None:
             f"{model}: {card.config.classifier.name} has no learning curves; only convnet has"
         )
     draw_training(output, card.curves, card.curves.summary())
+    report_written("picture", output)
+
+
+@plot.command()
+@output_option
+def optimizers(output: Path) -> None:
+    """Draw the paths of the optimisers on two functions (needs genreclf[torch]).
+
+    Each optimiser of gan.optimizer and classifier.optimizer starts at the same point of a narrow
+    bowl and of Rosenbrock's valley. The command also prints what a textbook (Goodfellow, Bengio &
+    Courville 2016) leads to expect of each, and whether it was seen.
+
+    \b
+    Example:
+      genreclf plot optimizers -o optimizers.png
+    """
+    from genreclf.learning.networks.runtime import require_torch
+
+    require_torch("plot optimizers")
+    from genreclf.learning.networks.paths import all_paths, expectations
+    from genreclf.reports.networkplots import draw_optimizers
+
+    paths = all_paths()
+    draw_optimizers(output, paths)
+    for found in expectations(paths):
+        verdict = "seen" if found.seen else "not seen"
+        say(f"{found.optimizer} {found.text}: {verdict} ({found.measured})")
+    report_written("picture", output)
+
+
+@plot.command()
+@click.option(
+    "-o", "--output", type=options.GAME_FILE, required=True, metavar="FILE",
+    help="Picture to write: .png, .svg or .pdf; or .gif, an animation.",
+)  # fmt: skip
+@click.option(
+    "--data", type=click.Choice(["two-modes", "gaussian"]), default="two-modes", show_default=True,
+    help="What the generator has to learn: a mixture of two normal distributions, or one.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+def gan(output: Path, data: str, seed: int) -> None:
+    """Draw how a small adversarial network learns a distribution (needs genreclf[torch]).
+
+    A generator learns from one-dimensional data, without and with minibatch discrimination. The
+    picture shows the data, what is generated, and for which values the discriminator takes a sample
+    for data: before, during and after training. The command prints how much of the data the
+    generator covers in the end, and the Wasserstein distance between generated samples and data.
+
+    \b
+    Examples:
+      genreclf plot gan -o gan.png
+      genreclf plot gan --data gaussian -o gan.gif
+    """
+    from genreclf.learning.networks.runtime import require_torch
+
+    require_torch("plot gan")
+    from genreclf.learning.networks.onedimensional import play
+    from genreclf.reports.networkplots import draw_games
+
+    games = [
+        play(data, minibatch_discrimination=how, seed=seed, n_moments=26) for how in (False, True)
+    ]
+    draw_games(output, data, games)
+    for how, game in zip(("without", "with"), games, strict=True):
+        say(
+            f"{how} minibatch discrimination: {game.coverages[0]:.0%} of the data covered, "
+            f"Wasserstein distance {game.distances[0]:.2f}"
+        )
     report_written("picture", output)
 
 

@@ -26,17 +26,23 @@ FORMATS = (".png", ".svg", ".pdf")
 MOST_GENRES = 60
 
 
-def check_plot(path: Path) -> None:
+def check_plot(path: Path, formats: Sequence[str] = FORMATS) -> None:
     """Check that a picture can be drawn, before any work is done.
+
+    Parameters
+    ----------
+    path : Path
+    formats : sequence of str
+        The suffixes that its name may have.
 
     Raises
     ------
     GenreclfError
         If the suffix is not that of a picture, or matplotlib is not installed.
     """
-    if path.suffix.lower() not in FORMATS:
+    if path.suffix.lower() not in formats:
         raise GenreclfError(
-            f"{path}: the name of a picture ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+            f"{path}: the name of a picture ends in {', '.join(formats[:-1])} or {formats[-1]}"
         )
     try:
         import matplotlib.figure  # noqa: F401

@@ -24,7 +24,7 @@ class Gan(Section, frozen=True):
     """The generative adversarial network of ``augment = "gan"``."""
 
     loss: Literal["saturating", "non-saturating"] = "non-saturating"
-    activation: Literal["relu", "tanh"] = "relu"
+    activation: Literal["relu", "tanh", "softplus"] = "relu"
     noise_dimensions: Annotated[int, Meta(ge=1, le=10_000)] = 16
     generator_layers: Layers = (64,)
     discriminator_layers: Layers = (128,)

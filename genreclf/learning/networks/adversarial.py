@@ -30,6 +30,7 @@ Codes = NDArray[np.integer[Any]]
 ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] = {
     "relu": (nn.ReLU, partial(nn.LeakyReLU, 0.2)),
     "tanh": (nn.Tanh, nn.Tanh),
+    "softplus": (nn.Softplus, nn.Tanh),
 }
 
 
