@@ -152,12 +152,19 @@ def test_what_was_measured_survives_packing(tracks: list[Track]) -> None:
     again = unpack(content, KEEPING)
     assert again is not None
     assert again.notes == before.notes
+    assert again.spans == before.spans
+    assert len(before.spans) == 1
     assert again.statistics.tobytes() == before.statistics.tobytes()
     assert list(again.frames) == list(before.frames)
     for name, rows in again.frames.items():
         assert rows.tobytes() == before.frames[name].tobytes()
     n_numbers = 4 * len(feature_names(KEEPING)) + 2 * 21 * 32
-    assert len(content) == 4 + len("[]") + n_numbers
+    length = int.from_bytes(content[:4])
+    assert len(content) == 4 + length + n_numbers
+    older = b"\0\0\0\2[]" + content[4 + length :]
+    without = unpack(older, KEEPING)
+    assert without is not None
+    assert (without.notes, without.spans) == ((), ())
     for damaged in (content[:-2], content + b"xx", content[:5], b"", b"\xff" * 99, content[:6]):
         assert unpack(damaged, KEEPING) is None
 

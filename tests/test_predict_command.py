@@ -168,6 +168,12 @@ def test_a_review_page_has_the_files_with_answers_and_reasons(
         assert item["uri"] == Path(item["path"]).as_uri()
         assert item["reasons"]
         assert not item["label"]
+        [(start, stop)] = item["spans"]
+        seconds = soundfile.info(item["path"]).duration
+        wanted = min(QUICK.excerpt.seconds, seconds)
+        assert (start, stop) == pytest.approx(
+            ((seconds - wanted) / 2, (seconds + wanted) / 2), abs=0.01
+        )
     before = page.read_bytes()
     done = run("predict", library / "broken.mp3", "--model", model, "--html", page)
     assert done.exit_code == 1

@@ -357,7 +357,7 @@ def test_what_the_model_heard_is_played(open_page: Open, item: Item, settings: A
 
 
 def test_known_seconds_are_part_of_the_address(open_page: Open, item: Item) -> None:
-    page = open_page([item("a #1.wav", span=(1.25, 2.25))], excerpt=Excerpt(seconds=1))
+    page = open_page([item("a #1.wav", spans=((1.25, 2.25),))], excerpt=Excerpt(seconds=1))
     assert page.run("document.querySelector('audio').src").endswith("a%20%231.wav#t=1.25,2.25")
     assert page.text(".heard") == "The model heard 0:01 to 0:02."
     page.press("Space")

@@ -1,8 +1,7 @@
 """Load the excerpts of a track that the features are computed from."""
 
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +23,6 @@ ONLY_SILENCE = (
 # If less than this share of an excerpt is audible, the loudest part is used instead, provided that
 # more of it is.
 ENOUGH_AUDIBLE = 0.5
-
-_LOUDEST = re.compile(r"is silent; the loudest ([\d.]+) s are used instead, from ([\d.]+) s on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,18 +233,6 @@ def _audible(found: list[_Segment]) -> list[_Segment]:
     """Leave out excerpts that are mostly silent; if all are, those that are silent throughout."""
     enough = [segment for segment in found if not segment.is_mostly_silent]
     return enough or [segment for segment in found if segment.audible]
-
-
-def loudest_span(notes: Iterable[str]) -> tuple[float, float] | None:
-    """Return the seconds that were used in place of silent excerpts, if a note says so.
-
-    A cached result has no more of them than its notes.
-    """
-    for note in notes:
-        if found := _LOUDEST.search(note):
-            seconds, start = map(float, found.groups())
-            return start, start + seconds
-    return None
 
 
 def _excerpt(segment: _Segment, info: AudioInfo, view: View, notes: tuple[str, ...]) -> Excerpt:

@@ -71,10 +71,16 @@ def measure(path: Path, config: ExtractionConfig, choose: Chooser | None = None)
     the caller does not choose others, the statistics of each are computed too.
     """
     views = _analyse(path, config, choose)
-    frames, notes = _of_track(views), views[0].excerpts[0].notes
+    frames, first = _of_track(views), views[0].excerpts
     several = config.n_excerpts > 1 and choose is None
     excerpts = _pool_each(views, config) if several else None
-    return Measured(pool(frames, config), keep_frames(frames, config), notes, excerpts)
+    return Measured(
+        pool(frames, config),
+        keep_frames(frames, config),
+        first[0].notes,
+        excerpts,
+        tuple((excerpt.start_seconds, excerpt.stop_seconds) for excerpt in first),
+    )
 
 
 def extract_frames(

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Halves = NDArray[np.float16]
 
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 _LENGTH_BYTES = 4  # length of the notes, which come first
+
+# Start and stop in seconds.
+Spans: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +37,15 @@ class Measured:
         What the user should know of how the track was decoded, without its name.
     excerpts : (n_excerpts, n_features) float32, or None
         The statistics of each excerpt alone, where the configuration takes several.
+    spans : tuple of (float, float)
+        The seconds of the track that each excerpt of the first view covers; empty if not known.
     """
 
     statistics: Array
     frames: Mapping[str, Halves] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     excerpts: Array | None = None
+    spans: Spans = ()
 
     def not_finite(self, config: ExtractionConfig) -> str | None:
         """Return the name of the first column or feature that is not finite, if there is one."""
@@ -122,25 +128,33 @@ def _record(config: ExtractionConfig) -> np.dtype[Any]:
 
 
 def pack(measured: Measured, config: ExtractionConfig) -> bytes:
-    """Return the bytes of a track: of its notes, then of its numbers."""
-    notes = json.dumps(measured.notes).encode()
+    """Return the bytes of a track: of its notes and spans, then of its numbers."""
+    texts = json.dumps({"notes": measured.notes, "spans": measured.spans}).encode()
     record = np.empty(1, dtype=_record(config))
     record["statistics"] = measured.statistics
     for name, rows in measured.frames.items():
         record[name] = rows
     if measured.excerpts is not None:
         record["excerpts"] = measured.excerpts
-    return len(notes).to_bytes(_LENGTH_BYTES) + notes + record.tobytes()
+    return len(texts).to_bytes(_LENGTH_BYTES) + texts + record.tobytes()
 
 
 def unpack(content: bytes, config: ExtractionConfig) -> Measured | None:
     """Return what ``pack`` was given, the same bits; None for other bytes."""
     stop = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES])
     try:
-        notes = tuple(map(str, json.loads(content[_LENGTH_BYTES:stop])))
+        notes, spans = _texts(content[_LENGTH_BYTES:stop])
         [record] = np.frombuffer(content[stop:], dtype=_record(config))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         return None
     frames = {name: record[name] for name in frame_shapes(config)}
     excerpts = record["excerpts"] if config.n_excerpts > 1 else None
-    return Measured(record["statistics"], frames, notes, excerpts)
+    return Measured(record["statistics"], frames, notes, excerpts, spans)
+
+
+def _texts(content: bytes) -> tuple[tuple[str, ...], Spans]:
+    known = json.loads(content)
+    if isinstance(known, list):  # of older caches and journals, which had no spans
+        known = {"notes": known, "spans": []}
+    spans = tuple((float(start), float(stop)) for start, stop in known["spans"])
+    return tuple(map(str, known["notes"])), spans

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from genreclf.errors import ModelError, shortened
 from genreclf.extraction.tracks import Failure, Outcome, Row
-from genreclf.features.measured import Measured
+from genreclf.features.measured import Measured, Spans
 from genreclf.learning.excerpts import as_rows
 from genreclf.learning.explanation import column_groups, explain_track
 from genreclf.learning.novelty import NoveltyDetector
@@ -46,6 +46,8 @@ class Prediction:
         What the user should know of how the track was decoded, without its name.
     tags : dict of str to float
         If asked for: the probabilities of the tags of a pretrained network, the largest first.
+    spans : tuple of (float, float)
+        The seconds of the track that the model heard, if they are known.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Prediction:
     threshold: float = 0.0
     explanation: dict[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    spans: Spans = field(default=(), compare=False)  # a table does not have them
     tags: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -73,10 +76,11 @@ Explained: TypeAlias = bool | Callable[[Prediction], bool]
 
 @dataclass(frozen=True, slots=True)
 class TrackToPredict:
-    """A track to predict: its path, and notes on it."""
+    """A track to predict: its path, notes on it, and the seconds that its features are from."""
 
     path: str
     notes: tuple[str, ...] = ()
+    spans: Spans = ()
 
 
 def predict_inputs(
@@ -112,6 +116,7 @@ def predict_inputs(
             novel=bool(novel[row]),
             threshold=model.threshold,
             notes=track.notes,
+            spans=track.spans,
         )
         if explained(prediction) if callable(explained) else explained:
             explanation = _explanation(model, inputs[row : row + 1], int(order[0]))
@@ -189,7 +194,7 @@ def _predict_rows(
 ) -> Iterator[Prediction]:
     if not rows:
         return
-    tracks = [TrackToPredict(str(row.track.path), row.notes) for row in rows]
+    tracks = [TrackToPredict(str(row.track.path), row.notes, row.measured.spans) for row in rows]
     inputs = inputs_of([row.measured for row in rows], columns, model.config)
     yield from predict_inputs(model, inputs, tracks, explained=explained)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice, repeat
 
-from genreclf.audio.excerpt import loudest_span
 from genreclf.config.views import Excerpt
 from genreclf.extraction.tracks import Failure
 from genreclf.learning.prediction import UNKNOWN, Prediction
@@ -98,6 +97,6 @@ def _item(prediction: Prediction, label: str) -> ReviewItem:
         probabilities=prediction.probabilities,
         explanation=prediction.explanation,
         doubts=("novel",) * prediction.novel + ("uncertain",) * is_uncertain,
-        span=loudest_span(prediction.notes),
+        spans=prediction.spans,
         notes=(*prediction.notes, *((below,) if is_unknown else ())),
     )

@@ -58,7 +58,7 @@ class ReviewItem:
         Why the track is on the page: keys of ``DOUBTS``.
     copies : tuple of (str, str)
         Path and label of the other copies of the recording.
-    span : (float, float) or None
+    spans : tuple of (float, float)
         The seconds that the model heard, if they are known; otherwise the page's ``excerpt`` says.
     notes : tuple of str
         What was unusual about the track.
@@ -70,7 +70,7 @@ class ReviewItem:
     explanation: Mapping[str, float] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
-    span: tuple[float, float] | None = None
+    spans: tuple[tuple[float, float], ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -174,7 +174,7 @@ def _item(item: ReviewItem, genres: Sequence[str]) -> dict[str, Any]:
         "reasons": list(islice(item.explanation.items(), MOST_REASONS)),
         "doubts": list(item.doubts),
         "copies": [[decoded(path), label] for path, label in item.copies],
-        "span": item.span,
+        "spans": [[round(second, 3) for second in span] for span in item.spans],
         "notes": list(item.notes),
     }
 

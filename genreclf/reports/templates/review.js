@@ -103,7 +103,7 @@ let part = -1;  // the excerpt that is playing
 let isOver = false;  // the last excerpt has ended
 
 function excerpts(item, duration) {
-  if (item.span) return [item.span];
+  if (item.spans.length) return item.spans;
   const rule = data.excerpt;
   if (!rule || !Number.isFinite(duration) || duration <= 0) return [];
   const seconds = Math.min(rule.seconds, duration);
@@ -150,7 +150,7 @@ function toEnd() {
 
 function preparePlayer(body, item) {
   audio = body.querySelector("audio");
-  parts = item.span ? [item.span] : [];
+  parts = item.spans;
   part = -1;
   isOver = false;
   const own = audio;
@@ -170,7 +170,7 @@ function preparePlayer(body, item) {
   on("pause", () => { toEnd(); showPlaying(body); });
   on("ended", () => { isOver = true; showPlaying(body); });
   on("error", () => showFault(body, item));
-  if (item.uri) audio.src = item.uri + (item.span ? `#t=${item.span[0]},${item.span[1]}` : "");
+  if (item.uri) audio.src = item.uri + (parts.length ? `#t=${parts[0]}` : "");
   describeParts(body);
 }
 
