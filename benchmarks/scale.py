@@ -230,6 +230,7 @@ def evaluate(rows: int, columns: int, classifiers: str, groups: bool) -> None:
     from genreclf.evaluation.crossvalidation import choose_splits, cross_validate
     from genreclf.learning.pipelines import Task
 
+    cross_validate(_clouds(100, 10, 2, groups=groups))  # imports what it needs
     table = _clouds(rows, columns, 10, groups=groups)
     alone = _clouds(rows, columns, 10, groups=False)
     for name in classifiers.split(","):

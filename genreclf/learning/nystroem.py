@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 ROWS = 4096  # of a kernel matrix at a time
-# At an SVM's C = 3, penalties from 10 to 30 were equally accurate; see benchmarks/README.md.
+# With an SVC's C = 3, penalties from 10 to 30 were equally accurate.
 LOGISTIC_C = 5.0
 # The curvature of smaller eigenvalues is below the precision of the kernel.
 LEAST_EIGENVALUE = 1e-7
@@ -36,9 +36,10 @@ class NystroemClassifier(ClassifierMixin, BaseEstimator):
     landmarks (Williams & Seeger 2001). The logistic loss takes the place of the hinge loss (Zhu &
     Hastie 2005), because it has a gradient everywhere.
 
-    ``Nystroem`` and ``LinearSVC`` of scikit-learn make a similar classifier, but its training takes
-    ten times as long: some directions are a million times as curved as others. Here each direction
-    is scaled by its curvature, known from the landmarks (Rudi, Carratino & Rosasco 2017).
+    ``Nystroem`` and ``LogisticRegression`` of scikit-learn make the same classifier. They need many
+    more iterations, because the loss is far more curved in some directions than in others. Here,
+    each direction is scaled by its curvature, which the landmarks tell (as in Rudi, Carratino &
+    Rosasco 2017).
 
     Parameters
     ----------

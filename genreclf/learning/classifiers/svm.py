@@ -20,7 +20,7 @@ class Svm(Classifier, frozen=True, tag="svm"):
     gamma: Positive | Literal["scale", "auto"] = "scale"
     kernel_approximation: Annotated[int, Meta(ge=10, le=20_000)] | Literal["auto", "off"] = "auto"
     cost: ClassVar[Cost] = Cost(6.6, 1.8, 0.02)
-    approximated_cost: ClassVar[Cost] = Cost(2.5, 1, 0.05)
+    approximated_cost: ClassVar[Cost] = Cost(2.5, 1, 0.01)
 
     @property
     def description(self) -> str:
