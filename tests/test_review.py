@@ -20,7 +20,9 @@ from sample_tables import blobs, texts
 
 from genreclf.config.load import load_config
 from genreclf.config.views import Excerpt
+from genreclf.evaluation.audit import audit
 from genreclf.learning.model import Model
+from genreclf.reports.auditpage import HeldOutModels, audit_page
 from genreclf.reports.review import ReviewItem, file_uri, review_page
 from genreclf.tables.table import FeatureTable
 
@@ -225,8 +227,8 @@ def test_audit_puts_its_findings_on_the_page(audited: Path) -> None:
     assert len(paths) == len(set(paths))
 
 
-def test_explanations_of_an_audit_add_up_to_its_probabilities(audited: Path) -> None:
-    page = (audited / "review.html").read_text(encoding="utf-8")
+def assert_explained(page: str) -> None:
+    """Each probability less its reasons is that of the average track, similar in all folds."""
     averages: dict[str, list[float]] = {}
     for item in data_of(page)["items"]:
         if item["answer"]:
@@ -234,11 +236,25 @@ def test_explanations_of_an_audit_add_up_to_its_probabilities(audited: Path) -> 
             assert {group for group, _ in item["reasons"]} == {"a", "b"}
             rest = share - sum(contribution for _, contribution in item["reasons"])
             averages.setdefault(genre, []).append(rest)
-    # What is left is the probability of the genre for the average track, which is similar in all
-    # folds.
     for rests in averages.values():
         assert max(rests) - min(rests) < 0.15
     assert sum(np.median(rests) for rests in averages.values()) == pytest.approx(1, abs=0.25)
+
+
+def test_explanations_of_an_audit_add_up_to_its_probabilities(audited: Path) -> None:
+    assert_explained((audited / "review.html").read_text(encoding="utf-8"))
+
+
+def test_so_do_those_of_tracks_with_several_excerpts() -> None:
+    table, _ = in_doubt()
+    noise = np.random.default_rng(1).standard_normal((len(table), 3, 20)).astype(np.float32)
+    table = replace(table, excerpts=table.values[:, None] + 2 * noise)
+    config = load_config(overrides=["classifier.name=svm", "evaluation.folds=4"])
+    models = HeldOutModels()
+    result = audit(table, config, on_model=models.add)
+    assert result.evaluation is not None
+    assert result.evaluation.config.learn_from == "excerpts"
+    assert_explained(audit_page(result, table, models, 100))
 
 
 def test_the_page_says_what_it_leaves_out(audited: Path, tmp_path: Path) -> None:

@@ -33,11 +33,18 @@ class HeldOutModels:
         self._starts.append(self._starts[-1] + len(held_out))
 
     def explanation(self, evaluation: Evaluation, place: int) -> dict[str, float]:
-        """Explain a prediction; ``place`` is its number among those of ``held_out``."""
+        """Explain a prediction; ``place`` is its number among those of ``held_out``.
+
+        Networks, which take frames, have no explanation.
+        """
+        if evaluation.config.classifier.takes_frames:
+            return {}
         fold = bisect_right(self._starts, place) - 1
         pipeline, held_out = self._models[fold]
         if evaluation.temperature is not None:  # as the probabilities are calibrated
-            pipeline["classify"].temperature_ = evaluation.temperature
+            of_mean = evaluation.config.learn_from == "excerpts"
+            name = "mean_temperature_" if of_mean else "temperature_"
+            setattr(pipeline["classify"], name, evaluation.temperature)
         track = inputs(held_out.take(np.array([place - self._starts[fold]])), evaluation.config)
         genre = list(pipeline.classes_).index(evaluation.held_out.predicted[place])
         groups = column_groups(held_out.names, held_out.config)
