@@ -1,12 +1,17 @@
 """Adversarial networks: losses, minibatch discrimination, and what they generate."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+from helpers import run
 from sample_tables import blobs
 
 from genreclf.config.load import load_config
 from genreclf.errors import ConfigError
 from genreclf.learning.augmentation.gan import GanSampler
+from genreclf.learning.augmentation.measured import GAN_MEASURED
 from genreclf.learning.augmentation.settings import Gan, GanOptimizer
 from genreclf.learning.training import fit_pipeline
 
@@ -20,6 +25,7 @@ from genreclf.learning.networks.adversarial import (  # noqa: E402
 )
 from genreclf.learning.networks.minibatch import MinibatchDiscrimination  # noqa: E402
 
+ROOT = Path(__file__).parent.parent
 SMALL = Gan(
     noise_dimensions=2, generator_layers=(4,), discriminator_layers=(6,), batch_size=8, steps=20
 )
@@ -155,6 +161,19 @@ def test_samples_are_of_their_genre_and_of_the_space_that_they_come_from() -> No
     distances = np.linalg.norm((made[:, None] - means) / values.std(axis=0), axis=2)
     assert (distances.argmin(axis=1) == 2).mean() > 0.9
     assert (made.std(axis=0) > 0).all()
+
+
+def test_the_command_says_what_the_gan_was_measured_to_be_worth(tmp_path: Path) -> None:
+    blobs(8, 2, 3).save(tmp_path / "t.csv")
+    quick = ["--classifier", "lda", "--set", "evaluation.folds=2"]
+    done = run("evaluate", tmp_path / "t.csv", "--augment", "gan", *quick)
+    assert done.exit_code == 0, done.output
+    assert f"note: {GAN_MEASURED}" in done.stderr
+    figures = re.findall(r"[+-]\d+\.\d ± \d+\.\d", GAN_MEASURED)
+    assert len(figures) == 2
+    for page in ("benchmarks/accuracy.md", "docs/how-to/scarce-genres.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        assert all(figure in text for figure in figures)
 
 
 def test_a_pipeline_learns_from_what_the_gan_makes() -> None:

@@ -60,17 +60,19 @@ def check_learning(learning: options.Learning, made_with: "ExtractionConfig | No
 
 
 def announce_augmentation(configs: "Iterable[Config]") -> None:
-    """Fail before any work if a GAN is asked for, and PyTorch is missing.
+    """Print what a GAN was measured to be worth; without PyTorch, fail before any work.
 
     Raises
     ------
     GenreclfError
         If PyTorch is not installed.
     """
+    from genreclf.learning.augmentation.measured import GAN_MEASURED
     from genreclf.learning.networks.runtime import require_torch
 
     if any(config.augment == "gan" for config in configs):
         require_torch("--augment gan")
+        note(f"note: {GAN_MEASURED}")
 
 
 def load_checked(table: Path, columns: "Columns", learning: options.Learning) -> "FeatureTable":
