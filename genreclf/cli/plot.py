@@ -27,7 +27,7 @@ def plot() -> None:
     Examples:
       genreclf plot features features.csv 'mix.mfcc.0?.mean' -o mfcc.svg
       genreclf plot confusion features.csv -o confusion.png
-      genreclf plot training model.joblib -o curves.png
+      genreclf plot training convnet.skops -o curves.png
       genreclf plot spectrogram song.mp3 -o song.png
       genreclf plot hpss song.mp3 -o parts.png
       genreclf plot optimizers -o optimizers.png
@@ -118,7 +118,7 @@ def training(model: Path, output: Path) -> None:
 
     \b
     Examples:
-      genreclf plot training model.joblib -o curves.png
+      genreclf plot training convnet.skops -o curves.png
     """
     from genreclf.errors import ModelError
     from genreclf.learning.modelfile import read_card
