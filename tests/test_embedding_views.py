@@ -196,6 +196,30 @@ def test_views_that_cannot_be(tmp_path: Path, view: str, words: list[str]) -> No
     assert "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("output", "pooling", "words"),
+    [
+        ({"kind": "frames", "seconds": 5e-324}, {}, "seconds is shorter than a sample"),
+        (
+            {"size": 30_000},
+            {"keep_frames": ["noise.penultimate"], "frames_per_track": 10_000},
+            "frames_per_track keeps 300,000,000 values a track",
+        ),
+        ({"size": 90_000}, {}, "270,000 columns"),
+    ],
+)
+def test_a_description_from_anyone_fills_no_memory(
+    both: Path, output: dict[str, Any], pooling: dict[str, Any], words: str
+) -> None:
+    tree = load_config(both).extraction.to_dict()
+    view = tree["views"][1]
+    view["outputs"] = ["penultimate"]
+    view["embedding"]["outputs"][0] |= output
+    view["pooling"] |= pooling
+    with pytest.raises(ConfigError, match=words):
+        extraction_config_from_dict(tree, "t.csv")
+
+
 def test_two_views_cannot_have_the_same_embedding(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[[views]]\nembedding = "noise"\n' * 2)

@@ -10,7 +10,7 @@ from genreclf.features.catalogue import FEATURES, Feature, Need, frame_features
 if TYPE_CHECKING:
     from genreclf.config.views import EmbeddingView, SpectralView, View
 
-_MOST_COLUMNS = 100_000
+_MOST_COLUMNS, _MOST_KEPT = 100_000, 100_000_000
 
 
 def check_spectral_view(view: "SpectralView") -> None:
@@ -57,11 +57,27 @@ def check_embedding_view(view: "EmbeddingView") -> None:
             f"excerpt.seconds is shorter than the {shortest:g} s that network {network.name} needs"
         )
     rates_hz = {name: view.rate_hz(name) for name in view.feature_names}
+    if max(rates_hz.values()) > network.sample_rate_hz:
+        raise ValueError("embedding.outputs: seconds is shorter than a sample")
     _check_pooling(view, [name for name, rate in rates_hz.items() if rate], max(rates_hz.values()))
+    _check_amount(view)
+
+
+def _check_amount(view: "EmbeddingView") -> None:
+    """Refuse what a description from anyone could fill the memory with."""
     n_columns = sum(_n_columns(view, feature) for feature in view.feature_names)
     if n_columns > _MOST_COLUMNS:
         raise ValueError(
             f"outputs and pooling make {n_columns:,} columns, over {_MOST_COLUMNS:,}; take fewer"
+        )
+    pooling, n_kept = view.pooling, 0
+    for feature in pooling.keep_frames:
+        n = pooling.frames_per_track
+        n_kept += view.output(feature).size * (view.n_values(feature) if n == "all" else n)
+    if n_kept > _MOST_KEPT:
+        raise ValueError(
+            f"pooling.frames_per_track keeps {n_kept:,} values a track, over {_MOST_KEPT:,}; take "
+            "fewer"
         )
 
 
