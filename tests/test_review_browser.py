@@ -562,7 +562,7 @@ def test_everything_has_a_name_for_screen_readers(open_page: Open, item: Item) -
     assert "dialog" in roles
     page.press("Escape")
     names = page.page.get_by_role
-    assert names("radio", name="pop 60 %").is_checked()
+    assert names("radio", name="pop 60%").is_checked()
     assert names("article", name="Track 1 of 2: a.wav, doubtful label").count() == 1
     assert names("progressbar", name="Tracks decided").get_attribute("value") == "1"
     assert names("status").inner_text() == "Chosen: pop. 1 of 2 decided."

@@ -214,7 +214,8 @@ def _with_old_values(tree: Any) -> Any:
 
 
 def _convert(tree: Mapping[str, Any], source: str, kind: type[_Kind]) -> _Kind:
-    if isinstance(views := tree.get("views"), list):
+    # What a file of a stranger holds may be no mapping at all; msgspec refuses that.
+    if isinstance(tree, Mapping) and isinstance(views := tree.get("views"), list):
         tree = {**tree, "views": [_with_kind(view) for view in views]}
     try:
         return msgspec.convert(tree, kind)

@@ -149,7 +149,7 @@ def _sorted_pattern(levels: Array, width: int, hop: int, n_ranks: int) -> Array:
 
 
 def _blocks(rows: NDArray[np.floating], width: int, hop: int) -> NDArray[np.floating]:
-    """SpectralView rows as overlapping blocks, (n, d, width); shorter rows are one block."""
+    """View rows as overlapping blocks, (n, d, width); shorter rows are one block."""
     width = min(width, rows.shape[1])
     return sliding_window_view(rows, width, axis=1)[:, ::hop].transpose(1, 0, 2)
 

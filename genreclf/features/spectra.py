@@ -148,12 +148,12 @@ def windowed_magnitude(frames: Samples, window: NDArray[np.float64], n_fft: int)
 def centred_frames(
     samples: Samples, frame_length: int, hop_length: int, pad_mode: PadMode
 ) -> Samples:
-    """SpectralView a signal as frames around every ``hop_length``-th sample, (t, frame_length)."""
+    """View a signal as frames around every ``hop_length``-th sample, (t, frame_length)."""
     return frame(np.pad(samples, frame_length // 2, mode=pad_mode), frame_length, hop_length)
 
 
 def frame(samples: Samples, frame_length: int, hop_length: int) -> Samples:
-    """SpectralView a signal as overlapping frames, (t, frame_length), without copying."""
+    """View a signal as overlapping frames, (t, frame_length), without copying."""
     return sliding_window_view(samples, frame_length)[::hop_length]
 
 

@@ -8,7 +8,7 @@ const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
 const tracks = byId("tracks");
 // What cannot be printed, or would turn the direction of a line, as in the texts of the commands.
 const shown = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd");
-const percent = (share) => `${Math.round(100 * share)}\u00a0%`;
+const percent = (share) => `${Math.round(100 * share)}%`;
 
 // --- What the browser keeps: the choices, by the number of the track. ---
 
@@ -316,7 +316,7 @@ function addFact(facts, term, ...texts) {
 function addFacts(body, item) {
   const facts = body.querySelector(".facts");
   if (item.reasons.length)
-    addFact(facts, `${shown(item.answer[0])} because of (points compared with the average track):`, ...item.reasons.map(
+    addFact(facts, `Why ${shown(item.answer[0])} (points compared with the average track):`, ...item.reasons.map(
       ([group, share]) => `${group} ${share < 0 ? "−" : "+"}${Math.abs(Math.round(100 * share))}`));
   for (const [path, label] of item.copies)
     addFact(facts, `Copy, ${label ? `labelled ${shown(label)}` : "without a label"}:`, path);
@@ -345,7 +345,7 @@ function addChoices(body, number) {
     chip.querySelector("span").textContent = text;
     if (share !== null) {
       chip.querySelector("small").textContent = percent(share);
-      chip.style.setProperty("--share", percent(share).replace("\u00a0", ""));
+      chip.style.setProperty("--share", percent(share));
     }
     input.addEventListener("change", () => {
       choose(number, choice);
@@ -457,8 +457,12 @@ function showProgress() {
 
 function toggleKeys() {
   const dialog = byId("keys");
-  if (dialog.open) dialog.close();
-  else dialog.showModal();
+  if (dialog.open) {
+    dialog.close();
+    return;
+  }
+  dialog.showModal();
+  byId("close").focus();  // so that the space bar closes it; autofocus would act on loading, too
 }
 
 function isTyping(target) {
