@@ -31,6 +31,7 @@ NOT_RUN = {
     "embeddings verify musicnn": "needs musicnn; tests/test_musicnn.py has it",
     "embeddings.toml": "needs musicnn; tests/test_embedding_views.py has a small network",
     "embeddings.csv": "needs musicnn, likewise",
+    " --tags": "needs a model of a network, likewise",
     "convnet.skops": "needs PyTorch; tests/test_convnet.py trains a small network",
     "both.": "likewise, and takes minutes",
     "demo.sh": "installs the package; a release runs it (release.sh)",
