@@ -74,7 +74,7 @@ def test_other_suffixes_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_minibatch_discrimination_keeps_the_generator_from_collapsing() -> None:
-    """Ten games from ten seeds: on two modes, at least seven are better, by both measures."""
+    """Ten pairs of networks: on two modes, at least seven are better, by both measures."""
     without, with_ = (
         play("two-modes", minibatch_discrimination=how, n_networks=10) for how in (False, True)
     )

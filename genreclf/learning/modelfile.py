@@ -27,7 +27,7 @@ FORMAT, FORMAT_VERSION = "genreclf-model", 3
 CARD_NAME = "genreclf.json"
 
 # The model that comes with genreclf, made by data/train_bundled.py.
-BUNDLED_SHA256 = "ec53d378957f71e1e6ec5b128df1472c7dabe6c31cb76807fc77620d7bdd1c0e"
+BUNDLED_SHA256 = "f2f3d6b3e7db9f5b427e1e02476cfb1703acf8084c6cc23421417d96c2da7e44"
 
 # A joblib file ends with the card, its length and this. Unpickling stops before them.
 _END = b"genreclf"
