@@ -1,4 +1,4 @@
-"""Made vectors for scarce genres: what they are, and that nothing is ever tested on them."""
+"""Synthetic samples of scarce genres: what they are, and that nothing is ever tested on them."""
 
 import json
 import sys
@@ -181,7 +181,8 @@ def test_made_vectors_are_counted() -> None:
     table = scarce(4, 24, 12, 12)
     found = cross_validate(table, configured("augment=gaussian", "evaluation.folds=4"))
     [text] = [text for text in found.notes if "augment" in text]
-    assert text.startswith("augment = 'gaussian': 24 vectors were made")  # 9 - 3 in each of 4
+    # 9 - 3 in each of 4
+    assert text.startswith("augment = 'gaussian': 24 synthetic samples were added")
     assert "in the training parts of 4 folds" in text
     assert len(found.held_out.rows) == len(table)
     model = Model.fit(table, configured("augment=gaussian"))
@@ -226,7 +227,7 @@ def test_a_saved_model_predicts_the_same_and_tells_what_was_made(
     loaded = Model.load(tmp_path / f"m{suffix}")
     np.testing.assert_array_equal(loaded.predict_proba(table), model.predict_proba(table))
     shown = run("inspect", tmp_path / f"m{suffix}").stdout
-    assert f"{method}, vectors made: genre0 16" in " ".join(shown.split())
+    assert f"{method}, synthetic samples: genre0 16" in " ".join(shown.split())
 
 
 def test_train_and_compare_take_the_option(tmp_path: Path) -> None:
@@ -236,7 +237,7 @@ def test_train_and_compare_take_the_option(tmp_path: Path) -> None:
         "train", tmp_path / "t.csv", "-o", tmp_path / "m.joblib", "--augment", "gaussian", *quick
     )
     assert done.exit_code == 0, done.output
-    assert "8 vectors made for training: genre0 8" in done.stderr
+    assert "8 synthetic samples used in training: genre0 8" in done.stderr
     assert "augment = 'gaussian': " in " ".join(done.stdout.split())
     done = run(
         "compare", tmp_path / "t.csv", "--augment", "smote", "--variant", "plain: augment=none",
@@ -297,7 +298,7 @@ def test_out_of_core_makes_no_vectors(tmp_path: Path) -> None:
         ("gan.optimizer.speed=1", "gan.optimizer.speed"),
         (
             "classifier.name=convnet augment=smote",
-            "'smote' makes vectors, and convnet takes frames",
+            "'smote' adds synthetic samples of features, but convnet learns from frames",
         ),
     ],
 )

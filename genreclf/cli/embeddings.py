@@ -59,9 +59,10 @@ def embeddings() -> None:
 def get(names: tuple[str, ...]) -> None:
     """Fetch networks from the package index with pip.
 
-    This is the only command that uses the internet. It lets pip download one version of the package
-    musicnn, with a known SHA-256, and keeps the arrays of the network NAME: musicnn or musicnn-mtt.
-    Other networks must be downloaded from where 'genreclf embeddings show NAME' says, and imported.
+    This is the only command that downloads anything. pip downloads one version of the package
+    musicnn, with a known SHA-256. Only the weights of the network NAME (musicnn or musicnn-mtt) are
+    kept. Download other networks yourself from where 'genreclf embeddings show NAME' says,
+    and import them.
 
     \b
     Example:
@@ -76,7 +77,7 @@ def get(names: tuple[str, ...]) -> None:
 @click.argument("file", type=options.FILE)
 @click.option(
     "--description", metavar="NAME|FILE", shell_complete=_complete_network,
-    help="Network that an ONNX file is: a name from the list, or a TOML file.",
+    help="Description of an ONNX file: the name of a listed network, or a TOML file.",
 )  # fmt: skip
 @verbosity_options
 def import_network(file: Path, description: str | None) -> None:

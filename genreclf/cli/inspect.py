@@ -44,8 +44,8 @@ def inspect(args: InspectOptions) -> None:
     sections.
 
     The suffix decides: .csv, .parquet and .npz are tables; .joblib and .skops are models, of which
-    only the description is read, so that no code in them can run; .onnx are networks, with the
-    beginning of a description for 'genreclf embeddings import'; all others are audio.
+    only the card is read, so that no code in them can run; .onnx are networks, shown with a draft
+    of a description for 'genreclf embeddings import'; all others are audio.
 
     \b
     Examples:

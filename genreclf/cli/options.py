@@ -143,8 +143,8 @@ overrides = click.option(
 )
 augment = click.option(
     "--augment", type=click.Choice(AUGMENT),
-    help="Make vectors for genres with fewer training tracks than the median genre, by this "
-    "method. gaussian is the advice; gan needs genreclf[torch]. Test tracks are never made.",
+    help="Add synthetic samples of genres with fewer training tracks than the median genre, by "
+    "this method. gaussian is recommended; gan needs genreclf[torch]. Test tracks are always real.",
 )
 _config_file = click.option(
     "--config", metavar="NAME|FILE", default="default", show_default=True,

@@ -77,8 +77,8 @@ def train(args: TrainOptions) -> None:
     """Train a classifier on the labelled tracks of a feature TABLE.
 
     A cross-validation measures the accuracy on unseen tracks; then a model is trained on all tracks
-    and saved. The features are those of the TABLE: of the configuration, only seed, scaling, pca,
-    codebook, classifier and evaluation count.
+    and saved. The features are those of the TABLE. Of the configuration, only seed, scaling,
+    scaling_limit, pca, learn_from, augment, codebook, gan, classifier and evaluation count.
 
     \b
     Examples:
@@ -170,5 +170,6 @@ def _report(model: "Model", output: Path) -> None:
     elif weights_are_idle(model.pipeline):
         note(f"note: {IDLE_WEIGHTS}")
     if model.made:
-        note(f"{sum(model.made.values())} vectors made for training: {genre_numbers(model.made)}")
+        n_made = sum(model.made.values())
+        note(f"{plural(n_made, 'synthetic sample')} used in training: {genre_numbers(model.made)}")
     report_written("model", output)

@@ -148,7 +148,8 @@ class Config(ExtractionConfig, frozen=True, kw_only=True):
         super().__post_init__()
         if self.augment != "none" and self.classifier.takes_frames:
             raise ValueError(
-                f"augment = {self.augment!r} makes vectors, and {self.classifier.name} takes frames"
+                f"augment = {self.augment!r} adds synthetic samples of features, but "
+                f"{self.classifier.name} learns from frames"
             )
 
     @property

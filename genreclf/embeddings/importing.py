@@ -71,7 +71,7 @@ def _description_of(file: Path, description: str | None) -> Path:
             return path
     raise NetworkError(
         f"{file}: has no description; write {beside.name} beside it (`genreclf inspect "
-        f"{file.name}` prints the beginning of one), or name one with --description"
+        f"{file.name}` prints a draft), or name one with --description"
     )
 
 
@@ -104,7 +104,7 @@ def _import_onnx(file: Path, described: Path) -> tuple[Network, Path]:
 
 
 def read_onnx(file: Path) -> tuple[Contents, str]:
-    """Return what an ONNX file holds, and the beginning of a description of it.
+    """Return what an ONNX file holds, and a draft of its description.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def read_contents(content: bytes, name: str) -> Contents:
 
 
 def skeleton(contents: Contents, file: str, sha256: str) -> str:
-    """Return the beginning of a description; what the file does not say is left empty."""
+    """Return a draft of a description; what the file does not say is left empty."""
     inputs = contents.inputs or (Port("", "float", ()),)
     lines = [
         f"name = {_quoted(_word(Path(file).stem, '-'))}",

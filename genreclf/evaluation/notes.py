@@ -68,14 +68,15 @@ def unscored_notes(table: FeatureTable, splits: Splits, held_out: HeldOut) -> li
 
 
 def augmentation_notes(table: FeatureTable, splits: Splits, config: Config) -> list[str]:
-    """Count the vectors that augmentation made for the training parts of folds."""
+    """Count the synthetic samples in the training parts of folds."""
     if config.augment == "none":
         return []
     folds = splits.tested(table.labels)
     n_made = sum(sum(Task(table.take(train), config).made.values()) for train, _ in folds)
     return [
-        f"augment = {config.augment!r}: {n_made} vectors were made for genres below the median "
-        f"number of tracks, in the training parts of {len(folds)} folds; nothing was tested on them"
+        f"augment = {config.augment!r}: {n_made} synthetic samples were added to genres below "
+        f"the median number of tracks, in the training parts of {len(folds)} folds; all test "
+        "tracks are real"
     ]
 
 

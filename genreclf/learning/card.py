@@ -30,7 +30,7 @@ class Card:
     counts : dict of str to int
         Training tracks of each genre.
     made : dict of str to int
-        Vectors that augmentation made for each scarce genre, for training only.
+        Number of synthetic samples of each scarce genre, for training only.
     versions : dict of str to str
         Of genreclf and the packages that it uses.
     evaluation : dict or None

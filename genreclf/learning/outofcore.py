@@ -65,7 +65,7 @@ class TableParts:
             )
         if self.config.augment != "none":
             raise TableError(
-                f"augment = {self.config.augment!r}: out of core, no vectors are made; leave it out"
+                f"augment = {self.config.augment!r}: not available out of core; leave it out"
             )
         if not self.path.is_dir():
             raise TableError(

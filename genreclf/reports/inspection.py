@@ -94,7 +94,7 @@ def model_report(model: "Card", console: Console) -> None:
 
 def _augmentation(model: "Card") -> str:
     made = genre_numbers(model.made)
-    return f"{model.config.augment}, vectors made: {made}" if made else "none"
+    return f"{model.config.augment}, synthetic samples: {made}" if made else "none"
 
 
 def _evaluation_lines(model: "Card") -> list[str]:
@@ -125,7 +125,7 @@ def networks_report(networks: "Sequence[Network]", console: Console) -> None:
 
 
 def onnx_report(contents: "Contents", skeleton: str, console: Console) -> None:
-    """Print what an ONNX file holds, and the beginning of a description."""
+    """Print what an ONNX file holds, and a draft of a description."""
     facts: list[tuple[str, object]] = [
         ("operators", f"{contents.n_nodes}, of version {contents.opset} of the standard"),
         ("parameters", contents.n_parameters),

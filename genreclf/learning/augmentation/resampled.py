@@ -1,4 +1,4 @@
-"""A classifier that learns from the given vectors and made ones."""
+"""A classifier that learns from the given samples and synthetic ones."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ from genreclf.learning.augmentation.smote import Smote
 
 
 class Resampled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
-    """Classifier that resamples in ``fit`` only, so that nothing is ever tested on made vectors.
+    """Classifier that resamples in ``fit`` only, so that test samples are always real.
 
-    It has to be inside of whatever holds tracks out, such as the calibration.
+    It must be inside of whatever holds tracks out, such as the calibration.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Resampled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Attributes
     ----------
     estimator_ : classifier
-        Fitted to all vectors, given and made.
+        Fitted to all samples, given and synthetic.
     classes_ : (n_classes,) array
     """
 
@@ -53,7 +53,7 @@ class Resampled(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         self.gan = gan
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "Resampled":
-        """Make vectors for scarce classes, and fit the estimator to all."""
+        """Add synthetic samples of scarce classes, and fit the estimator to all samples."""
         values, labels = validate_data(self, X, y)
         check_classification_targets(labels)
         base = self.estimator if self.estimator is not None else GaussianNB()

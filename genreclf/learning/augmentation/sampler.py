@@ -1,4 +1,4 @@
-"""What all samplers share: how many vectors each genre gets, and in which order."""
+"""What all samplers share: how many samples each genre gets, and in which order."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ Codes = NDArray[np.intp]
 
 
 def missing_vectors(labels: Iterable[Any]) -> dict[Any, int]:
-    """Return how many vectors each scarce class lacks to be as frequent as the median class.
+    """Return how many samples each scarce class lacks to be as frequent as the median class.
 
-    Half a vector is left out. Classes that lack none are not in the result.
+    Half a sample is left out. Classes that lack none are not in the result.
     """
     counts = Counter(labels)
     median = int(np.median(list(counts.values())))
@@ -24,25 +24,25 @@ def missing_vectors(labels: Iterable[Any]) -> dict[Any, int]:
 
 
 class Sampler(BaseEstimator):
-    """Base of the samplers: a subclass makes vectors for one class after the other.
+    """Base of the samplers: a subclass generates samples of one class after the other.
 
     Parameters
     ----------
     random_state : int
-        The same seed gives the same vectors.
+        The same seed gives the same samples.
     """
 
     def __init__(self, random_state: int = 0) -> None:
         self.random_state = random_state
 
     def fit_resample(self, X: ArrayLike, y: ArrayLike) -> tuple[Doubles, NDArray[Any]]:
-        """Return the vectors and their labels, followed by made ones.
+        """Return the samples and their labels, followed by synthetic ones.
 
         Parameters
         ----------
         X : (n, n_columns) array
         y : (n,) array
-            Classes below the median number of vectors get made ones up to it.
+            Classes below the median number of samples get synthetic ones up to it.
 
         Returns
         -------
@@ -60,13 +60,13 @@ class Sampler(BaseEstimator):
         return vectors, np.concatenate((labels, classes[made]))
 
     def _make(self, values: Doubles, codes: Codes, made: Codes) -> Doubles:
-        """Make a vector for each class in ``made``, which is sorted.
+        """Generate a sample of each class in ``made``, which is sorted.
 
         Parameters
         ----------
         values : (n, n_columns) array
         codes : (n,) array of int
-            The class of each vector, from 0.
+            The class of each sample, from 0.
         made : (n_made,) array of int
 
         Returns

@@ -61,7 +61,7 @@ class Classifier(Section, frozen=True, tag_field="name"):
     cost: ClassVar[Cost]
     takes_frames: ClassVar[bool] = False
     refits_to_calibrate: ClassVar[bool] = True
-    resamplings: ClassVar[int] = 1  # times that augmentation makes vectors for one fit
+    resamplings: ClassVar[int] = 1  # times that samples are generated for one fit
 
     @property
     def name(self) -> str:
