@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from helpers import PoolInThisProcess, run
 from numpy.typing import NDArray
+from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import estimator_checks_generator
 from threadpoolctl import threadpool_limits
 
@@ -196,3 +197,17 @@ def trained(genre_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     assert done.exit_code == 0, done.output
     assert "accuracy" in done.stdout
     return folder
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of tracks of each fit of a support vector machine."""
+    sizes: list[int] = []
+    real = SVC.fit
+
+    def counted(machine: SVC, X: Any, y: Any) -> Any:
+        sizes.append(len(y))
+        return real(machine, X, y)
+
+    monkeypatch.setattr(SVC, "fit", counted)
+    return sizes

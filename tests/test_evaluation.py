@@ -16,7 +16,6 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
@@ -142,20 +141,6 @@ def test_a_folds_calibration_knows_nothing_of_its_own_labels() -> None:
     same, *changed_others = folds._temperatures(np.split(scores, 3), tested, changed, groups)
     assert same == first
     assert min(np.abs(np.array(others) / changed_others - 1)) > 0.05
-
-
-@pytest.fixture
-def fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of tracks of each fit of a support vector machine."""
-    sizes: list[int] = []
-    real = SVC.fit
-
-    def counted(machine: SVC, X: Any, y: Any) -> Any:
-        sizes.append(len(y))
-        return real(machine, X, y)
-
-    monkeypatch.setattr(SVC, "fit", counted)
-    return sizes
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -86,18 +86,10 @@ def test_every_sample_of_a_rare_class_is_a_landmark() -> None:
 
 
 @pytest.fixture
-def exact_fits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def exact_fits(fits: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of tracks of each fit of an exact machine, with 100 tracks counting as many."""
-    sizes: list[int] = []
-    real = SVC.fit
-
-    def counted(machine: SVC, X: Any, y: Any) -> Any:
-        sizes.append(len(y))
-        return real(machine, X, y)
-
-    monkeypatch.setattr(SVC, "fit", counted)
     monkeypatch.setattr(svm, "EXACT_UP_TO", 100)
-    return sizes
+    return fits
 
 
 def test_a_large_table_is_approximated_in_all_folds_and_the_card_says_so(
