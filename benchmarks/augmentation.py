@@ -1,6 +1,6 @@
 """Does augmentation help where genres are scarce? Measured on the published GTZAN tables.
 
-    python benchmarks/augmentation.py FOLDER_OF_TABLES [--seeds 5] [--json FILE]
+    python benchmarks/augmentation.py FOLDER_OF_TABLES [--columns 57] [--seeds 5] [--json FILE]
 
 The folder holds ``gtzan-librosa57.csv`` and ``gtzan-mfcc.csv``. In the training parts of the three
 artist-filtered folds, two genres are cut to 5, 10 or 20 tracks; which genres and tracks is drawn
@@ -141,12 +141,14 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("tables", type=Path, metavar="FOLDER_OF_TABLES")
+    parser.add_argument("--columns", choices=FILES, help="only the table with so many")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all scores")
     options = parser.parse_args()
     scores = []
     with threadpool_limits(1):
-        for name, (file, columns) in FILES.items():
+        for name in [options.columns] if options.columns else FILES:
+            file, columns = FILES[name]
             table = load_table(options.tables / file, columns).labelled()
             table = table.take(table.folds != "")
             for seed in range(options.seeds):

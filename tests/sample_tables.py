@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 
 from genreclf.config.load import load_config
 from genreclf.features.pooling import feature_names
+from genreclf.tables.frames import Frames
 from genreclf.tables.table import FeatureTable
+
+N_BANDS, N_FRAMES = 24, 60
+# One second in 24 mel bands and 60 frames.
+MEL_SETTINGS = [
+    "separation=none", "excerpt.seconds=1", "audio.sample_rate_hz=12000", "spectra.n_fft=512",
+    "spectra.hop_length=203", "spectra.n_mels=24", 'features.select=["mix.mel"]',
+    'pooling.statistics=["mean"]', 'pooling.keep_frames=["mix.mel"]',
+    'pooling.frames_per_track="all"',
+]  # fmt: skip
 
 
 def texts(values: list[str]) -> NDArray[np.object_]:
@@ -58,4 +68,28 @@ def own_table(n_tracks: int = 40) -> FeatureTable:
         names=names,
         values=any_floats((n_tracks, len(names))),
         config=config,
+    )
+
+
+def spectrograms(n: int, seed: int = 0) -> NDArray[np.float16]:
+    """Noise in dB, by turns louder in the lower and in the upper bands."""
+    random = np.random.default_rng(seed)
+    found = random.normal(-40, 5, (n, N_BANDS, N_FRAMES))
+    found[::2, : N_BANDS // 2] += 15
+    found[1::2, N_BANDS // 2 :] += 15
+    return found.astype(np.float16)
+
+
+def song_table(n: int = 24, seed: int = 0) -> FeatureTable:
+    """Two genres in groups of three tracks, with statistics of chance."""
+    config = load_config(overrides=MEL_SETTINGS).extraction
+    values = np.random.default_rng(seed).standard_normal((n, N_BANDS)).astype(np.float32)
+    return FeatureTable(
+        paths=texts([f"{i:03}.mp3" for i in range(n)]),
+        labels=texts(["low", "high"] * (n // 2)),
+        groups=texts([f"{i % 2}-{i // 6}" for i in range(n)]),
+        names=feature_names(config),
+        values=values,
+        config=config,
+        frames=Frames({"mix.mel": spectrograms(n, seed)}),
     )

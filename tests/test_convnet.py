@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from helpers import run
 from numpy.typing import NDArray
-from sample_tables import texts
+from sample_tables import MEL_SETTINGS, N_BANDS, N_FRAMES, song_table, spectrograms, texts
 from scipy.ndimage import correlate
 from scipy.special import log_softmax
 from sklearn.base import clone
@@ -23,7 +23,6 @@ from genreclf.config.load import load_config
 from genreclf.config.schema import Config
 from genreclf.errors import ConfigError, GenreclfError, ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
-from genreclf.features.pooling import feature_names
 from genreclf.learning.card import Card
 from genreclf.learning.classifiers.convnet import Convnet
 from genreclf.learning.convnet import SpectrogramNetwork, _kept_apart, only_feature
@@ -39,18 +38,9 @@ from genreclf.learning.training import fit_model, training_seconds
 from genreclf.tables.frames import Frames
 from genreclf.tables.inputs import FrameInputs, inputs
 from genreclf.tables.reading import load_table
-from genreclf.tables.table import FeatureTable
 
 Floats = NDArray[np.float32]
 
-N_BANDS, N_FRAMES = 24, 60
-# One second in 24 mel bands and 60 frames.
-EXTRACTION = [
-    "separation=none", "excerpt.seconds=1", "audio.sample_rate_hz=12000", "spectra.n_fft=512",
-    "spectra.hop_length=203", "spectra.n_mels=24", 'features.select=["mix.mel"]',
-    'pooling.statistics=["mean"]', 'pooling.keep_frames=["mix.mel"]',
-    'pooling.frames_per_track="all"',
-]  # fmt: skip
 SMALL = [
     "classifier.name=convnet", "classifier.channels=4", "classifier.epochs=6", "classifier.crop=1",
     "classifier.mixup=0", "classifier.optimizer.learning_rate=0.02", "evaluation.folds=2",
@@ -63,30 +53,7 @@ def torch() -> Any:
 
 
 def configured(*overrides: str) -> Config:
-    return load_config(overrides=[*EXTRACTION, *SMALL, *overrides])
-
-
-def spectrograms(n: int, seed: int = 0) -> NDArray[np.float16]:
-    """Noise in dB, by turns louder in the lower and in the upper bands."""
-    random = np.random.default_rng(seed)
-    found = random.normal(-40, 5, (n, N_BANDS, N_FRAMES))
-    found[::2, : N_BANDS // 2] += 15
-    found[1::2, N_BANDS // 2 :] += 15
-    return found.astype(np.float16)
-
-
-def song_table(n: int = 24, seed: int = 0) -> FeatureTable:
-    """Two genres in groups of three tracks, with statistics of chance."""
-    values = np.random.default_rng(seed).standard_normal((n, N_BANDS)).astype(np.float32)
-    return FeatureTable(
-        paths=texts([f"{i:03}.mp3" for i in range(n)]),
-        labels=texts(["low", "high"] * (n // 2)),
-        groups=texts([f"{i % 2}-{i // 6}" for i in range(n)]),
-        names=feature_names(configured()),
-        values=values,
-        config=configured().extraction,
-        frames=Frames({"mix.mel": spectrograms(n, seed)}),
-    )
+    return load_config(overrides=[*MEL_SETTINGS, *SMALL, *overrides])
 
 
 def given(frames: NDArray[np.floating]) -> FrameInputs:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from genreclf.cli import options
-from genreclf.cli.output import note, report_written, say
+from genreclf.cli.output import note, plural, report_written, say
 from genreclf.cli.progress import progress
 from genreclf.cli.training import load_checked
+from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
+    from genreclf.learning.networks.paths import Expectation
     from genreclf.reports.spectrograms import Kind
 
 output_option = click.option(
@@ -31,6 +33,7 @@ def plot() -> None:
       genreclf plot spectrogram song.mp3 -o song.png
       genreclf plot hpss song.mp3 -o parts.png
       genreclf plot optimizers -o optimizers.png
+      genreclf plot optimizers mel.npz -o curves.png
       genreclf plot gan -o gan.gif
     """
 
@@ -134,30 +137,77 @@ def training(model: Path, output: Path) -> None:
 
 
 @plot.command()
+@click.argument("table", type=options.TABLE, required=False)
 @output_option
-def optimizers(output: Path) -> None:
-    """Draw the paths of the optimisers on two functions (needs genreclf[torch]).
+@options.config
+@options.table
+def optimizers(
+    table: Path | None,
+    output: Path,
+    config: options.ConfigOptions,
+    table_options: options.TableOptions,
+) -> None:
+    """Draw the paths or learning curves of the optimisers (needs genreclf[torch]).
 
     Each optimiser of gan.optimizer and classifier.optimizer starts at the same point of a narrow
-    bowl and of Rosenbrock's valley. The command also prints what a textbook (Goodfellow, Bengio &
-    Courville 2016) leads to expect of each, and whether it was seen.
+    bowl and of Rosenbrock's valley. With a TABLE that keeps spectrograms (--config convnet-input),
+    each trains the network of --classifier convnet on the same tracks, with the same seed. The
+    command also prints what a textbook (Goodfellow, Bengio & Courville 2016) leads to expect of
+    each, and whether it was seen.
 
     \b
-    Example:
+    Examples:
       genreclf plot optimizers -o optimizers.png
+      genreclf plot optimizers mel.npz --set classifier.epochs=12 -o curves.png
     """
     from genreclf.learning.networks.runtime import require_torch
 
     require_torch("plot optimizers")
+    if table is not None:
+        found = _draw_learning_curves(table, output, config, table_options)
+    elif config != options.ConfigOptions() or not table_options.is_default:
+        raise click.UsageError("the paths have no settings: the other options need a TABLE")
+    else:
+        found = _draw_paths(output)
+    for expected in found:
+        verdict = "seen" if expected.seen else "not seen"
+        say(f"{expected.optimizer} {expected.text}: {verdict} ({expected.measured})")
+    report_written("picture", output)
+
+
+def _draw_paths(output: Path) -> "list[Expectation]":
     from genreclf.learning.networks.paths import all_paths, expectations
     from genreclf.reports.networkplots import draw_optimizers
 
     paths = all_paths()
     draw_optimizers(output, paths)
-    for found in expectations(paths):
-        verdict = "seen" if found.seen else "not seen"
-        say(f"{found.optimizer} {found.text}: {verdict} ({found.measured})")
-    report_written("picture", output)
+    return expectations(paths)
+
+
+def _draw_learning_curves(
+    table: Path, output: Path, config: options.ConfigOptions, table_options: options.TableOptions
+) -> "list[Expectation]":
+    """Train with each optimiser; a bar shows the epochs."""
+    from genreclf.learning.networks.comparison import (
+        OPTIMIZERS,
+        expectations,
+        learning_curves,
+        network_of,
+    )
+    from genreclf.learning.networks.watch import Watch, watched
+    from genreclf.learning.training import training_seconds
+    from genreclf.reports.networkplots import draw_learning_curves
+
+    learning = options.Learning(config.config, config.overrides, classifier="convnet")
+    settings = learning.settings()
+    n_epochs = len(OPTIMIZERS) * network_of(settings).epochs
+    features = load_checked(table, table_options.columns(), learning).labelled()
+    seconds = len(OPTIMIZERS) * training_seconds(features, settings)
+    note(f"note: {plural(len(OPTIMIZERS), 'training')} will take about {duration(seconds)}")
+    with progress(n_epochs, "epochs") as advance, watched(Watch(lambda epoch: advance())):
+        curves = learning_curves(features, settings)
+    draw_learning_curves(output, curves)
+    return expectations(curves)
 
 
 @plot.command()

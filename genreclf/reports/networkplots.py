@@ -1,4 +1,4 @@
-"""Pictures of how networks learn: the paths of optimisers, and the adversarial game."""
+"""Pictures of how networks learn: paths and curves of optimisers, and the adversarial game."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from genreclf.learning.networks.comparison import Curves
     from genreclf.learning.networks.onedimensional import Game, Moment
     from genreclf.learning.networks.paths import Paths
 
@@ -47,6 +48,32 @@ def draw_optimizers(path: Path, paths: "Paths") -> None:
             above.set(title=name, xlim=(left, right), ylim=(bottom, top))
             below.set(xlabel="step", ylabel="loss", ylim=(1e-6, None))
         several[0, 0].legend(fontsize="small", loc="lower left")
+
+
+def draw_learning_curves(path: Path, curves: "Curves") -> None:
+    """Draw the loss, and the accuracy on the tracks kept apart, of several trainings.
+
+    Parameters
+    ----------
+    path : Path
+    curves : mapping of optimiser to LearningCurves
+    """
+    is_validated = all(found.is_validated for found in curves.values())
+    with figure(path, 8, 6 if is_validated else 3.5) as drawn:
+        several = drawn.subplots(1 + is_validated, sharex=True, squeeze=False)[:, 0]
+        for colour, (optimizer, found) in zip(COLOURS, curves.items(), strict=False):
+            epochs = range(1, 1 + len(found.loss))
+            several[0].plot(epochs, found.loss, color=colour, label=optimizer)
+            if is_validated:
+                accuracies = [100 * share for share in found.validation_accuracy]
+                several[1].plot(epochs, accuracies, color=colour)
+        several[0].set(ylabel="loss, training tracks")
+        if is_validated:
+            several[1].set(ylabel="accuracy, tracks kept apart (%)", ylim=(0, 100))
+        for axes in several:
+            axes.grid(color="0.9")
+        several[0].legend(frameon=False)
+        several[-1].set(xlabel="epoch")
 
 
 def draw_games(path: Path, data: str, games: "Sequence[Game]") -> None:
