@@ -431,7 +431,7 @@ def test_a_strangers_network_of_impossible_shape_is_one_line(
 
 def test_impossible_curves_of_a_card_are_told() -> None:
     plain = LearningCurves([1.0, 0.5], [1.0, 0.9], [0.2, 0.5], 2, "all epochs")
-    assert "epoch 2: 50% of the tracks kept apart correct, loss 0.90" in plain.summary()
+    assert "epoch 2: 50% of validation tracks correct, loss 0.90" in plain.summary()
     for changes in ({"best_epoch": 3}, {"validation_loss": [1.0]}, {"loss": "none"}):
         card = {"curves": {**{name: getattr(plain, name) for name in plain.__struct_fields__},
                            **changes}}  # fmt: skip
@@ -460,12 +460,12 @@ def test_commands_train_draw_and_predict(
     assert "note: convnet will take at most about" in done.stderr
     epochs = [line for line in done.stderr.splitlines() if line.startswith("epoch ")]
     assert len(epochs) == 6  # of the final model only
-    assert all("; kept apart: loss " in line and "correct" in line for line in epochs)
+    assert all("; validation: loss " in line and "correct" in line for line in epochs)
     assert "epoch 1 of 6" in epochs[0]
     assert "left" in epochs[0]
     html = report.read_text()
     assert html.count("<polyline") == 3
-    assert "solid: training tracks; dashed: tracks kept apart" in html
+    assert "solid: training tracks; dashed: validation tracks" in html
     predicted = run("predict", "--table", table, "--model", model, "--explain", "--format", "csv")
     assert predicted.exit_code == 0
     assert "no explanations for convnet" in predicted.stderr
@@ -526,7 +526,7 @@ def test_curves_are_drawn_from_the_card(trained: Model, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is an extra")
     trained.save(tmp_path / "m.joblib")
     assert run("plot", "training", tmp_path / "m.joblib", "-o", tmp_path / "c.svg").exit_code == 0
-    assert "tracks kept apart" in (tmp_path / "c.svg").read_text()
+    assert "validation tracks" in (tmp_path / "c.svg").read_text()
     other = run("plot", "training", bundled_model(), "-o", tmp_path / "d.svg")
     assert other.exit_code == 1
     assert "ensemble has no learning curves; only convnet has" in other.stderr

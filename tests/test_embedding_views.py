@@ -403,7 +403,7 @@ def test_tags_in_csv_have_a_column_each_and_in_a_table_the_first_three(
 def test_tags_need_a_network_that_gives_them(trained: Model, seven: Path) -> None:
     done = run(cli, ["predict", str(seven), "--tags"])
     assert done.exit_code != 0
-    assert "not of a network that gives tags" in done.stderr
+    assert "not come from a network with tags" in done.stderr
     table = replace(own_table(), config=trained.config.extraction)
     with pytest.raises(TableError, match=r"no column noise\.tags\.00s\.mean; predict from audio"):
         NetworkTags.of(trained.config).of_table(table)

@@ -82,7 +82,7 @@ def test_labels_change_and_nothing_else_and_come_back(table_file: Path) -> None:
         "music/rock/a.mp3: rock -> pop",
         "music/jazz/a.mp3: jazz -> no label",
         'music/x.mp3: no label -> hip "hop", old',
-        "not music, so without a label and not trained on: 1 track: music/jazz/a.mp3",
+        "not music, so without a label and not used in training: 1 track: music/jazz/a.mp3",
         "3 labels changed, 1 already as wanted, 0 not found",
         f"labels written to {output}",
         f"manifest written to {folder / 'features2.manifest.csv'}",

@@ -140,7 +140,7 @@ def cli() -> None:
       0    all done
       1    nothing could be done; a line on standard error says why
       2    wrong usage
-      3    done, but some files failed; a line on standard error names each with the reason
+      3    done, but something failed or did not fit; standard error names it with the reason
       130  interrupted; finished work is kept
 
     \b

@@ -174,7 +174,9 @@ def _report(done: "Relabelled", output: Path) -> None:
     if n := len(plan.not_music):
         more = f" and {n - _MOST_NAMES} more" if n > _MOST_NAMES else ""
         names = ", ".join(plan.not_music[:_MOST_NAMES]) + more
-        note(f"not music, so without a label and not trained on: {plural(n, 'track')}: {names}")
+        note(
+            f"not music, so without a label and not used in training: {plural(n, 'track')}: {names}"
+        )
     note(
         f"{plural(len(plan.changes), 'label')} changed, {plan.n_same} already as wanted, "
         f"{len(plan.problems)} not found"

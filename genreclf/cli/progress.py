@@ -88,7 +88,7 @@ def _epoch_line(epoch: "Epoch") -> str:
     line = f"epoch {epoch.number} of {epoch.n_epochs}: loss {epoch.loss:.3f}"
     if epoch.validation_accuracy is not None:
         line += (
-            f"; kept apart: loss {epoch.validation_loss:.3f}, {epoch.validation_accuracy:.0%} "
+            f"; validation: loss {epoch.validation_loss:.3f}, {epoch.validation_accuracy:.0%} "
             "correct"
         )
     left = f"; at most {duration(epoch.seconds_left)} left"

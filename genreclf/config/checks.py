@@ -50,7 +50,10 @@ def check_embedding_view(view: "EmbeddingView") -> None:
     network = view.embedding
     check_names("outputs", view.outputs, [output.column for output in network.outputs])
     if network.name in (*(feature.part for feature in FEATURES.values()), "codebook"):
-        raise ValueError(f"embedding.name = {network.name!r}: columns of other features begin so")
+        raise ValueError(
+            f"embedding.name = {network.name!r}: columns of other features begin with this name; "
+            "choose another"
+        )
     seconds, shortest = view.excerpt.seconds, network.patch_seconds
     if network.patches.shorter == "refuse" and seconds < shortest:
         raise ValueError(

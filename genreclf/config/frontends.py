@@ -74,7 +74,8 @@ class Mel(Section, frozen=True, kw_only=True, tag_field="kind"):
             raise ValueError(f"window_length is larger than n_fft = {self.n_fft}")
         if self.hop_length > self.window_length:
             raise ValueError(
-                f"hop_length is larger than window_length = {self.window_length}: skips samples"
+                f"hop_length is larger than window_length = {self.window_length}, which skips "
+                "samples"
             )
         if self.min_hz >= self.max_hz:
             raise ValueError(f"min_hz is not below max_hz = {self.max_hz:g}")

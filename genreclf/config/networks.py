@@ -88,13 +88,13 @@ class Output(Section, frozen=True, kw_only=True, rename={"column": "as"}):
 
     def __post_init__(self) -> None:
         if self.labels and self.kind != "tags":
-            raise ValueError(f'labels are of an output with kind = "tags", not {self.kind!r}')
+            raise ValueError(f'labels need kind = "tags", not {self.kind!r}')
         if self.labels and len(self.labels) != self.size:
             raise ValueError(f"has {len(self.labels)} labels, but size = {self.size}")
         if any(not label or not is_plain(label) for label in self.labels):
             raise ValueError("labels have to be one line each, without control characters")
         if len(set(self.labels)) < len(self.labels):
-            raise ValueError("labels names one twice")
+            raise ValueError("labels has a name twice")
         if (self.kind == "frames") != (self.seconds > 0):
             raise ValueError(
                 'seconds, the time from one vector to the next, belongs to kind = "frames" only'

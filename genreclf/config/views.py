@@ -119,7 +119,7 @@ class Spectra(Section, frozen=True):
         if self.n_fft % 2:
             raise ValueError("n_fft is an odd number; an even one is needed")
         if self.hop_length > self.n_fft:
-            raise ValueError(f"hop_length is larger than n_fft = {self.n_fft}: skips samples")
+            raise ValueError(f"hop_length is larger than n_fft = {self.n_fft}, which skips samples")
 
 
 class Hpss(Section, frozen=True):

@@ -145,8 +145,8 @@ def _check_name(network: Network, described: Path) -> None:
     same = read_network(shipped)
     if msgspec.structs.replace(same, sha256=same.sha256 or network.sha256) != network:
         raise ConfigError(
-            f"{described}: name = {network.name!r} is that of a network that genreclf describes "
-            "otherwise; choose another"
+            f"{described}: genreclf describes another network with the name {network.name!r}; "
+            "choose another name"
         )
 
 

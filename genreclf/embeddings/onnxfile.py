@@ -168,7 +168,7 @@ def _parsed(content: bytes, name: str) -> Any:
 def _check(model: Any, n_bytes: int) -> None:
     """Refuse what could run code, read other files, loop, or fill the memory."""
     if len(model.functions) or len(model.graph.sparse_initializer):
-        raise ValueError("holds functions or sparse weights; export it without them")
+        raise ValueError("holds functions or sparse weights; export the model without them")
     if len(model.graph.node) > _MAX_NODES:
         raise ValueError(f"has over {_MAX_NODES:,} operators")
     for tensor in _tensors(model.graph):
@@ -187,7 +187,7 @@ def _tensors(graph: Any) -> Iterator[Any]:
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("sparse_tensor") or len(attribute.sparse_tensors):
-                raise ValueError("holds sparse constants; export it without them")
+                raise ValueError("holds sparse constants; export the model without them")
             if attribute.HasField("t"):
                 yield attribute.t
             yield from attribute.tensors
@@ -208,15 +208,18 @@ def _check_node(node: Any) -> None:
     if node.domain not in _STANDARD:
         raise ValueError(
             f"needs the operator {name} of {shortened(node.domain)!r}; only those of the ONNX "
-            "standard are run, so export it without"
+            "standard are run; export the model without it"
         )
     if any(attribute.HasField("g") or len(attribute.graphs) for attribute in node.attribute):
         raise ValueError(
-            f"has the operator {name}; control flow, which could loop for ever, is not run, so "
-            "export it without"
+            f"has the operator {name}; control flow, which could loop for ever, is not run; "
+            "export the model without it"
         )
     if node.op_type in _RANDOM:
-        raise ValueError(f"has the operator {name}: it would give other numbers every time")
+        raise ValueError(
+            f"has the operator {name}, which gives other numbers every time; export the model "
+            "without it"
+        )
 
 
 def _port(value: Any) -> Port:

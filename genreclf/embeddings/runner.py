@@ -49,7 +49,7 @@ def prepare(network: Network) -> None:
 
 
 def commands_to_get(network: Network) -> list[str]:
-    """Return the commands that bring what a network still needs."""
+    """Return the commands that get what a network still needs."""
     is_onnx = network.file.endswith(".onnx")
     commands = []
     if is_onnx and not has_packages():
@@ -160,7 +160,7 @@ def _engine(network: Network) -> Engine:
         return _MusicnnEngine(Musicnn(unpacked_arrays(content)))
     except Exception as error:  # a damaged archive can raise anything
         raise NetworkError(
-            f"network {network.name}: its file holds no musicnn ({shortened(error, 200)})"
+            f"network {network.name}: its file does not contain musicnn ({shortened(error, 200)})"
         ) from None
 
 

@@ -16,8 +16,8 @@ NO_GROUPS = (
 )
 MODEL_KNOWS = "if the model was trained on some of these tracks, this accuracy is too high"
 IDLE_WEIGHTS = (
-    "class weights change nothing here, because no support vector reaches the bound that they set; "
-    "for genres with few tracks, try --augment gaussian"
+    "class weights change nothing here, because no coefficient of a support vector reaches its "
+    "upper bound; for genres with few tracks, try --augment gaussian"
 )
 # With fewer groups, the interval covers the true accuracy only because it is so wide; see
 # benchmarks/statistics.py.

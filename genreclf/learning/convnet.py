@@ -34,10 +34,10 @@ class SpectrogramNetwork(ClassifierMixin, BaseEstimator):
     """Convolutional network of Choi, Fazekas, Sandler & Cho 2017 (arXiv 1703.09179).
 
     It takes the frames of tracks, of one feature, and learns from random crops. A prediction is
-    that of the mean scores of as few crops as cover the excerpt. Groups that are kept apart
+    that of the mean scores of as few crops as cover the excerpt. The validation groups
     decide which epoch is best; their scores also give the temperature of the probabilities (Guo et
-    al. 2017), because training again in each of several folds would take too long. Few tracks are
-    kept apart, and the epoch is the best for them, so confidence is a little too high.
+    al. 2017), because training again in each of several folds would take too long. They have
+    few tracks, and the epoch is the best for these, so confidence is a little too high.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class SpectrogramNetwork(ClassifierMixin, BaseEstimator):
             With frames of one feature.
         y : (n_tracks,) array
         groups : (n_tracks,) array of str, optional
-            Groups are kept apart as a whole.
+            Whole groups are set aside for validation.
 
         Raises
         ------
@@ -222,7 +222,7 @@ def _kept_apart(codes: Indices, units: Indices, share: float, seed: int) -> NDAr
     codes, units : (n_tracks,) arrays of int
         Numbers of genres and of groups.
     share : float
-        Of the tracks. If no choice leaves every genre some tracks, nothing is kept apart.
+        Of the tracks. If no choice leaves every genre some tracks, nothing is set aside.
     seed : int
 
     Returns

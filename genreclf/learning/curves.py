@@ -16,7 +16,7 @@ class LearningCurves(msgspec.Struct, frozen=True):
         Mean cross-entropy of the training tracks in each epoch, with class weights, crops and
         whatever else makes them harder.
     validation_loss, validation_accuracy : list of float
-        Of the tracks that were kept apart; empty if there were none.
+        Of the validation tracks; empty if there were none.
     best_epoch : int
         The epoch whose weights were kept, from 1: that of the lowest validation loss, or the last.
     stopped : str
@@ -37,7 +37,7 @@ class LearningCurves(msgspec.Struct, frozen=True):
 
     @property
     def is_validated(self) -> bool:
-        """Whether tracks were kept apart."""
+        """Whether there were validation tracks."""
         return bool(self.validation_loss)
 
     @property
@@ -52,6 +52,6 @@ class LearningCurves(msgspec.Struct, frozen=True):
             return line
         best = self.best_epoch - 1
         return (
-            f"{line}: {self.validation_accuracy[best]:.0%} of the tracks kept apart correct, loss "
+            f"{line}: {self.validation_accuracy[best]:.0%} of validation tracks correct, loss "
             f"{self.validation_loss[best]:.2f}"
         )

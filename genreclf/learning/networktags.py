@@ -48,8 +48,8 @@ class NetworkTags:
                 changed = msgspec.structs.replace(config, views=tuple(views))
                 return cls._of_output(changed, f"{view.embedding.name}.{output.column}", output)
         raise ModelError(
-            "--tags: the features of this model are not of a network that gives tags, as those of "
-            "the configuration musicnn are"
+            "--tags: the features of this model do not come from a network with tags; use a "
+            "model that was trained with the preset musicnn"
         )
 
     @classmethod

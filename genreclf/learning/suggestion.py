@@ -144,7 +144,7 @@ def suggest(
     tracks = tracks.take(tracks.canonical_order())
     if model is None:
         if method == "margin":
-            raise TableError("margins need a model: label tracks of two genres first, or give one")
+            raise TableError("margins need a model: label tracks of two genres, or give a model")
         rows = choose(None, _standardised(tracks), n, method, Config().seed)
         return [Suggestion(str(path)) for path in tracks.paths[rows]]
     probabilities, space = model.predict_proba(tracks), _as_seen(model, tracks)

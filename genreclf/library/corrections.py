@@ -170,8 +170,8 @@ def plan_corrections(
     by_row = {key: chosen[key] for key in chosen if isinstance(key, int)}
     if not by_row:
         raise TableError(
-            f"{corrections.file}: none of its paths is in the table: {next(iter(problems))}; paths "
-            "are compared as texts, as files and by their ends"
+            f"{corrections.file}: none of its paths is in the table: {next(iter(problems))}; a "
+            "path must be that of a track, or its end"
         )
     not_music = [paths[row] for row in sorted(by_row) if by_row[row].is_not_music]
     new = {row: correction.wanted for row, correction in by_row.items()}

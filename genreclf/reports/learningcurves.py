@@ -19,10 +19,10 @@ def curve_charts(curves: LearningCurves) -> dict[str, Any]:
     n = len(curves.loss)
     highest = max([*curves.loss, *curves.validation_loss, 1e-9])
     charts = [_chart("Loss", highest, {
-        "training tracks": curves.loss, "tracks kept apart": curves.validation_loss
+        "training tracks": curves.loss, "validation tracks": curves.validation_loss
     })]  # fmt: skip
     if curves.is_validated:
-        lines = {"tracks kept apart": curves.validation_accuracy}
+        lines = {"validation tracks": curves.validation_accuracy}
         charts.append(_chart("Accuracy", 1.0, lines))
     return {
         "charts": charts,

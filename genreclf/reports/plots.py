@@ -298,14 +298,14 @@ def draw_confusion(path: Path, genres: Sequence[str], matrix: Sequence[Sequence[
 
 
 def draw_training(path: Path, curves: "LearningCurves", title: str = "") -> None:
-    """Draw the loss, and the accuracy on the tracks kept apart, over the epochs of a training."""
+    """Draw the loss, and the accuracy on the validation tracks, over the epochs of a training."""
     epochs = range(1, 1 + len(curves.loss))
     with figure(path, 8, 6 if curves.is_validated else 3.5) as drawn:
         several = drawn.subplots(1 + curves.is_validated, sharex=True, squeeze=False)[:, 0]
         several[0].plot(epochs, curves.loss, color=COLOURS[0], label="training tracks")
         several[0].set(ylabel="loss", ylim=(0, None))
         if curves.is_validated:
-            apart = {"color": COLOURS[5], "label": "tracks kept apart"}
+            apart = {"color": COLOURS[5], "label": "validation tracks"}
             several[0].plot(epochs, curves.validation_loss, **apart)
             several[1].plot(epochs, [100 * share for share in curves.validation_accuracy], **apart)
             several[1].set(ylabel="accuracy (%)", ylim=(0, 100))

@@ -1,4 +1,4 @@
-"""Vectors from a generative adversarial network."""
+"""Synthetic samples from a generative adversarial network."""
 
 from sklearn.preprocessing import StandardScaler
 
@@ -8,7 +8,7 @@ from genreclf.learning.networks.runtime import require_torch
 
 
 class GanSampler(Sampler):
-    """Train a network that is conditional on the class with all vectors, and draw from it.
+    """Train a network that is conditional on the class with all samples, and draw from it.
 
     Parameters
     ----------

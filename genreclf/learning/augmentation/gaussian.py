@@ -1,4 +1,4 @@
-"""Vectors from a normal distribution around the mean of each genre."""
+"""Synthetic samples from a normal distribution around the mean of each genre."""
 
 import numpy as np
 from sklearn.covariance import ledoit_wolf
@@ -10,7 +10,7 @@ from genreclf.learning.augmentation.sampler import Codes, Doubles, Sampler
 class GaussianSampler(Sampler):
     """Draw from a normal distribution with the mean of a class and the covariance of all classes.
 
-    Few vectors give a mean, but no covariance. So the covariance is that within all classes
+    Few samples give a mean, but no covariance. So the covariance is that within all classes
     together, shrunk after Ledoit & Wolf 2004: what linear discriminant analysis assumes.
     """
 

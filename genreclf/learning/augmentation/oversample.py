@@ -1,4 +1,4 @@
-"""Random oversampling: copies of the vectors that a genre has."""
+"""Random oversampling: copies of the samples that a genre has."""
 
 import numpy as np
 from sklearn.utils import check_random_state
@@ -7,7 +7,7 @@ from genreclf.learning.augmentation.sampler import Codes, Doubles, Sampler
 
 
 class Oversampler(Sampler):
-    """Copy vectors at random, with replacement."""
+    """Copy samples at random, with replacement."""
 
     def _make(self, values: Doubles, codes: Codes, made: Codes) -> Doubles:
         random = check_random_state(self.random_state)

@@ -1,4 +1,4 @@
-"""SMOTE: vectors between neighbours of the same genre (Chawla et al. 2002)."""
+"""SMOTE: synthetic samples between neighbours of the same genre (Chawla et al. 2002)."""
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
@@ -8,10 +8,10 @@ from genreclf.learning.augmentation.sampler import Codes, Doubles, Sampler
 
 
 class Smote(Sampler):
-    """Put vectors at random on the lines from a vector to its nearest neighbours of its class.
+    """Put samples at random on the lines from a sample to its nearest neighbours of its class.
 
     Chawla, Bowyer, Hall & Kegelmeyer 2002, "SMOTE: Synthetic Minority Over-sampling Technique". A
-    class with fewer vectors has fewer neighbours, and the vectors of a class with one are copies
+    class with fewer samples has fewer neighbours, and those of a class with one sample are copies
     of it; imbalanced-learn's ``SMOTE`` refuses both.
 
     Parameters
@@ -32,7 +32,7 @@ class Smote(Sampler):
         return np.concatenate(vectors)
 
     def _between(self, values: Doubles, n_made: int) -> Doubles:
-        """Make vectors from those of one class; in the order of draws of imbalanced-learn."""
+        """Generate samples from those of one class, with imbalanced-learn's order of draws."""
         random = check_random_state(self.random_state)
         n_neighbors = min(self.n_neighbors, len(values) - 1)
         if not n_neighbors:

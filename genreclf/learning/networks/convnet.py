@@ -138,11 +138,11 @@ class Trained:
 
     weights: dict[str, Floats]
     curves: LearningCurves
-    scores: Floats  # of the tracks kept apart, (n, n_classes)
+    scores: Floats  # of the validation tracks, (n, n_classes)
 
 
 def train(examples: Examples, settings: Settings, seed: int) -> Trained:
-    """Train a network until the loss of the tracks kept apart has not fallen for a while.
+    """Train a network until the loss of the validation tracks has not fallen for a while.
 
     The same seed gives the same network on a CPU with the same number of threads.
 
@@ -196,7 +196,7 @@ def _memory_errors_explained(settings: Settings) -> Iterator[None]:
 
 @dataclass(eq=False)
 class _Progress:
-    """The epochs so far: loss, and loss and accuracy of the tracks kept apart; and the best one."""
+    """The epochs so far: loss, and loss and accuracy of the validation tracks; and the best one."""
 
     epochs: list[tuple[float, float | None, float | None]] = field(default_factory=list)
     best_epoch: int = 0
@@ -308,7 +308,7 @@ class _Training:
         return -(weighted * functional.log_softmax(scores, dim=1)).sum() / weighted.sum()
 
     def _scores_kept_apart(self) -> Floats:
-        """Return the mean scores of the crops of each track that is kept apart."""
+        """Return the mean scores of the crops of each validation track."""
         rows, size = self._examples.kept_apart, self._settings.batch_size
         self.network.eval()
         found = []

@@ -25,8 +25,8 @@ def require_torch(what: str) -> None:
     except ImportError:
         raise GenreclfError(
             f"{what} needs PyTorch, which is not installed: pip install 'genreclf[torch]' (on "
-            "Linux this can bring gigabytes of CUDA; https://pytorch.org/get-started/locally/ has "
-            "a smaller build for the CPU)"
+            "Linux this can install gigabytes of CUDA; https://pytorch.org/get-started/locally/ "
+            "has a smaller build for the CPU)"
         ) from None
 
 

@@ -17,7 +17,7 @@ class Epoch:
     loss : float
         Of the training tracks.
     validation_loss, validation_accuracy : float or None
-        Of the tracks that are kept apart; None without them.
+        Of the validation tracks; None without them.
     seconds_left : float
         If all epochs are run.
     """
