@@ -123,7 +123,7 @@ def test_learning_curves_of_all_optimisers_are_drawn(mel: Path, tmp_path: Path) 
     assert "5 trainings" in done.stderr
     text = picture.read_text(encoding="utf-8")
     assert all(f">{name}<" in text for name in [*names, "epoch"])
-    assert "accuracy, tracks kept apart" in text
+    assert "accuracy, validation tracks" in text
 
 
 def test_all_optimisers_start_with_the_same_batches(

@@ -39,9 +39,9 @@ def _complete_network(
 def embeddings() -> None:
     """Get, import, list and check pretrained networks.
 
-    A view of a configuration with embedding = "NAME" uses what a network has learned from much
-    music as features. The files of networks are not part of genreclf. They are kept in the
-    platform's data folder, or in the folder that the environment variable GENRECLF_DATA names.
+    In a configuration, a view with embedding = "NAME" uses the outputs of a network as features.
+    The files of networks are not part of genreclf. They are kept in the platform's data folder, or
+    in the folder that the environment variable GENRECLF_DATA names.
 
     \b
     Examples:

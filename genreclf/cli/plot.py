@@ -152,8 +152,8 @@ def optimizers(
     Each optimiser of gan.optimizer and classifier.optimizer starts at the same point of a narrow
     bowl and of Rosenbrock's valley. With a TABLE that keeps spectrograms (--config convnet-input),
     each trains the network of --classifier convnet on the same tracks, with the same seed. The
-    command also prints what a textbook (Goodfellow, Bengio & Courville 2016) leads to expect of
-    each, and whether it was seen.
+    command also prints how a textbook (Goodfellow, Bengio & Courville 2016) describes each, and
+    whether this was seen.
 
     \b
     Examples:

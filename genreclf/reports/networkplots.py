@@ -51,7 +51,7 @@ def draw_optimizers(path: Path, paths: "Paths") -> None:
 
 
 def draw_learning_curves(path: Path, curves: "Curves") -> None:
-    """Draw the loss, and the accuracy on the tracks kept apart, of several trainings.
+    """Draw the loss, and the accuracy on the validation tracks, of several trainings.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def draw_learning_curves(path: Path, curves: "Curves") -> None:
                 several[1].plot(epochs, accuracies, color=colour)
         several[0].set(ylabel="loss, training tracks")
         if is_validated:
-            several[1].set(ylabel="accuracy, tracks kept apart (%)", ylim=(0, 100))
+            several[1].set(ylabel="accuracy, validation tracks (%)", ylim=(0, 100))
         for axes in several:
             axes.grid(color="0.9")
         several[0].legend(frameon=False)

@@ -51,7 +51,7 @@ def network_of(config: Config) -> Convnet:
 def learning_curves(table: FeatureTable, config: Config) -> Curves:
     """Train the network of a configuration with each optimiser, for all epochs.
 
-    The seed gives all of them the same first weights, batches, crops and tracks kept apart.
+    The seed gives all of them the same first weights, batches, crops and validation tracks.
 
     Raises
     ------
