@@ -86,7 +86,7 @@ def test_expectations_on_learning_curves_are_compared_with_the_losses() -> None:
     }
     assert [found.seen for found in expectations(as_expected)] == [True] * 5
     first = expectations(as_expected)[0]
-    assert (first.optimizer, first.measured) == ("sgd", "sgd after 4 epochs, adam after 2 epochs")
+    assert (first.optimizer, first.measured) == ("sgd", "sgd in epoch 4, adam in epoch 2")
     assert "by 8%" in expectations(as_expected)[1].measured  # from 1.2 to 1.1
     none = expectations(dict.fromkeys(as_expected, curves(1.5, 1.4, 1.0)))
     # The same curve for all: only what asks for "as soon" is seen.

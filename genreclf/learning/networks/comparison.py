@@ -79,7 +79,7 @@ def expectations(curves: Curves) -> list[Expectation]:
     return [
         Expectation(
             "sgd", "has one rate for all weights, so adam reaches its lowest loss in fewer epochs",
-            f"sgd {_after(best['sgd'])}, adam {_after(to_sgd['adam'])}",
+            f"sgd {_reached(best['sgd'])}, adam {_reached(to_sgd['adam'])}",
             to_sgd["adam"] < best["sgd"],
         ),
         Expectation(
@@ -91,13 +91,13 @@ def expectations(curves: Curves) -> list[Expectation]:
         Expectation(
             "rmsprop", "adapts the rate of each weight, so it reaches sgd's lowest loss in fewer "
             "epochs",
-            f"rmsprop {_after(to_sgd['rmsprop'])}, sgd {_after(best['sgd'])}",
+            f"rmsprop {_reached(to_sgd['rmsprop'])}, sgd {_reached(best['sgd'])}",
             to_sgd["rmsprop"] < best["sgd"],
         ),
         Expectation(
             "rmsprop-nesterov", "gathers speed, so with a tenth of rmsprop's rate it reaches "
             "rmsprop's lowest loss as soon",
-            f"rmsprop-nesterov {_after(to_rmsprop)}, rmsprop {_after(best['rmsprop'])}",
+            f"rmsprop-nesterov {_reached(to_rmsprop)}, rmsprop {_reached(best['rmsprop'])}",
             to_rmsprop <= best["rmsprop"],
         ),
         Expectation(
@@ -114,5 +114,5 @@ def _epochs_to(level: float, losses: Sequence[float]) -> float:
     return next((i for i, loss in enumerate(losses, 1) if loss <= level), float("inf"))
 
 
-def _after(epochs: float) -> str:
-    return f"after {epochs:g} epochs" if epochs < float("inf") else "in no epoch"
+def _reached(epoch: float) -> str:
+    return f"in epoch {epoch:g}" if epoch < float("inf") else "in no epoch"
