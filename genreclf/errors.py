@@ -4,6 +4,9 @@ A message names the file, the problem with the value, and the remedy.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from unicodedata import category
 
 # Control characters, lone surrogates (bytes of a file name that are not text), line separators.
@@ -79,6 +82,15 @@ class TagError(GenreclfError):
 
 class TableError(GenreclfError):
     """A feature table or manifest that cannot be read, written or used as asked."""
+
+
+@contextmanager
+def about(file: Path | str) -> Iterator[None]:
+    """Put the name of a table before the message of what is wrong with it."""
+    try:
+        yield
+    except TableError as error:
+        raise TableError(f"{file}: {error}") from None
 
 
 class ModelError(GenreclfError):

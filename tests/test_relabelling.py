@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -233,6 +234,12 @@ def test_foreign_tables_keep_every_column(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     expected = "filename,length,genre,artist\na.au,66179.123456789012,blues,X\nb.au,1e-3,2,Y\n"
     assert (tmp_path / "new.csv").read_text() == expected
+    undo = done.stderr.splitlines()[-1].removeprefix("to undo: genreclf ").removesuffix("FILE")
+    old = tmp_path / "old.csv"
+    assert run(*shlex.split(undo), old).exit_code == 0
+    assert old.read_bytes() == table.read_bytes()
+    shown = run("labels", "show", old, "--label-column", "genre").stdout
+    assert "2 tracks: 2 with one of 2 genres" in shown
     missing = run("labels", "apply", wanted, table, "-o", tmp_path / "other.csv")
     assert missing.exit_code == 1
     assert "foreign.csv: no column label;" in missing.stderr
@@ -329,6 +336,10 @@ def test_outputs_do_not_replace_inputs_or_each_other(tmp_path: Path) -> None:
         done = run("labels", "apply", wanted, table, *arguments)
         assert done.exit_code == 1, arguments
         assert len(done.stderr.splitlines()) == 1
+    for option in ("-o", "--undo", "--manifest"):
+        unnamed = run("labels", "apply", wanted, table, "-o", new, option, "-")
+        assert unnamed.exit_code == 2
+        assert "not to standard output" in unnamed.stderr
     assert {path: path.read_bytes() for path in before} == before
     run("labels", "apply", wanted, table, "-o", table)
     first = (tmp_path / "features.undo.csv").read_bytes()

@@ -95,7 +95,7 @@ def test_only_tracks_without_a_label_can_be_suggested() -> None:
         with pytest.raises(TableError, match="no track to suggest"):
             unlabelled(lost)
     other = replace(twice, names=["f0", "f1", "f2", "f3", "f4", "x"])
-    with pytest.raises(TableError, match="1 of 6 feature columns are missing, f5"):
+    with pytest.raises(TableError, match=r"^other.csv: 1 of 6 feature columns are missing, f5"):
         unlabelled(table, [(Path("other.csv"), other)])
 
 

@@ -56,6 +56,10 @@ class _Places:
         """Return the files to write."""
         from genreclf.tables.relabelling import Outputs
 
+        if Path("-") in (self.output, self.undo, self.manifest):
+            raise click.UsageError(
+                "labels are written to files, not to standard output: give a name instead of -"
+            )
         return Outputs(self.output, self.undo, self.manifest)
 
 
@@ -67,7 +71,8 @@ _label_column = click.option(
 _places = collected(
     _Places,
     click.option("-o", "--output", type=options.OUTPUT_TABLE, required=True, metavar="FILE",
-                 help="Table or manifest to write, in the same format; it may be TABLE itself."),
+                 help="Table or manifest to write, in the same format. It may be TABLE itself, "
+                 "unless that is a folder."),
     click.option("--undo", type=options.OUTPUT_FILE, metavar="FILE",
                  help="Write corrections that bring the old labels back to this file. Default: "
                  "FILE.undo.csv beside the output, without its suffix."),
@@ -133,7 +138,7 @@ def apply(corrections: Path, table: Path, places: _Places) -> None:
     from genreclf.tables.relabelling import apply_corrections
 
     outputs = places.outputs()
-    _report(apply_corrections(corrections, table, outputs, places.label_column), places.output)
+    _report(apply_corrections(corrections, table, outputs, places.label_column), places)
 
 
 @labels.command()
@@ -159,10 +164,10 @@ def rename(names: tuple[str, ...], table: Path, places: _Places) -> None:
         raise click.UsageError(f"{names[-1]}: has no new name; names come in pairs, then the table")
     pairs = list(zip(names[::2], names[1::2], strict=True))
     outputs = places.outputs()
-    _report(rename_genres(pairs, table, outputs, places.label_column), places.output)
+    _report(rename_genres(pairs, table, outputs, places.label_column), places)
 
 
-def _report(done: "Relabelled", output: Path) -> None:
+def _report(done: "Relabelled", places: _Places) -> None:
     """Print what changed and which files were written; exit with 3 if something did not fit."""
     plan = done.plan
     for change in plan.changes:
@@ -181,11 +186,14 @@ def _report(done: "Relabelled", output: Path) -> None:
         f"{plural(len(plan.changes), 'label')} changed, {plan.n_same} already as wanted, "
         f"{len(plan.problems)} not found"
     )
-    report_written("labels", output)
+    report_written("labels", places.output)
     if done.manifest is not None:
         report_written("manifest", done.manifest)
     if done.undo is not None:
-        undo = shlex.join(["genreclf", "labels", "apply", str(done.undo), str(output)])
+        column = places.label_column
+        named = [] if column == "label" else ["--label-column", column]
+        files = [str(done.undo), str(places.output)]
+        undo = shlex.join(["genreclf", "labels", "apply", *named, *files])
         note(f"to undo: {undo} -o FILE")
     if plan.problems:
         raise click.exceptions.Exit(SOME_FAILED)

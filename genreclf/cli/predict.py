@@ -25,6 +25,7 @@ from genreclf.cli.progress import counted, meter_summary, progress
 from genreclf.cli.streams import record_writer
 from genreclf.cli.tags import open_backup, report_tags, write_tag
 from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare, worker_count
+from genreclf.errors import about
 
 if TYPE_CHECKING:
     from genreclf.extraction.tracks import Failure
@@ -267,7 +268,8 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
     if args.html_file is not None:
         require_paths(table, features)
     tags, explained = _tags(args, model), args.explain or page.admits
-    predictions = model.predict_table(features, explained=explained, tags=tags)
+    with about(table):
+        predictions = model.predict_table(features, explained=explained, tags=tags)
     _write(page.each(predictions, features.labels), model, args, tags)
     if args.html_file is not None:
         genres = sorted({*model.genres, *features.genres})

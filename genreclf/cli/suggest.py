@@ -21,7 +21,7 @@ from genreclf.cli.output import (
 )
 from genreclf.cli.streams import record_writer
 from genreclf.cli.training import load_checked
-from genreclf.errors import GenreclfError
+from genreclf.errors import GenreclfError, about
 
 if TYPE_CHECKING:
     from genreclf.learning.model import Model
@@ -135,7 +135,8 @@ def suggest(args: SuggestOptions) -> None:
     tracks = unlabelled(table, others, heard)
     model = _model(args, table)
     explained = args.html_file is not None
-    found = choose_tracks(tracks, args.number, model, method=args.method, explained=explained)
+    with about(args.table):
+        found = choose_tracks(tracks, args.number, model, method=args.method, explained=explained)
     note(f"{len(found)} of {plural(len(tracks), 'unlabelled track')}")
     _print(found, args.output_format)
     if args.html_file is not None:

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 
 from genreclf.config.schema import Config
-from genreclf.errors import TableError
+from genreclf.errors import TableError, about
 from genreclf.learning.model import Model
 from genreclf.learning.pipelines import Task, standard_pipeline
 from genreclf.library.pathmatching import PathIndex
@@ -85,7 +85,9 @@ def unlabelled(
     """
     whole = replace(table, folds=None, split=None, assignments={})
     for file, other in others:
-        whole = concatenated(file, [whole, _without_labels(other, table.names)])
+        with about(file):
+            own = _without_labels(other, table.names)
+        whole = concatenated(file, [whole, own])
     known = set(whole.paths[whole.labels != ""]) | {""}
     index = PathIndex(list(whole.paths), Path())
     for path in heard:

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 def labels_report(counts: "LabelCounts", console: Console) -> None:
     """Print genres with their numbers of tracks, and spellings that are probably one genre."""
     n_labelled = counts.n_tracks - counts.n_unlabelled
-    print_line(
-        f"{counts.n_tracks} tracks: {n_labelled} with one of {len(counts.genres)} genres, "
-        f"{counts.n_unlabelled} without a label",
-        console,
-    )
+    tracks = "1 track" if counts.n_tracks == 1 else f"{counts.n_tracks} tracks"
+    genres = "the only genre" if len(counts.genres) == 1 else f"one of {len(counts.genres)} genres"
+    with_genre = f"{n_labelled} with {genres}" if counts.genres else "none with a genre"
+    print_line(f"{tracks}: {with_genre}, {counts.n_unlabelled} without a label", console)
     grouped = any(genre.n_groups for genre in counts.genres)
     if counts.genres:
         table = Records("genre", right("tracks"), *([right("groups")] if grouped else []))

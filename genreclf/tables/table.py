@@ -148,7 +148,7 @@ class FeatureTable:
         if missing:
             raise TableError(
                 f"{len(missing)} of {len(names)} feature columns are missing, {missing[0]} first; "
-                "the table was made with another configuration than the model"
+                "the table was made with another configuration"
             )
         return [where[name] for name in names]
 
