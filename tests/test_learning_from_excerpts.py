@@ -247,6 +247,12 @@ def test_tracks_and_windows_have_a_temperature_each() -> None:
         assert best == pytest.approx(1, abs=0.2)
 
 
+def test_an_evaluation_tells_how_the_features_of_its_table_were_made(table: FeatureTable) -> None:
+    config = Config(classifier=MULTI.classifier)
+    assert config.excerpt.strategy == "centre"
+    assert cross_validate(table, config).to_dict()["config"]["excerpt"]["strategy"] == "multi"
+
+
 def test_what_excerpts_are_for_is_decided_by_the_table(table: FeatureTable) -> None:
     assert resolve(MULTI, table).learn_from == "excerpts"
     assert resolve(MULTI, replace(table, excerpts=None)) == MULTI

@@ -12,13 +12,16 @@ from genreclf.tables.table import FeatureTable
 def resolve(config: Config, table: FeatureTable) -> Config:
     """Decide how many words a codebook has, what a row is, and whether a kernel is approximated.
 
-    All folds and the final model of a table use the same decision.
+    The features are those of the table. All folds and the final model of a table use the same
+    decision.
 
     Raises
     ------
     TableError
         If a codebook or excerpts are asked for, but the table has no frames or no excerpts.
     """
+    if table.config is not None:
+        config = config.with_extraction(table.config)
     config = resolve_rows(resolve_codebook(config, table), table)
     n_tracks = int(np.count_nonzero(table.labels != ""))
     classifier = config.classifier.resolved(n_tracks * rows_per_track(config, table))

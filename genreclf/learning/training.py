@@ -52,8 +52,6 @@ def fit_model(
     table = table.take(table.canonical_order())
     if len(table.genres) < 2:
         raise TableError(f"all tracks are {table.genres[0]!r}; at least two genres are needed")
-    if table.config is not None:
-        config = config.with_extraction(table.config)
     if search:
         config = tune(table, config)
     pipeline = fit_pipeline(table, config, calibrated=temperature is None)

@@ -194,6 +194,6 @@ def _shown_config(evaluation: Evaluation, table: FeatureTable) -> list[str]:
     """List the configuration of the features, if known, and of learning."""
     config = evaluation.config
     if table.config is not None:
-        return list(config_lines(config.with_extraction(table.config).to_dict()))
+        return list(config_lines(config.to_dict()))
     learning = ("seed", "scaling", "pca", "classifier", "evaluation")
     return list(config_lines({key: config.to_dict()[key] for key in learning}))
