@@ -138,7 +138,8 @@ def test_two_runs_on_one_table_are_not_let_in(short_song: Path, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["other.csv", "t.csv"]
 
 
-@pytest.mark.parametrize("limit", [30_000, 60_000])  # less than the journal; less than the table
+# Less than the journal; less than the table.
+@pytest.mark.parametrize("limit", [30_000, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_a_full_disk_keeps_what_is_done_and_the_older_table(
     tmp_path: Path, write_audio: Callable[..., Path], limit: int
 ) -> None:

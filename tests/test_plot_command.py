@@ -107,6 +107,7 @@ def test_confusion_trains_only_on_folds_that_it_draws(
     assert len(fits) == 3
 
 
+@pytest.mark.slow
 def test_of_very_many_genres_the_smaller_ones_are_put_together(tmp_path: Path) -> None:
     n = 500
     matrix = np.zeros((n, n), dtype=int)

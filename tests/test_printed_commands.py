@@ -247,6 +247,7 @@ PRINTED = {page: commands_in(page) for page in PAGES}
 HELP = examples_in_help()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the shell of the pages is bash")
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(PRINTED[page])])
 @pytest.mark.usefixtures("here")

@@ -190,6 +190,7 @@ def test_a_terminal_shows_pace_time_left_and_failures(songs: Path, tmp_path: Pat
     assert "\x1b" not in piped
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pty")
 def test_lines_beside_the_bar_are_whole(songs: Path, tmp_path: Path) -> None:
     shown = shown_on_a_terminal("extract", songs, *QUICK, "-o", tmp_path / "t.csv", "-v")

@@ -268,6 +268,7 @@ def test_foreign_table_trains_and_predicts_from_tables_only(tmp_path: Path) -> N
     assert "--table" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_who_stops_early_costs_no_model(trained: Path, tmp_path: Path) -> None:
     command = f"{sys.executable} -m genreclf train {trained}/features.csv -o {tmp_path}/m.joblib"
     done = subprocess.run(
