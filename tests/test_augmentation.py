@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -129,7 +129,7 @@ def test_the_gaussian_has_the_mean_of_a_genre_and_the_covariance_within_all() ->
 class Watched(ClassifierMixin, BaseEstimator):
     """Remembers what it learns from and what it is asked."""
 
-    seen: list[tuple[set[tuple[float, ...]], set[tuple[float, ...]]]] = []  # noqa: RUF012
+    seen: ClassVar[list[tuple[set[tuple[float, ...]], set[tuple[float, ...]]]]] = []
 
     def fit(self, X: NDArray[Any], y: NDArray[Any]) -> "Watched":
         self.classes_ = np.unique(y)
