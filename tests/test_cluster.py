@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,16 +42,33 @@ from genreclf.parallel.cluster import DaskWorkers  # noqa: E402
 DEATHS_ALLOWED = 1
 
 
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
+@contextmanager
+def local_cluster(n_workers: int) -> Iterator[str]:
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": DEATHS_ALLOWED}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0",
+            n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         ) as local,
     ):  # fmt: skip
         yield local.scheduler_address
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    with local_cluster(2) as address:
+        yield address
+
+
+@pytest.fixture
+def mortal_scheduler() -> Iterator[str]:
+    """Yield a cluster whose workers may be killed.
+
+    A nanny gives a worker up that dies while it is being restarted, so no other test may depend on
+    these workers, and there is one more of them than may die.
+    """
+    with local_cluster(DEATHS_ALLOWED + 2) as address:
+        yield address
 
 
 @pytest.fixture
@@ -106,11 +124,12 @@ def test_results_come_in_order_and_nothing_stays_on_the_cluster(
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_what_a_killed_worker_had_at_hand_is_done_by_others(scheduler: str, client: Any) -> None:
-    with DaskWorkers(scheduler) as workers:
+def test_what_a_killed_worker_had_at_hand_is_done_by_others(mortal_scheduler: str) -> None:
+    with DaskWorkers(mortal_scheduler) as workers:
         results = workers.map(slow_square, range(40))
         first = [next(results) for _ in range(5)]
-        os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        with distributed.Client(mortal_scheduler, set_as_default=False) as client:
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
         assert first + list(results) == [(n, n * n) for n in range(40)]
 
 
@@ -129,8 +148,8 @@ def test_an_item_that_kills_its_process_again_and_again_costs_itself_only(schedu
 
 @pytest.mark.slow
 @pytest.mark.processes
-def test_an_item_that_kills_every_dask_worker_costs_itself_only(scheduler: str) -> None:
-    with DaskWorkers(scheduler) as workers:
+def test_an_item_that_kills_dask_workers_costs_itself_only(mortal_scheduler: str) -> None:
+    with DaskWorkers(mortal_scheduler) as workers:
         results = dict(workers.map(kill_parent_when_told, ["a", "kill", *"bcdef"]))
     assert isinstance(results["kill"], WorkerError)
     assert f"{DEATHS_ALLOWED + 1} Dask workers died" in results.pop("kill").reason
