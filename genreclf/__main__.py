@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -12,15 +13,21 @@ OBJECTS_BEFORE_COLLECTION = 50_000
 
 def main() -> None:
     """Run the command line."""
-    from genreclf.cli import cli  # not at the top, because worker processes import this module
-
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        # Schedulers of clusters send it when the time is up; it keeps what Ctrl-C keeps.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        from genreclf.cli import cli  # not at the top, because worker processes import this module
+
+        gc.set_threshold(OBJECTS_BEFORE_COLLECTION)
         cli()
     except SystemExit as leaving:
         if "numpy" in sys.modules and isinstance(leaving.code, int):
             _leave_at_once(leaving.code)
         raise
+    except KeyboardInterrupt:  # while modules are imported
+        print("genreclf: interrupted", file=sys.stderr)
+        _leave_at_once(130)
 
 
 def _leave_at_once(status: int) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,32 @@ from genreclf import (
     load_config,
     load_table,
 )
+from genreclf.cli import cli
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends a process that gets a signal")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_modules_are_imported(number: signal.Signals) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'genreclf.cli.train':\n"
+        f"            os.kill(os.getpid(), {number:d})\n"
+        "from genreclf.__main__ import main\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "genreclf: interrupted\n")
+
+
+def test_a_command_that_succeeds_exits_with_a_number() -> None:
+    # Only with a number, the process ends without destroying all modules, which takes long.
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(["config", "list"])
+    assert leaving.value.code == 0
 
 
 @pytest.mark.parametrize(

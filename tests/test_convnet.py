@@ -493,7 +493,10 @@ def test_an_interrupted_training_is_written_and_told(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signals to one process")
-def test_a_real_interruption_keeps_the_best_epoch(torch: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_real_interruption_keeps_the_best_epoch(
+    number: signal.Signals, torch: Any, tmp_path: Path
+) -> None:
     song_table().save(tmp_path / "t.npz")
     endless = ["--set", "classifier.epochs=10000", "--set", "classifier.patience=10000"]
     command = [
@@ -504,7 +507,7 @@ def test_a_real_interruption_keeps_the_best_epoch(torch: Any, tmp_path: Path) ->
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("epoch 5 of"):
-                process.send_signal(signal.SIGINT)
+                process.send_signal(number)
                 break
         rest = process.stderr.read()
     assert process.returncode == 130, rest

@@ -42,7 +42,7 @@ class ErrorReportingGroup(click.Group):
         prepare_streams()
         extra["standalone_mode"] = False  # click would choose another encoding
         try:
-            status = super().main(*args, **extra)
+            status = super().main(*args, **extra) or 0
             sys.stdout.flush()
         except click.exceptions.NoArgsIsHelpError as error:  # a group without a command
             status = _show(error)
