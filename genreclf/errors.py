@@ -4,7 +4,7 @@ A message names the file, the problem with the value, and the remedy.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unicodedata import category
@@ -31,6 +31,11 @@ def decoded(text: object) -> str:
     return _BYTES.sub(characters, str(text))
 
 
+def is_utf8(text: str) -> bool:
+    """Return True if UTF-8 has bytes for a text: it has none for lone surrogates."""
+    return text == text.encode("utf-8", "replace").decode("utf-8")
+
+
 def is_plain(text: str) -> bool:
     """Return True if a text is one line without control characters."""
     return not any(category(char) in _CONTROLS for char in text)
@@ -54,6 +59,13 @@ def shortened(text: object, most: int = 80) -> str:
     """Return the beginning of a text as one short line, for messages."""
     line = one_line(text)
     return line if len(line) <= most else f"{line[:most]}…"
+
+
+def listed(names: Iterable[object], most: int = 8) -> str:
+    """Join names for a message, and count those that are too many to name."""
+    names = list(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(shortened(name, 200) for name in names[:most]) + more
 
 
 class GenreclfError(Exception):

@@ -26,7 +26,7 @@ from genreclf.evaluation.notes import IDLE_WEIGHTS
 from genreclf.learning.augmentation.gaussian import GaussianSampler
 from genreclf.learning.augmentation.oversample import Oversampler
 from genreclf.learning.augmentation.resampled import Resampled
-from genreclf.learning.augmentation.sampler import Sampler, missing_vectors
+from genreclf.learning.augmentation.sampler import Sampler, missing_samples
 from genreclf.learning.augmentation.smote import Smote
 from genreclf.learning.calibration import TemperatureScaled
 from genreclf.learning.model import Model
@@ -51,10 +51,10 @@ def configured(*overrides: str) -> Config:
 
 
 def test_scarce_genres_lack_what_the_median_genre_has() -> None:
-    assert missing_vectors("aabbbbbcccccccc") == {"a": 3}
-    assert missing_vectors("abbbccccccc") == {"a": 2}
-    assert missing_vectors("aaabbbbbb") == {"a": 1}  # the median is 4.5
-    assert missing_vectors("aabb") == {}
+    assert missing_samples("aabbbbbcccccccc") == {"a": 3}
+    assert missing_samples("abbbccccccc") == {"a": 2}
+    assert missing_samples("aaabbbbbb") == {"a": 1}  # the median is 4.5
+    assert missing_samples("aabb") == {}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)

@@ -117,7 +117,7 @@ def test_one_artist_cannot_tell_a_difference() -> None:
     assert found.verdict in ("noise", "same")
 
 
-def test_the_same_answers_are_called_so() -> None:
+def test_the_same_predictions_are_called_so() -> None:
     same = table(2)
     result = compare([Variant("a", same, QUICK), Variant("b", same, QUICK)], repeats=1)
     [difference] = result.differences

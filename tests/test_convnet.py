@@ -25,7 +25,7 @@ from genreclf.errors import ConfigError, GenreclfError, ModelError, TableError
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.learning.card import Card
 from genreclf.learning.classifiers.convnet import Convnet
-from genreclf.learning.convnet import SpectrogramNetwork, _kept_apart, only_feature
+from genreclf.learning.convnet import SpectrogramNetwork, _validation_tracks, only_feature
 from genreclf.learning.curves import LearningCurves
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import bundled_model
@@ -198,24 +198,24 @@ def test_no_batch_has_a_single_track(n: int, size: int) -> None:
     assert max(map(len, batches)) <= max(size, 3)
 
 
-def test_groups_are_kept_apart_as_a_whole_and_in_proportion() -> None:
+def test_validation_groups_are_whole_and_in_proportion() -> None:
     random = np.random.default_rng(0)
     units = random.integers(60, size=400)
     codes = units % 3
-    apart = _kept_apart(codes, units, 0.2, seed=0)
-    assert not set(units[apart]) & set(units[~apart])
-    np.testing.assert_allclose(np.bincount(codes[apart]) / np.bincount(codes), 0.2, atol=0.06)
-    assert (_kept_apart(codes, units, 0.2, seed=0) == apart).all()
-    assert not _kept_apart(codes, units, 0.0, seed=0).any()
+    held_out = _validation_tracks(codes, units, 0.2, seed=0)
+    assert not set(units[held_out]) & set(units[~held_out])
+    np.testing.assert_allclose(np.bincount(codes[held_out]) / np.bincount(codes), 0.2, atol=0.06)
+    assert (_validation_tracks(codes, units, 0.2, seed=0) == held_out).all()
+    assert not _validation_tracks(codes, units, 0.0, seed=0).any()
 
 
-def test_a_genre_of_one_group_is_not_kept_apart() -> None:
+def test_a_genre_of_one_group_is_not_for_validation() -> None:
     codes = np.repeat([0, 1, 1, 1, 1], 5)
     units = np.repeat([0, 1, 2, 3, 4], 5)
-    apart = _kept_apart(codes, units, 0.2, seed=0)
-    assert apart.sum() == 5
-    assert (codes[apart] == 1).all()
-    assert not _kept_apart(np.array([0, 1]), np.array([0, 1]), 0.5, seed=0).any()
+    held_out = _validation_tracks(codes, units, 0.2, seed=0)
+    assert held_out.sum() == 5
+    assert (codes[held_out] == 1).all()
+    assert not _validation_tracks(np.array([0, 1]), np.array([0, 1]), 0.5, seed=0).any()
 
 
 # --- training ----------------------------------------------------------------------------------
@@ -246,22 +246,22 @@ def test_the_same_seed_gives_the_same_network(torch: Any) -> None:
     assert clone(first).get_params() == first.get_params()
 
 
-def test_the_best_epoch_is_that_of_the_groups_kept_apart(trained: Model) -> None:
+def test_the_best_epoch_is_that_of_the_validation_groups(trained: Model) -> None:
     table, net = song_table(), trained.pipeline["classify"]
     table = table.take(table.canonical_order())
     codes = np.searchsorted(net.classes_, table.labels)
     units = np.unique(table.groups, return_inverse=True)[1]
-    apart = _kept_apart(codes, units, net.validation, net.random_state)
-    assert 0 < apart.sum() < 8
-    scores = net.decision_function(inputs(table.take(apart), configured()))
+    held_out = _validation_tracks(codes, units, net.validation, net.random_state)
+    assert 0 < held_out.sum() < 8
+    scores = net.decision_function(inputs(table.take(held_out), configured()))
     # Both genres have as many training tracks, so that their weights are 1.
-    loss = -log_softmax(scores, axis=1)[np.arange(len(scores)), codes[apart]].mean()
+    loss = -log_softmax(scores, axis=1)[np.arange(len(scores)), codes[held_out]].mean()
     curves = trained.curves
     assert curves is not None
     best = curves.best_epoch - 1
     assert min(curves.validation_loss) == curves.validation_loss[best]
     assert curves.validation_loss[best] == pytest.approx(loss, abs=1e-4)
-    accuracy = (scores.argmax(axis=1) == codes[apart]).mean()
+    accuracy = (scores.argmax(axis=1) == codes[held_out]).mean()
     assert curves.validation_accuracy[best] == pytest.approx(accuracy)
 
 

@@ -720,21 +720,21 @@ def test_without_a_wrong_answer_there_is_no_threshold() -> None:
         cross_validate(noise, configured()).threshold(0.995)
 
 
-def test_answers_are_those_of_the_folds_in_the_tables_order() -> None:
+def test_predictions_are_those_of_the_folds_in_the_tables_order() -> None:
     table = blobs(20, 3, group=lambda genre, i: "one" if genre == 0 else f"{genre}-{i % 5}")
     table.labels[5] = ""  # of genre0
     result = cross_validate(table, configured())
-    answers = result.answers()
+    found = result.predictions()
     known = table.labelled()
-    assert [answer.path for answer in answers] == list(known.paths)
-    assert [answer.label for answer in answers] == list(known.labels)
+    assert [each.path for each in found] == list(known.paths)
+    assert [each.label for each in found] == list(known.labels)
     fold_of = {}
     for number, (_, test) in enumerate(choose_splits(known, configured()).folds, 1):
         fold_of |= dict.fromkeys(known.paths[test], str(number))
-    assert [answer.fold for answer in answers] == [fold_of[path] for path in known.paths]
-    tested = [answer for answer in answers if answer.genre]
-    assert {answer.label for answer in answers if not answer.genre} == {"genre0"}
-    assert all(answer.confidence is None for answer in answers if not answer.genre)
+    assert [each.fold for each in found] == [fold_of[path] for path in known.paths]
+    tested = [prediction for each in found if each.genre]
+    assert {each.label for each in found if not each.genre} == {"genre0"}
+    assert all(each.confidence is None for each in found if not each.genre)
     assert np.mean([a.genre == a.label for a in tested]) == result.accuracy
     held_out = dict(zip(result.held_out.rows, result.held_out.confidence, strict=True))
     assert [a.confidence for a in tested] == [held_out[row] for row in sorted(held_out)]

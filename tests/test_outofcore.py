@@ -120,9 +120,9 @@ def test_a_genre_in_held_out_groups_only_is_named_and_left_out(tmp_path: Path) -
     assert warning.startswith(f"not tested: {n} tracks of lonely;")
     assert evaluation.splits["n_unscored"] == n
     assert evaluation.splits["grouped"]
-    answers = evaluation.answers()
-    assert [answer.label for answer in answers if not answer.genre] == ["lonely"] * n
-    right = [answer.genre == answer.label for answer in answers if answer.genre]
+    found = evaluation.predictions()
+    assert [each.label for each in found if not each.genre] == ["lonely"] * n
+    right = [each.genre == each.label for each in found if each.genre]
     assert np.mean(right) == evaluation.accuracy
 
 

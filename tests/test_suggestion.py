@@ -89,7 +89,7 @@ def test_only_tracks_without_a_label_can_be_suggested() -> None:
     found = unlabelled(table, [(Path("other.csv"), twice)])
     assert list(found.paths) == [*table.paths[3:], "new.mp3"]
     assert set(found.labels) == {""}
-    heard = unlabelled(table, heard=[f"elsewhere/{table.paths[4]}", "of another table.mp3"])
+    heard = unlabelled(table, exclude=[f"elsewhere/{table.paths[4]}", "of another table.mp3"])
     assert list(heard.paths) == [table.paths[3], *table.paths[5:]]
     for lost in (table.take(np.arange(3)), replace(table, paths=texts([""] * 8))):
         with pytest.raises(TableError, match="no track to suggest"):

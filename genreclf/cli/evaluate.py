@@ -202,7 +202,7 @@ def _write(args: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -
         write_html(args.html_file, Measured(evaluation, table, meter), result)
     # Before the report, because the reader of a pipe may stop after the first line.
     if args.predictions is not None:
-        write_text(args.predictions, evaluation.answers_csv(), "predictions")
+        write_text(args.predictions, evaluation.predictions_csv(), "predictions")
     if args.json_file is not None:
         write_text(args.json_file, json.dumps(result, indent=2) + "\n", "result")
     elif not args.prints_records:

@@ -20,6 +20,7 @@ from genreclf.cli.output import (
     verbosity_options,
     write_text,
 )
+from genreclf.errors import listed
 
 if TYPE_CHECKING:
     from genreclf.tables.relabelling import Outputs, Relabelled
@@ -177,8 +178,7 @@ def _report(done: "Relabelled", places: _Places) -> None:
     for text in done.notes:
         note(f"note: {text}")
     if n := len(plan.not_music):
-        more = f" and {n - _MOST_NAMES} more" if n > _MOST_NAMES else ""
-        names = ", ".join(plan.not_music[:_MOST_NAMES]) + more
+        names = listed(plan.not_music, _MOST_NAMES)
         note(
             f"not music, so without a label and not used in training: {plural(n, 'track')}: {names}"
         )

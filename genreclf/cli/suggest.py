@@ -131,8 +131,8 @@ def suggest(args: SuggestOptions) -> None:
     columns = args.table_options.columns()
     table = load_checked(args.table, columns, args.learning)
     others = [(path, load_table(path, columns)) for path in args.unlabelled]
-    heard = [item.path for file in args.without for item in read_corrections(file).items]
-    tracks = unlabelled(table, others, heard)
+    excluded = [item.path for file in args.without for item in read_corrections(file).items]
+    tracks = unlabelled(table, others, excluded)
     model = _model(args, table)
     explained = args.html_file is not None
     with about(args.table):

@@ -120,7 +120,7 @@ class TestSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TrackPrediction:
     """The prediction of one track; without genre and confidence if it could not be tested."""
 
     path: str
@@ -266,27 +266,29 @@ class Evaluation:
             f"predictions, {precision:.1%} are correct{remedy}"
         )
 
-    def answers(self) -> list[Answer]:
+    def predictions(self) -> list[TrackPrediction]:
         """Return the prediction of each track that was to be tested, in the table's order."""
         tested, held_out = self.test_set, self.held_out
         place = {row: i for i, row in enumerate(held_out.rows)}
         confidences = held_out.confidence
-        answers = []
+        predictions = []
         for i in np.argsort(tested.rows, kind="stable"):
             track = str(tested.paths[i]), str(tested.folds[i]), str(tested.labels[i])
             if (j := place.get(tested.rows[i])) is None:
-                answers.append(Answer(*track, "", None))
+                predictions.append(TrackPrediction(*track, "", None))
             else:
-                answers.append(Answer(*track, str(held_out.predicted[j]), float(confidences[j])))
-        return answers
+                predictions.append(
+                    TrackPrediction(*track, str(held_out.predicted[j]), float(confidences[j]))
+                )
+        return predictions
 
-    def answers_csv(self) -> str:
-        """Return ``answers`` as CSV, one line per track."""
+    def predictions_csv(self) -> str:
+        """Return ``predictions`` as CSV, one line per track."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([column.name for column in fields(Answer)])
-        for answer in self.answers():
-            *texts, confidence = astuple(answer)
+        writer.writerow([column.name for column in fields(TrackPrediction)])
+        for prediction in self.predictions():
+            *texts, confidence = astuple(prediction)
             writer.writerow([*map(escaped, texts), confidence])
         return text.getvalue()
 

@@ -77,7 +77,7 @@ class Difference:
     reference: str
     difference: float  # accuracy of the variant minus that of the reference
     interval: tuple[float, float]  # 95 %, from the test that decides
-    same_answers: bool  # the same genre for every track
+    same_predictions: bool  # the same genre for every track
     t_test: TTest | None  # over folds, if it is defined
     group_t_test: TTest | None  # over groups, or over tracks without groups
     permutation: SignFlipTest
@@ -93,7 +93,7 @@ class Difference:
     @property
     def verdict(self) -> str:
         """One of ``better``, ``worse``, ``noise`` and ``same``."""
-        if self.same_answers:
+        if self.same_predictions:
             return "same"
         if self.p_holm > LEVEL or not self.difference:
             return "noise"
@@ -167,7 +167,7 @@ def paired_difference(score: Score, reference: Score, design: Design) -> Differe
         reference=reference.variant.name,
         difference=mean,
         interval=(max(-1.0, interval[0]), min(1.0, interval[1])),
-        same_answers=bool((score.predicted == reference.predicted).all()),
+        same_predictions=bool((score.predicted == reference.predicted).all()),
         t_test=t_test,
         group_t_test=group_t,
         permutation=sign_flip_test(np.bincount(design.units, weights=gained), splits["seed"]),

@@ -122,18 +122,18 @@ class SpectrogramNetwork(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(labels, return_inverse=True)
         self.n_features_in_ = X.shape[1]
         units = np.unique(own_groups(_groups(groups, len(codes))), return_inverse=True)[1]
-        apart = _kept_apart(codes, units, self.validation, self.random_state)
-        train_rows, rows_apart = np.flatnonzero(~apart), np.flatnonzero(apart)
+        held_out = _validation_tracks(codes, units, self.validation, self.random_state)
+        train_rows, validation_rows = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         spectrograms = Spectrograms.standardised(X.frames, only_feature(X.frames), train_rows)
         self.mean_, self.spread_ = spectrograms.mean, spectrograms.spread
-        examples = Examples(spectrograms, codes, len(self.classes_), train_rows, rows_apart)
+        examples = Examples(spectrograms, codes, len(self.classes_), train_rows, validation_rows)
         trained = train(examples, self._settings(), self.random_state)
         self.weights_ = trained.weights
         self.history_ = msgspec.to_builtins(trained.curves)
         self.temperature_ = 1.0
-        if self.calibrated and len(rows_apart):
-            scores, n_units = trained.scores.astype(np.float64), len(set(units[rows_apart]))
-            self.temperature_ = best_temperature(scores, codes[rows_apart], n_units)
+        if self.calibrated and len(validation_rows):
+            scores, n_units = trained.scores.astype(np.float64), len(set(units[validation_rows]))
+            self.temperature_ = best_temperature(scores, codes[validation_rows], n_units)
         return self
 
     def _settings(self) -> Any:
@@ -214,7 +214,9 @@ def _groups(groups: Texts | None, n: int) -> Texts:
     return np.full(n, "", dtype=object) if groups is None else groups
 
 
-def _kept_apart(codes: Indices, units: Indices, share: float, seed: int) -> NDArray[np.bool_]:
+def _validation_tracks(
+    codes: Indices, units: Indices, share: float, seed: int
+) -> NDArray[np.bool_]:
     """Choose a share of the groups whose genres are balanced, and leave every genre some others.
 
     Parameters
@@ -231,10 +233,10 @@ def _kept_apart(codes: Indices, units: Indices, share: float, seed: int) -> NDAr
     """
     random, counts = np.random.default_rng(seed), np.bincount(codes)
     n_units = len(np.unique(units))
-    n_apart = max(1, round(share * n_units)) if share else 0
+    n_held_out = max(1, round(share * n_units)) if share else 0
     best, least = np.zeros(len(codes), dtype=bool), np.inf
-    for _ in range(SHUFFLES_TRIED if n_apart else 0):
-        chosen = np.isin(units, random.permutation(n_units)[:n_apart])
+    for _ in range(SHUFFLES_TRIED if n_held_out else 0):
+        chosen = np.isin(units, random.permutation(n_units)[:n_held_out])
         taken = np.bincount(codes[chosen], minlength=len(counts))
         imbalance = np.abs(taken - share * counts).sum()
         if (taken < counts).all() and imbalance < least:

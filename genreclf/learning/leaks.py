@@ -7,7 +7,7 @@ label in another form, and makes any accuracy meaningless.
 import numpy as np
 from numpy.typing import NDArray
 
-from genreclf.errors import shortened
+from genreclf.errors import listed, shortened
 from genreclf.tables.table import FeatureTable
 
 Floats = NDArray[np.float32]
@@ -34,14 +34,13 @@ def leak_notes(table: FeatureTable) -> list[str]:
     found = leaking_columns(table)
     if not found:
         return []
-    shown = [f"{shortened(name)} ({share:.0%})" for name, share in list(found.items())[:8]]
-    more = f" and {len(found) - 8} more" if len(found) > 8 else ""
     if len(found) == 1:
         [(name, share)] = found.items()
         begin = f"column {shortened(name)} alone determines the genre of {share:.0%} of the tracks"
         end = f"leave it out with --ignore {shortened(name)}"
     else:
-        begin = f"each of these columns alone determines the genre: {', '.join(shown)}{more}"
+        columns = listed(f"{shortened(name)} ({share:.0%})" for name, share in found.items())
+        begin = f"each of these columns alone determines the genre: {columns}"
         end = "leave them out with --ignore"
     return [f"{begin}; if it numbers genres, artists or rows, the accuracy is far too high: {end}"]
 

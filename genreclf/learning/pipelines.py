@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from genreclf.config.schema import Config
 from genreclf.learning.augmentation.resampled import resampled, resampling
-from genreclf.learning.augmentation.sampler import missing_vectors
+from genreclf.learning.augmentation.sampler import missing_samples
 from genreclf.learning.calibration import TemperatureScaled
 from genreclf.learning.codebook import make_codebook
 from genreclf.learning.excerpts import ExcerptPipeline, rows_per_track
@@ -57,7 +57,7 @@ class Task:
         """Number of rows that augmentation makes for each scarce genre."""
         if self.config.augment == "none":
             return {}
-        return missing_vectors(np.repeat(self.table.labels, self.rows_per_track))
+        return missing_samples(np.repeat(self.table.labels, self.rows_per_track))
 
     @property
     def n_columns(self) -> int:

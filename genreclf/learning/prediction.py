@@ -1,6 +1,6 @@
 """Prediction: from the inputs of a pipeline to genres, novelty and explanations."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,6 +24,12 @@ UNKNOWN = "unknown"
 
 # Tracks that are predicted at once. A forest takes as long for one track as for this many.
 BATCH = 16
+
+
+def margin(probabilities: Mapping[str, float]) -> float:
+    """Return the probability of the most probable genre, the first one, less that of the next."""
+    best, second = [*islice(probabilities.values(), 2), 0.0][:2]
+    return best - second
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from genreclf.config.schema import Config
 from genreclf.errors import TableError, about
 from genreclf.learning.model import Model
 from genreclf.learning.pipelines import Task, standard_pipeline
+from genreclf.learning.prediction import margin
 from genreclf.library.pathmatching import PathIndex
 from genreclf.tables.inputs import inputs
 from genreclf.tables.reading import concatenated
@@ -53,14 +54,13 @@ class Suggestion:
     @property
     def margin(self) -> float | None:
         """Probability of the most probable genre less that of the next; None without a model."""
-        best, *others = self.probabilities.values() if self.probabilities else (None,)
-        return None if best is None else best - (others[0] if others else 0.0)
+        return margin(self.probabilities) if self.probabilities else None
 
 
 def unlabelled(
     table: FeatureTable,
     others: Sequence[tuple[Path, FeatureTable]] = (),
-    heard: Iterable[str] = (),
+    exclude: Iterable[str] = (),
 ) -> FeatureTable:
     """Return the tracks that can be suggested.
 
@@ -70,7 +70,7 @@ def unlabelled(
         Its rows without a label.
     others : sequence of (Path, FeatureTable)
         Tables with more of them, and their names; the labels in these do not count.
-    heard : iterable of str
+    exclude : iterable of str
         Paths of tracks to leave out, such as those that are not music.
 
     Returns
@@ -90,7 +90,7 @@ def unlabelled(
         whole = concatenated(file, [whole, own])
     known = set(whole.paths[whole.labels != ""]) | {""}
     index = PathIndex(list(whole.paths), Path())
-    for path in heard:
+    for path in exclude:
         with suppress(TableError):  # of another table
             known |= set(whole.paths[index.find(path)])
     first = {path: row for row, path in reversed(list(enumerate(whole.paths)))}

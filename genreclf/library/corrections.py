@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genreclf.csvtext import read_rows
-from genreclf.errors import TableError, shortened
+from genreclf.errors import TableError, is_utf8, shortened
 from genreclf.files import written_whole
 from genreclf.library.labelmap import spelling
 from genreclf.library.pathmatching import PathIndex
@@ -132,7 +132,7 @@ def _correction(cells: Mapping[str, str], line: int) -> Correction:
     label = clean(given)
     if given.strip() and not label:
         raise ValueError(f"line {line}: its label is too long, or is not text")
-    if given != given.encode("utf-8", "replace").decode("utf-8"):
+    if not is_utf8(given):
         raise ValueError(f"the label in line {line} is not text in UTF-8; save it as CSV UTF-8")
     return Correction(path, label, line)
 

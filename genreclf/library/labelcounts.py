@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from genreclf.library.labelmap import spelling
+from genreclf.library.labelmap import spelled_differently
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +52,5 @@ def count_labels(labels: Sequence[str], groups: Sequence[str]) -> LabelCounts:
         n_tracks=len(labels),
         n_unlabelled=len(labels) - counts.total(),
         genres=[GenreCount(label, counts[label], n_groups[label]) for label in sorted(counts)],
-        spellings=_alike(counts),
+        spellings=spelled_differently(sorted(counts, key=lambda label: (-counts[label], label))),
     )
-
-
-def _alike(counts: Counter[str]) -> list[list[str]]:
-    """Return the sets of labels with one spelling."""
-    alike: dict[str, list[str]] = {}
-    for label, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        alike.setdefault(spelling(label), []).append(label)
-    return [several for several in alike.values() if len(several) > 1]

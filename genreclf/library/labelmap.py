@@ -4,7 +4,7 @@ import csv
 import re
 import tomllib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from genreclf.csvtext import read_rows
@@ -21,6 +21,14 @@ def spelling(text: str) -> str:
     Case, spaces, punctuation and accents do not count, unless there is nothing else.
     """
     return words_of(text).replace(" ", "")
+
+
+def spelled_differently(labels: Iterable[str]) -> list[list[str]]:
+    """Return the labels that differ in their spelling only, in the order of the labels."""
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault(spelling(label), []).append(label)
+    return [several for several in alike.values() if len(several) > 1]
 
 
 def words_of(text: str) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from genreclf.errors import AudioError, TableError, shortened
-from genreclf.library.labelmap import read_label_map, spelling, words_of
+from genreclf.errors import AudioError, TableError, listed, shortened
+from genreclf.library.labelmap import read_label_map, spelled_differently, spelling, words_of
 from genreclf.library.sources import Sources, Track, found_in_paths
 from genreclf.library.tags import GROUPS, Tags, clean, read_tags
 from genreclf.parallel.workers import WorkerError, Workers
@@ -117,12 +117,12 @@ def describe_labels(tracks: Sequence[Track], most: int = 12) -> list[str]:
     counts = Counter(track.label for track in tracks if track.label)
     if not counts or len(tracks) < 2:
         return []
-    listed = [f"{label} {n}" for label, n in sorted(counts.most_common(most))]
+    frequent = [f"{label} {n}" for label, n in sorted(counts.most_common(most))]
     more = [f"{len(counts) - most} more"] if len(counts) > most else []
     n_labelled = counts.total()
     without = [f"{len(tracks) - n_labelled} without"] if len(tracks) > n_labelled else []
     found = "1 genre" if len(counts) == 1 else f"{len(counts)} genres"
-    lines = [f"{found}: {_listed([*listed, *more, *without], most + 2)}"]
+    lines = [f"{found}: {listed([*frequent, *more, *without], most + 2)}"]
     if n_labelled >= FEWEST_TO_WARN and len(counts) > n_labelled / 2:
         lines.append(
             f"warning: {len(counts)} labels for {n_labelled} tracks: are these genres, and not "
@@ -148,15 +148,11 @@ class _Report:
 
     def compare_spellings(self, tracks: Iterable[Track]) -> None:
         """Note labels that are probably the same genre."""
-        alike: dict[str, set[str]] = {}
-        for label in filter(None, (track.label for track in tracks)):
-            alike.setdefault(spelling(label), set()).add(label)
-        several = sorted(
-            " and ".join(map(repr, sorted(same))) for same in alike.values() if len(same) > 1
-        )
+        labels = sorted({track.label for track in tracks if track.label})
+        several = sorted(" and ".join(map(repr, same)) for same in spelled_differently(labels))
         if several:
             self._more.append(
-                f"genres with several spellings, which count as different: {_listed(several)}; a "
+                f"genres with several spellings, which count as different: {listed(several)}; a "
                 "label map unites them (--label-map)"
             )
 
@@ -165,7 +161,7 @@ class _Report:
         notes = [f"{kind}: {n} of {self._n_tracks} tracks" for kind, n in self._kinds.items()]
         if self.unmapped:
             counts = [f"{label} {n}" for label, n in self.unmapped.most_common()]
-            notes.append(f"labels that are not in the map stay as they are: {_listed(counts)}")
+            notes.append(f"labels that are not in the map stay as they are: {listed(counts)}")
         return notes + self._more
 
 
@@ -245,8 +241,3 @@ def _with_spelling(track: Track, spellings: Mapping[str, str], report: _Report) 
     elif not label:
         report.add("label removed by the map", track.path)
     return replace(track, label=label or None)
-
-
-def _listed(texts: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(texts) - most} more" if len(texts) > most else ""
-    return ", ".join(shortened(text, 200) for text in texts[:most]) + more

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from genreclf.errors import is_utf8
 from genreclf.files import on_disk, written_whole
 
 
@@ -45,7 +46,7 @@ def write_manifest(
                 _from(file.parent, paths[row], folder),
                 *(columns[name][row] for name in columns),
             ]
-            if all(map(_is_utf8, cells)):
+            if all(map(is_utf8, cells)):
                 writer.writerow(cells)
             else:
                 n_left_out += 1
@@ -60,7 +61,3 @@ def _from(start: Path, path: str, folder: Path) -> str:
         return os.path.relpath(folder / on_disk(path), start)
     except ValueError:  # on another drive of Windows; a NUL
         return path
-
-
-def _is_utf8(text: str) -> bool:
-    return text == text.encode("utf-8", "replace").decode("utf-8")

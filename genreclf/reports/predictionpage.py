@@ -3,11 +3,11 @@
 import heapq
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice, repeat
+from itertools import repeat
 
 from genreclf.config.views import Excerpt
 from genreclf.extraction.tracks import Failure
-from genreclf.learning.prediction import UNKNOWN, Prediction
+from genreclf.learning.prediction import UNKNOWN, Prediction, margin
 from genreclf.reports.review import UNCERTAIN_BELOW, ReviewItem, review_page
 
 _Ranked = tuple[float, int, Prediction, str]
@@ -36,7 +36,7 @@ class PredictionPage:
         chosen = self._chosen[prediction.novel]
         if len(chosen) < self.most:
             return True
-        return bool(chosen) and -_margin(prediction) > chosen[0][0]
+        return bool(chosen) and -margin(prediction.probabilities) > chosen[0][0]
 
     def each(
         self, results: Iterable[Prediction | Failure], labels: Iterable[str] = repeat("")
@@ -61,7 +61,7 @@ class PredictionPage:
         number = sum(self._n.values())
         if self.admits(prediction):
             chosen = self._chosen[prediction.novel]
-            heapq.heappush(chosen, (-_margin(prediction), -number, prediction, label))
+            heapq.heappush(chosen, (-margin(prediction.probabilities), -number, prediction, label))
             if len(chosen) > self.most:
                 heapq.heappop(chosen)
         self._n[prediction.novel] += 1
@@ -81,16 +81,12 @@ class PredictionPage:
         return notes
 
 
-def _margin(prediction: Prediction) -> float:
-    """Return how much more probable the answer is than the second genre."""
-    first, second = [*islice(prediction.probabilities.values(), 2), 0.0][:2]
-    return first - second
-
-
 def _item(prediction: Prediction, label: str) -> ReviewItem:
     is_unknown = prediction.genre == UNKNOWN
     is_uncertain = is_unknown or prediction.confidence < UNCERTAIN_BELOW
-    below = f"below the model's threshold of {prediction.threshold:.0%}: the answer is {UNKNOWN}"
+    below = (
+        f"below the model's threshold of {prediction.threshold:.0%}: the prediction is {UNKNOWN}"
+    )
     return ReviewItem(
         path=prediction.path,
         label=label,

@@ -27,7 +27,7 @@ def json_record(result: Result, top: int = 1) -> dict[str, Any]:
     if isinstance(result, Timeline):
         record["timeline"] = [_window(window, most) for window in result.windows]
     else:
-        record |= _answer(result, most)
+        record |= _prediction(result, most)
     if result.notes:
         record["notes"] = result.notes
     if isinstance(result, Prediction) and result.tags:
@@ -39,7 +39,7 @@ def json_record(result: Result, top: int = 1) -> dict[str, Any]:
     return record
 
 
-def _answer(prediction: Prediction, most: int | None) -> dict[str, Any]:
+def _prediction(prediction: Prediction, most: int | None) -> dict[str, Any]:
     return {
         "genre": prediction.genre,
         "confidence": prediction.confidence,
@@ -49,8 +49,8 @@ def _answer(prediction: Prediction, most: int | None) -> dict[str, Any]:
 
 def _window(window: Window, most: int | None) -> dict[str, Any]:
     silence: dict[str, Any] = {"genre": None, "confidence": None, "probabilities": {}}
-    answer = silence if window.prediction is None else _answer(window.prediction, most)
-    return {"start": round(window.start, 3), "stop": round(window.stop, 3)} | answer
+    prediction = silence if window.prediction is None else _prediction(window.prediction, most)
+    return {"start": round(window.start, 3), "stop": round(window.stop, 3)} | prediction
 
 
 def csv_header(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from genreclf.errors import shortened
+from genreclf.errors import listed, shortened
 from genreclf.library.sources import is_assignment
 from genreclf.tables.numbers import is_number
 
@@ -125,10 +125,3 @@ def _odd_cell(column: "pd.Series[Any]") -> str | None:
     cells = column.dropna().head(1000).astype(str)
     odd = [cell for cell in cells if not is_number(cell)]
     return odd[0] if 0 < len(odd) < len(cells) / 2 else None
-
-
-def listed(names: Iterable[str], most: int = 8) -> str:
-    """Join names for a message, and count those that are too many to name."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(shortened(name, 200) for name in names[:most]) + more

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from genreclf.config.load import extraction_config_from_dict
 from genreclf.config.schema import ExtractionConfig
-from genreclf.errors import TableError, shortened
+from genreclf.errors import TableError, listed, shortened
 from genreclf.features.pooling import feature_names
 from genreclf.library.sources import found_in_paths, is_assignment
-from genreclf.tables.columns import Columns, choose_features, listed, matches, row_numbers
+from genreclf.tables.columns import Columns, choose_features, matches, row_numbers
 from genreclf.tables.formats import table_parts
 from genreclf.tables.frames import Frames
 from genreclf.tables.kept import with_kept

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from genreclf.errors import TableError, shortened
+from genreclf.errors import TableError, is_utf8, shortened
 from genreclf.files import written_whole
 from genreclf.library.sources import is_assignment
 from genreclf.tables.columns import OWN, Columns
@@ -107,7 +107,7 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
     pyarrow = import_pyarrow()
     frame = table.to_frame()
     for name in OWN:
-        if not all(map(_is_utf8, frame[name])):  # a column of bytes
+        if not all(map(is_utf8, frame[name])):  # a column of bytes
             frame[name] = [text.encode("utf-8", "surrogateescape") for text in frame[name]]
     arrow = pyarrow.Table.from_pandas(frame, preserve_index=False)
     if table.config is not None:
@@ -124,10 +124,6 @@ def _read_parquet(path: Path, columns: Columns) -> Content:
     frame = arrow.to_pandas()
     frame.columns = [str(name) for name in frame.columns]
     return Content(frame, _parse_header(header), [])
-
-
-def _is_utf8(text: str) -> bool:
-    return text == text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _write_npz(table: FeatureTable, path: Path) -> None:

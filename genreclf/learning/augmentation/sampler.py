@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 
-def missing_vectors(labels: Iterable[Any]) -> dict[Any, int]:
+def missing_samples(labels: Iterable[Any]) -> dict[Any, int]:
     """Return how many samples each scarce class lacks to be as frequent as the median class.
 
     Half a sample is left out. Classes that lack none are not in the result.
@@ -51,13 +51,13 @@ class Sampler(BaseEstimator):
         """
         values, labels = check_X_y(X, y, dtype=np.float64)
         classes, codes = np.unique(labels, return_inverse=True)
-        missing = missing_vectors(labels)
+        missing = missing_samples(labels)
         wanted = np.array([missing.get(label, 0) for label in classes.tolist()], dtype=np.intp)
         if not wanted.any():
             return values, labels
         made = np.repeat(np.arange(len(classes)), wanted)
-        vectors = np.concatenate((values, self._make(values, codes, made)))
-        return vectors, np.concatenate((labels, classes[made]))
+        samples = np.concatenate((values, self._make(values, codes, made)))
+        return samples, np.concatenate((labels, classes[made]))
 
     def _make(self, values: Doubles, codes: Codes, made: Codes) -> Doubles:
         """Generate a sample of each class in ``made``, which is sorted.

@@ -25,11 +25,11 @@ class Smote(Sampler):
         self.n_neighbors = n_neighbors
 
     def _make(self, values: Doubles, codes: Codes, made: Codes) -> Doubles:
-        vectors = [
+        samples = [
             self._between(values[codes == code], int(np.count_nonzero(made == code)))
             for code in np.unique(made)
         ]
-        return np.concatenate(vectors)
+        return np.concatenate(samples)
 
     def _between(self, values: Doubles, n_made: int) -> Doubles:
         """Generate samples from those of one class, with imbalanced-learn's order of draws."""

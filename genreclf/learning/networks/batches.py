@@ -79,7 +79,7 @@ def crops(spectrograms: Floats, length: int) -> Iterator[Floats]:
 
 @dataclass(frozen=True)
 class Alteration:
-    """What makes training tracks harder to learn by heart.
+    """Random changes of training tracks, against overfitting.
 
     Attributes
     ----------

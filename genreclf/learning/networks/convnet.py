@@ -121,7 +121,7 @@ class Examples:
     codes : (n_tracks,) array of int
         The class of each track.
     n_classes : int
-    train, kept_apart : arrays of int
+    train, validation : arrays of int
         Tracks to learn from, and tracks whose loss decides when to stop.
     """
 
@@ -129,7 +129,7 @@ class Examples:
     codes: Indices
     n_classes: int
     train: Indices
-    kept_apart: Indices
+    validation: Indices
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,13 +256,13 @@ class _Training:
         return Trained(progress.weights, progress.curves(stopped), progress.scores)
 
     def _run_epoch(self, number: int) -> None:
-        progress, codes = self.progress, self._examples.codes[self._examples.kept_apart]
+        progress, codes = self.progress, self._examples.codes[self._examples.validation]
         loss = self._learn()
         if not len(codes):
             progress.epochs.append((loss, None, None))
             progress.best_epoch, progress.weights = number, self.network.weights()
             return
-        scores = self._scores_kept_apart()
+        scores = self._validation_scores()
         targets = self._tensor(self._one_hot(codes))
         validation_loss = self._checked(float(self._loss(self._tensor(scores), targets)))
         accuracy = float(np.mean(scores.argmax(axis=1) == codes))
@@ -307,9 +307,9 @@ class _Training:
         weighted = targets * self._class_weights
         return -(weighted * functional.log_softmax(scores, dim=1)).sum() / weighted.sum()
 
-    def _scores_kept_apart(self) -> Floats:
+    def _validation_scores(self) -> Floats:
         """Return the mean scores of the crops of each validation track."""
-        rows, size = self._examples.kept_apart, self._settings.batch_size
+        rows, size = self._examples.validation, self._settings.batch_size
         self.network.eval()
         found = []
         with torch.no_grad():
