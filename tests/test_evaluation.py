@@ -732,7 +732,7 @@ def test_predictions_are_those_of_the_folds_in_the_tables_order() -> None:
     for number, (_, test) in enumerate(choose_splits(known, configured()).folds, 1):
         fold_of |= dict.fromkeys(known.paths[test], str(number))
     assert [each.fold for each in found] == [fold_of[path] for path in known.paths]
-    tested = [prediction for each in found if each.genre]
+    tested = [each for each in found if each.genre]
     assert {each.label for each in found if not each.genre} == {"genre0"}
     assert all(each.confidence is None for each in found if not each.genre)
     assert np.mean([a.genre == a.label for a in tested]) == result.accuracy
