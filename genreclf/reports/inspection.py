@@ -157,9 +157,10 @@ def audio_report(
     Without ``show_all``, only features that are a single number per track.
     """
     info = excerpts[0].info
+    channels = "1 channel" if info.channels == 1 else f"{info.channels} channels"
     facts = [
         ("duration", f"{info.seconds:.2f} s"),
-        ("sample rate", f"{info.sample_rate_hz} Hz, {info.channels} channels"),
+        ("sample rate", f"{info.sample_rate_hz} Hz, {channels}"),
         ("codec", f"{info.container}, {info.codec}"),
         *(("tag " + name, value) for name, value in tags.items()),
         ("strategy", strategy),
