@@ -74,6 +74,21 @@ def test_what_was_computed_is_found_again_bit_for_bit(file: Path, compute: Compu
     assert again.tobytes() == first.tobytes()
 
 
+def test_a_cache_that_nobody_uses_any_more_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = module._connect
+
+    def note_connection(file: Path) -> sqlite3.Connection:
+        opened.append(connect(file))
+        return opened[0]
+
+    monkeypatch.setattr(module, "_connect", note_connection)
+    cache = Cache(cache_file(), QUICK)
+    del cache
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+
+
 def test_notes_on_a_track_are_found_with_its_features(file: Path, compute: Computation) -> None:
     notes = ("a", "not \n \udce9")
     measured = Measured(compute(file).statistics, notes=notes)

@@ -68,10 +68,10 @@ class Cache:
     """
 
     def __init__(self, file: Path, config: ExtractionConfig) -> None:
+        self._connection: sqlite3.Connection | None = None
         self._file = file
         self._config = config
         self._made_with = f"{config.fingerprint}, {_numbers_depend_on(config)}".encode()
-        self._connection: sqlite3.Connection | None = None
         with self._warned():
             self._connection = _connect(file)
 
@@ -79,6 +79,9 @@ class Cache:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def __del__(self) -> None:
         self._close()
 
     def get_or_compute(
