@@ -364,6 +364,46 @@ def test_known_seconds_are_part_of_the_address(open_page: Open, item: Item) -> N
     page.until("document.querySelector('audio').currentTime > 1.2")
 
 
+def test_several_known_excerpts_are_played_one_after_the_other(open_page: Open, item: Item) -> None:
+    page = open_page([item("a.wav", seconds=4, spans=((0.5, 1.2), (3, 3.6)))])
+    assert page.text(".heard") == "The model heard 0:01 to 0:01, 0:03 to 0:04."
+    source = "document.querySelector('audio').src"
+    assert page.run(source).endswith("a.wav#t=0.5")  # at the end of a fragment, browsers stop
+    for _ in range(2):
+        page.press("Space")
+        page.until("document.querySelector('audio').currentTime > 3")
+        page.until("document.querySelector('audio').paused")
+        assert page.run("document.querySelector('audio').currentTime") == pytest.approx(
+            3.6, abs=0.4
+        )
+
+
+def test_the_address_has_the_excerpt_of_a_table(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tone = np.sin(np.arange(12 * RATE) / 5).astype(np.float32) / 100
+    tone[7 * RATE : 10 * RATE] *= 60
+    (tmp_path / "songs").mkdir()
+    soundfile.write(tmp_path / "songs" / "a #1.wav", tone, RATE)
+    monkeypatch.chdir(tmp_path)
+    words = ["--set", "excerpt.strategy=energy", "--set", "excerpt.seconds=3"]
+    run("extract", "songs", "--labels", "none", *words, "-o", "t.csv")
+    (tmp_path / "pages").mkdir()
+    done = run("suggest", "t.csv", "--html", tmp_path / "pages" / "r.html")
+    assert done.exit_code == 0, done.output
+    page = Opened(browser.new_page())
+    page.page.goto((tmp_path / "pages" / "r.html").as_uri())
+    assert page.current == "a #1.wav"
+    address = page.run("document.querySelector('audio').src")
+    path, _, fragment = address.partition("#t=")
+    assert path == (tmp_path / "songs" / "a #1.wav").as_uri()
+    assert [float(second) for second in fragment.split(",")] == pytest.approx([7, 10], abs=0.11)
+    page.press("Space")
+    page.until("document.querySelector('audio').currentTime > 6.8")
+    assert page.complaints == []
+    page.page.close()
+
+
 def test_space_pauses_and_moving_keeps_playing(open_page: Open, item: Item) -> None:
     page = open_page([item(name) for name in NAMES[:3]], excerpt=Excerpt(seconds=2))
     playing = (

@@ -259,7 +259,7 @@ def predict(args: PredictOptions) -> None:
 
 def _predict_table(args: PredictOptions, table: Path) -> None:
     from genreclf.reports.predictionpage import PredictionPage
-    from genreclf.reports.review import heard_excerpt, require_paths
+    from genreclf.reports.review import require_paths
     from genreclf.tables.reading import load_table
 
     page = PredictionPage(args.page_size, args.explain)
@@ -273,7 +273,7 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
     _write(page.each(predictions, features.labels), model, args, tags)
     if args.html_file is not None:
         genres = sorted({*model.genres, *features.genres})
-        html = page.html(genres, heard_excerpt(features.config), str(table))
+        html = page.html(genres, features.config, str(table))
         write_text(args.html_file, html, "review page")
 
 
@@ -287,7 +287,6 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     from genreclf.extraction.tracks import extract_tracks
     from genreclf.learning.modelfile import read_card
     from genreclf.reports.predictionpage import PredictionPage
-    from genreclf.reports.review import heard_excerpt
 
     uses, page = _FileOutputs.of(args), PredictionPage(args.page_size, args.explain)
     choice, cache = args.choice(), cache_in_use(args.no_cache)
@@ -308,7 +307,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
         note(meter_summary(meter))
     left_out = uses.finish(workers)
     if args.html_file is not None and meter.done > meter.failed:
-        html = page.html(model.genres, heard_excerpt(model.config))
+        html = page.html(model.genres, model.config)
         write_text(args.html_file, html, "review page")
     _exit(meter.failed, meter.done - meter.failed, left_out)
 

@@ -92,14 +92,10 @@ class Cache:
         They are the same bits and the same notes either way. Exceptions of ``compute`` are raised;
         numbers that are not finite are not stored.
         """
-        before, key = _Status.of(path), None
-        if before is not None:
-            with self._warned():
-                key = self._key(path, before)
-                if key is not None and (content := self._get(key)) is not None:
-                    found = unpack(content, self._config)
-                    if found is not None:
-                        return found, True
+        before = _Status.of(path)
+        key, found = self._find(path, before)
+        if found is not None:
+            return found, True
         measured = compute(path)
         finite = measured.not_finite(self._config) is None
         # A file that changed meanwhile may have been hashed before and decoded after the change.
@@ -107,6 +103,19 @@ class Cache:
             with self._warned():
                 self._put(key, pack(measured, self._config))
         return measured, False
+
+    def get(self, path: Path) -> Measured | None:
+        """Return the features of a file, if the cache has them."""
+        return self._find(path, _Status.of(path))[1]
+
+    def _find(self, path: Path, status: "_Status | None") -> tuple[bytes | None, Measured | None]:
+        """Return the key of a file's features, and the features; None for what is not known."""
+        key, content = None, None
+        if status is not None:
+            with self._warned():
+                key = self._key(path, status)
+                content = None if key is None else self._get(key)
+        return key, None if content is None else unpack(content, self._config)
 
     def _key(self, path: Path, status: "_Status") -> bytes | None:
         """Return the key of the features; None for a file that only the decoder should read."""

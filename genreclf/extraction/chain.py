@@ -16,7 +16,7 @@ from genreclf.embeddings.runner import embed
 from genreclf.embeddings.runner import prepare as prepare_network
 from genreclf.errors import AudioError
 from genreclf.features.compute import features_of, prepare_engine
-from genreclf.features.measured import Measured, keep_frames
+from genreclf.features.measured import Measured, Spans, keep_frames
 from genreclf.features.pooling import pool
 from genreclf.features.scan import Scan, scan
 from genreclf.features.selection import load_chosen
@@ -79,8 +79,22 @@ def measure(path: Path, config: ExtractionConfig, choose: Chooser | None = None)
         keep_frames(frames, config),
         first[0].notes,
         excerpts,
-        tuple((excerpt.start_seconds, excerpt.stop_seconds) for excerpt in first),
+        _spans(first),
     )
+
+
+def chosen_spans(path: Path, config: ExtractionConfig) -> Spans:
+    """Return the start and stop of each excerpt of the first view, in seconds, as ``measure`` does.
+
+    No features are computed. See ``extract_one`` for what is raised.
+    """
+    with _blas().limit(limits=1, user_api="blas"):
+        [first] = load_chosen(path, config.each_view[:1])
+    return _spans(first)
+
+
+def _spans(excerpts: Sequence[Excerpt]) -> Spans:
+    return tuple((excerpt.start_seconds, excerpt.stop_seconds) for excerpt in excerpts)
 
 
 def extract_frames(

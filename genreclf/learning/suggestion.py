@@ -231,5 +231,6 @@ def _as_seen(model: Model, tracks: FeatureTable) -> Doubles:
 def _standardised(tracks: FeatureTable) -> Doubles:
     """Return principal components of standardised features, as an SVM would see them."""
     pipeline = standard_pipeline(DummyClassifier(), Task(tracks, Config()), pca=0.99)
-    columns: Doubles = pipeline[:-1].fit_transform(tracks.values)
+    with np.errstate(all="ignore"):  # a single track has no variance
+        columns: Doubles = pipeline[:-1].fit_transform(tracks.values)
     return columns

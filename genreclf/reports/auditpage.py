@@ -12,7 +12,7 @@ from genreclf.evaluation.result import Evaluation
 from genreclf.learning.explanation import column_groups, explain_track
 from genreclf.learning.novelty import unlike_the_others
 from genreclf.learning.scaling import measures_spread
-from genreclf.reports.review import UNCERTAIN_BELOW, ReviewItem, heard_excerpt, review_page
+from genreclf.reports.review import UNCERTAIN_BELOW, ReviewItem, page_of_tracks
 from genreclf.tables.inputs import inputs
 from genreclf.tables.table import FeatureTable
 
@@ -97,8 +97,7 @@ def audit_page(
             )
         )  # fmt: skip
     notes = [*_how_sure(audit), *chosen.notes]
-    excerpt = heard_excerpt(table.config)
-    return review_page(items, table.genres, excerpt=excerpt, table=name, notes=notes)
+    return page_of_tracks(items, table.genres, table.config, table=name, notes=notes)
 
 
 @dataclass

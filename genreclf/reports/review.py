@@ -8,7 +8,7 @@ of JSON and puts all their text into the page as text, never as markup.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path, PurePath
 from shlex import quote
@@ -138,12 +138,33 @@ def require_paths(file: Path, table: "FeatureTable") -> None:
         )
 
 
-def heard_excerpt(config: ExtractionConfig | None) -> Excerpt | None:
-    """Return which seconds of a track its features are computed from; the first of several views.
+def page_of_tracks(
+    items: Sequence[ReviewItem],
+    genres: Sequence[str],
+    config: ExtractionConfig | None,
+    *,
+    table: str = "",
+    notes: Sequence[str] = (),
+) -> str:
+    """Write a page that plays the seconds that the features of its tracks were computed from.
 
-    None for the features of a table that genreclf did not make.
+    Parameters
+    ----------
+    items : sequence of ReviewItem
+        With or without their ``spans``.
+    config : ExtractionConfig or None
+        Of the features, whose first view is played; None for a table that genreclf did not make.
+    genres, table, notes
+        As for ``review_page``.
     """
-    return None if config is None else config.each_view[0].excerpt
+    if config is None:
+        return review_page(items, genres, table=table, notes=notes)
+    from genreclf.extraction.heard import heard_spans  # slow to import
+
+    found = heard_spans([item.path for item in items if not item.spans], config)
+    known = [replace(item, spans=found.get(item.path, item.spans)) for item in items]
+    excerpt = config.each_view[0].excerpt
+    return review_page(known, genres, excerpt=excerpt, table=table, notes=notes)
 
 
 def _data(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from genreclf.reports.console import FilePath, Records, printable, right
-from genreclf.reports.review import ReviewItem, heard_excerpt, review_page
+from genreclf.reports.review import ReviewItem, page_of_tracks
 
 if TYPE_CHECKING:
     from genreclf.config.schema import ExtractionConfig
@@ -79,4 +79,4 @@ def suggestions_page(
         )
         for found in suggestions
     ]
-    return review_page(items, genres, excerpt=heard_excerpt(config), table=name)
+    return page_of_tracks(items, genres, config, table=name)

@@ -148,6 +148,11 @@ function toEnd() {
   }
 }
 
+// The browser stops at the end of a time fragment: with several excerpts, too early.
+function fragment() {
+  return parts.length ? `#t=${parts.length > 1 ? parts[0][0] : parts[0]}` : "";
+}
+
 function preparePlayer(body, item) {
   audio = body.querySelector("audio");
   parts = item.spans;
@@ -170,7 +175,7 @@ function preparePlayer(body, item) {
   on("pause", () => { toEnd(); showPlaying(body); });
   on("ended", () => { isOver = true; showPlaying(body); });
   on("error", () => showFault(body, item));
-  if (item.uri) audio.src = item.uri + (parts.length ? `#t=${parts[0]}` : "");
+  if (item.uri) audio.src = item.uri + fragment();
   describeParts(body);
 }
 

@@ -1,0 +1,80 @@
+"""Which seconds of its tracks a table was computed from; the table itself does not hold them."""
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from genreclf.config.schema import ExtractionConfig
+from genreclf.errors import GenreclfError
+from genreclf.extraction.cache import Cache, cache_file
+from genreclf.extraction.chain import chosen_spans
+from genreclf.features.measured import Spans
+from genreclf.files import on_disk
+from genreclf.parallel.workers import WorkerError, Workers
+
+MOST_WORKERS = 4
+SECONDS_A_TRACK = 300  # as for extraction
+
+
+def heard_spans(paths: Iterable[str], config: ExtractionConfig) -> dict[str, Spans]:
+    """Return the seconds that the features of tracks are from, as far as they are known.
+
+    The cache holds them. For other tracks the excerpts are chosen again, in worker processes: the
+    same file and configuration give the same seconds.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        As in a table.
+    config : ExtractionConfig
+        Of the table.
+
+    Returns
+    -------
+    dict of str to tuple of (float, float)
+        Path to start and stop of each excerpt of the first view, in seconds; without files that are
+        missing or cannot be decoded.
+    """
+    files = {path: file for path in paths if (file := _existing(path)) is not None}
+    found = _cached(files, config)
+    rest = {path: file for path, file in files.items() if path not in found}
+    return found | _chosen_again(rest, config)
+
+
+def _existing(path: str) -> Path | None:
+    try:
+        file = Path(on_disk(path))
+        return file if file.is_file() else None
+    except ValueError:  # a name that no file can have
+        return None
+
+
+def _cached(files: dict[str, Path], config: ExtractionConfig) -> dict[str, Spans]:
+    try:
+        cache = cache_file()
+    except GenreclfError:  # no home folder
+        return {}
+    if not cache.is_file():
+        return {}
+    with Cache(cache, config) as opened:
+        measured = {path: opened.get(file) for path, file in files.items()}
+    # Versions that did not know the seconds left them out.
+    return {path: known.spans for path, known in measured.items() if known and known.spans}
+
+
+def _chosen_again(files: dict[str, Path], config: ExtractionConfig) -> dict[str, Spans]:
+    if not files:
+        return {}
+    jobs = min(len(files), MOST_WORKERS, os.cpu_count() or 1)
+    with Workers(jobs, SECONDS_A_TRACK) as workers:
+        results = workers.map(partial(_spans_of, config=config), files.values())
+        spans = [() if isinstance(found, WorkerError) else found for _, found in results]
+    return {path: found for path, found in zip(files, spans, strict=True) if found}
+
+
+def _spans_of(file: Path, config: ExtractionConfig) -> Spans:
+    try:
+        return chosen_spans(file, config)
+    except Exception:  # whatever is wrong with the file, the other tracks need an answer
+        return ()
