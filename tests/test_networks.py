@@ -73,15 +73,24 @@ def test_what_defines_the_numbers_is_not_its_words() -> None:
     plain = description()
     network = network_from_dict(plain, "x")
     assert network_from_dict(plain | {"licence": "MIT"}, "x").defining == network.defining
-    other = network_from_dict(plain | {"frontend": {"kind": "yamnet"}}, "x")
-    assert other.defining != network.defining
+    other_output = [{"name": "z", "as": "embedding", "size": 128}]
+    for change in (
+        {"frontend": {"kind": "yamnet"}},
+        {"input": {"name": "mel", "layout": "batch,bands,time"}},
+        {"outputs": other_output},  # another node of the same file, in columns of the same names
+    ):
+        other = network_from_dict(plain | change, "x")
+        assert other.defining != network.defining
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"name": "A b"}, "name = 'A b'"),
-        ({"file": "../x.onnx"}, "file = '../x.onnx'"),
+        ({"file": "../x.onnx"}, "file = '../x.onnx': expected the name of an .onnx file"),
+        ({"input": {"layout": "samples"}}, "input.name is missing"),
+        ({"frontend": {"kind": "vggish", "max_hz": 126.0}}, "no bin of the spectrum"),
+        ({"patches": {"unit": "frames", "length": 10_000_000, "hop": 1}}, "over a gigabyte"),
         ({"file": "x.onnx\n"}, "file ="),
         ({"sha256": "12"}, "sha256 = '12'"),
         ({"licence": "a\x1b[31mb"}, "one line without control characters"),

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from genreclf.config.views import EmbeddingView, SpectralView, View
 
 _MOST_COLUMNS, _MOST_KEPT = 100_000, 100_000_000
+_MOST_VALUES = 2**28  # of a spectrogram, or another input: a gigabyte
 
 
 def check_spectral_view(view: "SpectralView") -> None:
@@ -63,6 +64,12 @@ def check_embedding_view(view: "EmbeddingView") -> None:
     if max(rates_hz.values()) > network.sample_rate_hz:
         raise ValueError("embedding.outputs: seconds is shorter than a sample")
     _check_pooling(view, [name for name, rate in rates_hz.items() if rate], max(rates_hz.values()))
+    seen = shortest if network.patches.unit == "samples" else view.excerpt.longest_seconds
+    if network.input_size(seen) > _MOST_VALUES:
+        raise ValueError(
+            f"excerpt.seconds and the front-end of network {network.name} make input of over a "
+            "gigabyte; take a shorter excerpt"
+        )
     _check_amount(view)
 
 
@@ -204,7 +211,7 @@ def _check_pooling(view: "View", features: Collection[str], frame_rate_hz: float
 
 def _check_size(view: "SpectralView") -> None:
     frames = view.excerpt.longest_seconds * view.audio.sample_rate_hz / view.spectra.hop_length
-    if frames * view.spectra.n_fft > 2**28:
+    if frames * view.spectra.n_fft > _MOST_VALUES:
         raise ValueError(
             "excerpt.seconds, audio.sample_rate_hz and spectra together make a spectrogram "
             "of over a gigabyte; take a shorter excerpt or a longer hop"

@@ -79,6 +79,8 @@ class Mel(Section, frozen=True, kw_only=True, tag_field="kind"):
             )
         if self.min_hz >= self.max_hz:
             raise ValueError(f"min_hz is not below max_hz = {self.max_hz:g}")
+        if self.max_hz - self.min_hz < self.sample_rate_hz / self.n_fft:
+            raise ValueError("min_hz and max_hz have no bin of the spectrum between them")
         if self.max_hz > self.sample_rate_hz / 2:
             raise ValueError(f"max_hz is above the Nyquist frequency, {self.sample_rate_hz / 2:g}")
         if self.log_floor == 0 and self.log_offset == 0:

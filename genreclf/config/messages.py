@@ -18,6 +18,14 @@ _NUMBERS = {
     "rms_dbfs": "a level in dB from -60 to 0",
 }
 
+# What a regular expression of ``networks`` means, by key.
+_PATTERNS = {
+    "name": "a name of small letters, digits and hyphens, as in my-network",
+    "as": "a name of small letters, digits and underscores, as in dense_1",
+    "file": "the name of an .onnx file in the same folder, without a path",
+    "sha256": "64 hexadecimal digits in small letters, or nothing",
+}
+
 # msgspec's names of types, and names for users who write TOML.
 _WORDS = {
     "int": "a whole number",
@@ -51,8 +59,12 @@ def explain(
     unknown = re.search(r"unknown field `(.+)`", reason)
     if unknown:
         return f"unknown key {shortened('.'.join([*keys, unknown[1]]))}"
+    if missing := re.search(r"missing required field `(.+)`", reason):
+        return f"{shortened('.'.join([*keys, missing[1]]))} is missing"
     value = _value_at(keys, tree)
     reason = reason[:1].lower() + reason[1:]
+    if "matching regex" in reason:
+        reason = f"expected {_PATTERNS[keys[-1]]}"
     for jargon, word in _WORDS.items():
         reason = reason.replace(f"`{jargon}`", word)
     reason = shortened(reason, 300)

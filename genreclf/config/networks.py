@@ -27,6 +27,8 @@ NodeName = Annotated[str, Meta(min_length=1, max_length=500)]
 Size = Annotated[int, Meta(ge=1, le=100_000)]
 Frames = Annotated[int, Meta(ge=0, le=10_000_000)]
 
+_MOST_VALUES = 2**28
+
 Layout = Literal[
     "batch,time,bands",
     "batch,bands,time",
@@ -137,6 +139,11 @@ class Network(Section, frozen=True, kw_only=True):
             raise ValueError(f"outputs: two are named {twice[0]!r}")
         self._check_input()
         patches = self.patches
+        if self.input_size(self.patch_seconds + 1) > _MOST_VALUES:
+            raise ValueError(
+                "patches and frontend together make input of over a gigabyte; take shorter patches "
+                "or a longer hop_length"
+            )
         if patches.hop < patches.length and any(out.kind == "frames" for out in self.outputs):
             raise ValueError('an output of kind "frames" needs patches that do not overlap')
 
@@ -165,7 +172,9 @@ class Network(Section, frozen=True, kw_only=True):
     @property
     def terms(self) -> str:
         """The licence, and whether it excludes commercial use."""
-        return self.licence + (", not for commercial use" if self.non_commercial else "")
+        return (self.licence or "licence unknown") + (
+            ", not for commercial use" if self.non_commercial else ""
+        )
 
     def frame_seconds(self, column: str) -> float:
         """Return the time from one frame of an output to the next; 0 if an excerpt has one."""
@@ -174,6 +183,13 @@ class Network(Section, frozen=True, kw_only=True):
     def _seconds(self, length: int) -> float:
         samples = 1 if self.patches.unit == "samples" else self.frontend.hop_length
         return length * samples / self.sample_rate_hz
+
+    def input_size(self, seconds: float) -> float:
+        """Count the numbers that the front-end computes with for a duration."""
+        frontend, samples = self.frontend, seconds * self.sample_rate_hz
+        if isinstance(frontend, Waveform):
+            return samples
+        return samples / frontend.hop_length * frontend.n_fft
 
     def output(self, column: str) -> Output:
         """Return an output by the name that its columns have.
@@ -193,12 +209,14 @@ class Network(Section, frozen=True, kw_only=True):
     def defining(self) -> dict[str, Any]:
         """What decides the numbers, as plain values for a fingerprint.
 
-        Names of outputs in the file and texts for people are not part of it.
+        Texts for people are not part of it.
         """
         plain = msgspec.to_builtins(self)
-        outputs = [{key: out[key] for key in ("as", "size", "kind")} for out in plain["outputs"]]
-        kept = {key: plain[key] for key in ("name", "sha256", "frontend", "patches")}
-        return {**kept, "outputs": outputs}
+        for output in plain["outputs"]:
+            del output["labels"]
+        return {
+            key: plain[key] for key in ("name", "sha256", "input", "frontend", "patches", "outputs")
+        }
 
 
 def networks_folder() -> Path:

@@ -171,7 +171,9 @@ def try_network(network: Network) -> None:
     with Workers(1, _TRIAL_SECONDS) as workers:
         _, result = next(iter(workers.map(_trial, [network])))
     if isinstance(result, WorkerError):
-        raise NetworkError(f"network {network.name}: {result.reason}")
+        raise NetworkError(
+            f"network {network.name}: cannot be used: for some seconds of noise, {result.reason}"
+        )
     if isinstance(result, str):
         raise NetworkError(result)
 
@@ -181,8 +183,15 @@ def _trial(network: Network) -> str | None:
     seconds = network.patch_seconds + _TRIAL_AUDIO_SECONDS
     n_samples = round(seconds * network.sample_rate_hz)
     noise = np.random.default_rng(0).standard_normal(n_samples).astype(np.float32)
+    columns = [output.column for output in network.outputs]
     try:
-        embed(0.1 * noise, network, [output.column for output in network.outputs])
+        first, second = (embed(0.1 * noise, network, columns) for _ in range(2))
     except GenreclfError as error:
         return str(error)
+    for column, rows in first.items():
+        if not np.array_equal(rows, second[column]):
+            return (
+                f"network {network.name}: {column} has other values each time; export the model "
+                "for inference, without random operators"
+            )
     return None

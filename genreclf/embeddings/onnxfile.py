@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from genreclf.config.frontends import FRONTENDS
+from genreclf.config.frontends import FRONTENDS, Waveform
 from genreclf.config.networks import Layout, Network, Output
 from genreclf.errors import NetworkError, one_line, shortened
 from genreclf.features.spectra import Array
@@ -276,12 +276,22 @@ class OnnxNetwork:
                 f"{network.input.name}; correct it"
             )
         port, axes = ports[network.input.name], network.input.layout.split(",")
-        if port.dtype != "float" or len(port.shape) not in (0, len(axes)):
+        takes = f"{self._name}: input {shortened(port.name)} takes"
+        if port.dtype != "float":
+            raise NetworkError(f"{takes} {port.dtype}; export the model with an input of float32")
+        lengths = dict(zip(axes, port.shape, strict=False))
+        if len(port.shape) not in (0, len(axes)) or lengths.get("1", 1) != 1:
             raise NetworkError(
-                f"{self._name}: input {shortened(port.name)} takes {port.dtype} of shape "
-                f"{shortened(port.shape)}, not float of {network.input.layout}; correct the "
-                "description"
+                f"{takes} the shape {shortened(port.shape)}, not {network.input.layout}; correct "
+                "input.layout in the description"
             )
+        for axis, (what, key, described) in _described_lengths(network).items():
+            length = lengths.get(axis, described)
+            if isinstance(length, int) and length != described:
+                raise NetworkError(
+                    f"{takes} {length} {what}, but {key} = {described} in the description; "
+                    "correct it"
+                )
         return port
 
     def _batch_of(self, port: Port) -> int:
@@ -311,12 +321,17 @@ class OnnxNetwork:
             )
         except Exception as error:  # onnxruntime's have no common class
             raise NetworkError(
-                f"{self._name}: onnxruntime cannot load its file: {_reason(error)}"
+                f"{self._name}: onnxruntime cannot load its file; export it again: {_reason(error)}"
             ) from None
 
     def run(self, batch: Array, outputs: Sequence[Output]) -> list[Array]:
         """Return the outputs for a batch of patches, each (batch, …)."""
         n_patches = len(batch)
+        if self._fixed_batch * batch[0].nbytes > _MAX_MEMORY_BYTES:
+            raise NetworkError(
+                f"{self._name}: {self._fixed_batch} patches at a time take over 2 GB; export the "
+                "model for one"
+            )
         if self._fixed_batch:
             batch = np.concatenate(
                 [batch, np.zeros((self._fixed_batch - n_patches, *batch.shape[1:]), np.float32)]
@@ -325,10 +340,33 @@ class OnnxNetwork:
         try:
             found = self._session.run(names, {self._input: _arranged(batch, self._layout)})
         except Exception as error:
-            raise NetworkError(f"{self._name}: cannot be run: {_reason(error)}") from None
-        if self._layout == "samples":
-            found = [np.expand_dims(values, 0) for values in found]
-        return [np.asarray(values)[:n_patches] for values in found]
+            raise NetworkError(
+                f"{self._name}: cannot be run on input of the shape {batch.shape}: {_reason(error)}"
+            ) from None
+        return [
+            self._numbers(values, output)[:n_patches]
+            for values, output in zip(found, outputs, strict=True)
+        ]
+
+    def _numbers(self, values: Any, output: Output) -> Array:
+        """Return an output as an array whose first axis is that of patches."""
+        if not isinstance(values, np.ndarray | np.generic) or values.dtype.kind not in "biuf":
+            raise NetworkError(
+                f"{self._name}: output {shortened(output.name)} holds no numbers; leave it out of "
+                "the description"
+            )
+        array = np.asarray(values)
+        return array[None] if self._layout == "samples" or not array.ndim else array
+
+
+def _described_lengths(network: Network) -> dict[str, tuple[str, str, int]]:
+    """Return, for axes whose length is described: what they count, the key, and the length."""
+    patches, frontend = network.patches, network.frontend
+    of_patches = "patches.length", patches.length
+    if isinstance(frontend, Waveform):
+        return {"samples": ("samples", *of_patches)} if patches.unit == "samples" else {}
+    bands = {"bands": ("bands", "frontend.n_mels", frontend.n_mels)}
+    return bands | ({"time": ("frames", *of_patches)} if patches.unit == "frames" else {})
 
 
 @lru_cache(maxsize=1)
@@ -359,5 +397,5 @@ def _arranged(batch: Array, layout: Layout) -> Array:
 def _reason(error: Exception) -> str:
     """Return onnxruntime's message in one line, without its codes and places in its source."""
     text = " ".join(str(error).rpartition("Status Message: ")[2].split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.cc:\d+ .*?\) ", "", text)
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(cc|h):\d+ .*?\) ", "", text)
     return shortened(text or type(error).__name__, 300)

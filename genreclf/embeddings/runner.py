@@ -16,6 +16,8 @@ from genreclf.embeddings.store import has_weights, read_weights, unpacked_arrays
 from genreclf.errors import AudioError, NetworkError, shortened
 from genreclf.features.spectra import Array
 
+_MOST_VALUES = 2**28  # of all outputs for one excerpt: a gigabyte
+
 
 class Engine(Protocol):
     """What runs a network.
@@ -89,11 +91,18 @@ def embed(samples: Samples, network: Network, columns: Sequence[str]) -> dict[st
     engine = _engine(network)
     patches = _patches(samples, network)
     parts: list[list[Array]] = [[] for _ in outputs]
+    n_values = 0
     while batch := list(islice(patches, engine.batch)):
         for part, found, output in zip(
             parts, engine.run(np.stack(batch), outputs), outputs, strict=True
         ):
             part.append(_rows(found, output, len(batch), network))
+            n_values += part[-1].size
+        if n_values > _MOST_VALUES:
+            raise NetworkError(
+                f"network {network.name}: its outputs for one excerpt take over a gigabyte; "
+                "increase patches.hop in its description"
+            )
     return {
         output.column: np.ascontiguousarray(np.concatenate(part).T)
         for output, part in zip(outputs, parts, strict=True)
@@ -132,8 +141,8 @@ def _lengthened(samples: Samples, needed: int, network: Network) -> Samples:
 
 def _rows(found: Array, output: Output, n_patches: int, network: Network) -> Array:
     """Check an output and return it as (rows, size)."""
-    per_patch = found.size // (n_patches * output.size) if found.size else 0
-    fits = len(found) == n_patches and found.size == per_patch * n_patches * output.size
+    per_patch = found.size // (n_patches * output.size)
+    fits = found.shape[:1] == (n_patches,) and found.size == per_patch * n_patches * output.size
     if output.kind == "frames":
         fits = fits and found.ndim > 1 and found.shape[-1] == output.size
     elif per_patch != 1:
@@ -144,11 +153,13 @@ def _rows(found: Array, output: Output, n_patches: int, network: Network) -> Arr
             f"{found.shape} for {n_patches} patches, which does not fit size = {output.size} "
             f"and kind = {output.kind!r} in its description"
         )
-    if not np.isfinite(found).all():
+    with np.errstate(over="ignore"):
+        rows = found.reshape(-1, output.size).astype(np.float32, copy=False)
+    if not np.isfinite(rows).all():
         raise AudioError(
             f"network {network.name} gives numbers that are not finite ({output.column})"
         )
-    return found.reshape(-1, output.size).astype(np.float32, copy=False)
+    return rows
 
 
 @lru_cache(maxsize=2)
