@@ -7,7 +7,7 @@ the first line of our tables over cells.
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,6 +50,46 @@ class Head:
     def n_fields(self) -> int:
         """Number of fields of a row; spreadsheets add empty cells after the last name."""
         return max((i + 1 for i, name in enumerate(self.names) if name.strip()), default=0)
+
+
+class Records:
+    """The rows of a CSV file one by one, with an error that says where a quote may lack its end.
+
+    Parameters
+    ----------
+    lines : iterable of str
+    separator : str
+    n_above : int
+        Number of lines above them.
+    strict : bool
+        Refuse damaged quotes.
+    """
+
+    def __init__(
+        self, lines: Iterable[str], separator: str, n_above: int = 0, *, strict: bool = False
+    ) -> None:
+        self._reader = csv.reader(lines, delimiter=separator, strict=strict)
+        self._n_above = n_above
+
+    @property
+    def line(self) -> int:
+        """The line in which the last row ends."""
+        return self._n_above + self._reader.line_num
+
+    def __iter__(self) -> "Records":
+        return self
+
+    def __next__(self) -> list[str]:
+        began = self.line + 1
+        try:
+            return next(self._reader)
+        except csv.Error as error:
+            if "field limit" not in str(error):
+                raise
+            raise ValueError(
+                f"line {began} has a field of over {csv.field_size_limit():,} characters; does a "
+                "quote lack its end?"
+            ) from None
 
 
 @contextmanager
@@ -99,12 +139,13 @@ def read_head(file: TextIO) -> Head:
         line = _line(file)
     separator = separator or _separator(line)
     file.seek(start)
-    return Head(next(records(file, separator), []), separator, start, n_above, header)
+    names = next(records(file, separator, n_above), [])
+    return Head(names, separator, start, n_above, header)
 
 
-def records(file: TextIO, separator: str) -> Iterator[list[str]]:
-    """Yield the rows one by one; unlike with an iterator of the file, ``tell`` still works."""
-    return csv.reader(iter(partial(file.readline, LONGEST_LINE), ""), delimiter=separator)
+def records(file: TextIO, separator: str, n_above: int) -> Records:
+    """Return the rows; unlike with an iterator of the file, ``tell`` still works."""
+    return Records(iter(partial(file.readline, LONGEST_LINE), ""), separator, n_above)
 
 
 def _line(file: TextIO) -> str:
@@ -139,7 +180,7 @@ def _configuration(line: str) -> dict[str, Any] | None:
 def _readings(line: str) -> Iterator[str]:
     """Yield the line as it is, with its cells joined, and with quotes around all words."""
     yield line
-    [cells] = csv.reader([line], delimiter=_separator(line))
+    [cells] = Records([line], _separator(line))
     cells = [re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", cell) for cell in cells]  # decimal commas
     joined = ",".join(cells).strip(", \r\n")
     yield joined
@@ -186,13 +227,13 @@ def read_rows(
             lines = list(file)
     except UnicodeDecodeError:
         raise ValueError("it is not text in UTF-8; save it as CSV UTF-8") from None
-    reader = csv.reader(lines, delimiter=head.separator)
+    reader = Records(lines, head.separator, head.n_above)
     next(reader, None)
-    rows, began, n_last = [], reader.line_num, head.n_fields
+    rows, began, n_last = [], reader.line, head.n_fields
     last = began
     for record in reader:
         if any(record):
-            line = head.n_above + reader.line_num
+            line = reader.line
             if any(record[len(head.names) :]):
                 raise ValueError(
                     f"line {line} has {len(record)} fields, but there are {len(head.names)} names; "
@@ -200,8 +241,8 @@ def read_rows(
                 )
             rows.append((line, dict(zip(head.names, record, strict=False))))
             last, n_last = began, len(record)
-        began = reader.line_num
-    check_last_row(n_last, lines[last:], head)
+        began = reader.line
+    check_last_row(n_last, lines[last - head.n_above :], head)
     return head.names, rows
 
 
@@ -231,7 +272,7 @@ def check_last_row(n_fields: int, lines: list[str], head: Head) -> None:
 def _is_open(lines: list[str], separator: str) -> bool:
     """Return True if a quoted cell has no end."""
     try:
-        list(csv.reader(lines, delimiter=separator, strict=True))
+        list(Records(lines, separator, strict=True))
     except csv.Error as error:
         return "end of data" in str(error)
     return False

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import run
 from sample_tables import any_floats, own_table, texts
 
 from genreclf.config.load import load_config
@@ -405,3 +406,25 @@ def test_the_index_that_pandas_writes_is_no_feature(tmp_path: Path) -> None:
 def test_other_numbers_are_features(tmp_path: Path, name: str, values: list[float]) -> None:
     frame_of().assign(**{name: list(values)}).to_csv(tmp_path / "t.csv", index=False)
     assert load_table(tmp_path / "t.csv").names == ["f", name]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "damaged.csv"],
+        ["labels", "show", "damaged.csv"],
+        ["labels", "apply", "sound.csv", "damaged.csv"],
+        ["extract", ".", "--labels", "damaged.csv", "-o", "t.csv"],
+    ],
+)
+def test_a_field_without_an_end_is_told_with_its_line(tmp_path: Path, arguments: list[str]) -> None:
+    # A quote that lacks its end takes the rest of a large file into its field.
+    rest = "".join(f"song{i}.mp3,rock,1,{i}\n" for i in range(10_000))
+    damaged = f'path,label,from,to\na.mp3,pop,1,2\nb.mp3,pop,1,"3\n{rest}'
+    (tmp_path / "damaged.csv").write_text(damaged)
+    (tmp_path / "sound.csv").write_text("path,label,x\na.mp3,pop,1\n")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("genreclf: damaged.csv: ")
+    assert "line 3 has a field of over 131,072 characters; does a quote lack" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -1,6 +1,5 @@
 """Feature tables in CSV files, ours or a spreadsheet's: any decimal mark, whole or cut off."""
 
-import csv
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -8,7 +7,7 @@ from typing import Any, TextIO
 import numpy as np
 import pandas as pd
 
-from genreclf.csvtext import Head, ends_within_a_line, open_text, read_head, records
+from genreclf.csvtext import Head, Records, ends_within_a_line, open_text, read_head, records
 from genreclf.errors import shortened
 from genreclf.library.sources import is_assignment
 from genreclf.tables.columns import Columns
@@ -50,7 +49,7 @@ def check_number(n_columns: int) -> None:
 def _check_levels(file: TextIO, head: Head) -> None:
     """Refuse several rows of names, as pandas writes them for columns of several levels."""
     file.seek(head.start)
-    rows = list(islice(records(file, head.separator), 5))
+    rows = list(islice(records(file, head.separator, head.n_above), 5))
     if len(rows) < 3 or any(map(is_number, rows[1][1:])):
         return
     for n, row in enumerate(rows[2:], 2):
@@ -156,11 +155,11 @@ def _check_end(file: TextIO, head: Head, frame: pd.DataFrame, unfinished: bool) 
 def _short_rows(file: TextIO, head: Head) -> tuple[list[int], bool]:
     """Return the lines in which rows with too few fields end, and whether the last row is one."""
     file.seek(head.start)
-    reader = csv.reader(file, delimiter=head.separator)
+    reader = Records(file, head.separator, head.n_above)
     lines, last = [], False
     for record in reader:
         if any(record):
             last = len(record) < head.n_fields
             if last:
-                lines.append(head.n_above + reader.line_num)
+                lines.append(reader.line)
     return lines, last

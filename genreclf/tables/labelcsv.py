@@ -3,7 +3,6 @@
 Every other character stays: the configuration above the names, decimal marks, quotes, line breaks.
 """
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from genreclf.csvtext import LONGEST_LINE, check_last_row, open_text, read_head
+from genreclf.csvtext import LONGEST_LINE, Head, Records, check_last_row, open_text, read_head
 from genreclf.errors import shortened
 from genreclf.files import written_whole
 from genreclf.tables.numbers import is_number
@@ -41,7 +40,7 @@ def read_csv_texts(path: Path, keep: Callable[[str], bool]) -> TextColumns:
 
     Raises
     ------
-    ValueError, csv.Error
+    ValueError
         If it is not a CSV file.
     """
     with open_text(path, errors="surrogateescape") as file:
@@ -50,7 +49,7 @@ def read_csv_texts(path: Path, keep: Callable[[str], bool]) -> TextColumns:
         places = {name: place for place, name in enumerate(head.names) if keep(name)}
         columns: dict[str, list[str]] = {name: [] for name in places}
         numbers = set(range(head.n_fields)) - set(places.values())
-        records = _records(file, head.separator)
+        records = _records(file, head)
         last = next(records, None)  # the names
         for n, record in enumerate(record for record in records if any(record.cells)):
             last, cells = record, record.cells
@@ -80,7 +79,7 @@ def write_csv_texts(path: Path, column: str, new: Mapping[int, str], output: Pat
             aside.open("w", encoding=file.encoding, errors=file.errors, newline="") as text,
         ):
             text.writelines(file.readline() for _ in range(head.n_above))
-            records = _records(file, head.separator)
+            records = _records(file, head)
             text.write(next(records).text)
             row, line = 0, head.n_above + 1
             for record in records:
@@ -94,7 +93,7 @@ def write_csv_texts(path: Path, column: str, new: Mapping[int, str], output: Pat
                 row += any(record.cells)
 
 
-def _records(file: TextIO, separator: str) -> Iterator[_Record]:
+def _records(file: TextIO, head: Head) -> Iterator[_Record]:
     """Yield all rows from here on, empty ones too."""
     lines: list[str] = []
 
@@ -103,7 +102,7 @@ def _records(file: TextIO, separator: str) -> Iterator[_Record]:
             lines.append(line)
             yield line
 
-    for cells in csv.reader(remembered(), delimiter=separator):
+    for cells in Records(remembered(), head.separator, head.n_above):
         yield _Record("".join(lines), cells, len(lines))
         lines.clear()
 
@@ -123,6 +122,6 @@ def _with_cell(record: _Record, place: int, cell: str, separator: str) -> str:
         written = cell
     text = record.text[:start] + written + record.text[stop:]
     expected = [*record.cells[:place], cell, *record.cells[place + 1 :]]
-    if next(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) != expected:
+    if next(Records(io.StringIO(text, newline=""), separator)) != expected:
         raise ValueError(f"the quotes of {shortened(record.text)} are damaged: is it cut off?")
     return text
