@@ -135,6 +135,23 @@ def test_without_an_answer_the_labels_of_copies_come_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("table", "command"),
+    [
+        ("", "genreclf extract MUSIC --labels corrections.csv -o features.csv"),
+        ("t.csv", "genreclf labels apply corrections.csv t.csv -o t-corrected.csv"),
+        (
+            "my music/a.parquet",
+            "genreclf labels apply corrections.csv 'my music/a.parquet' "
+            "-o 'my music/a-corrected.parquet'",
+        ),
+    ],
+)
+def test_the_page_names_the_command_for_its_corrections(table: str, command: str) -> None:
+    codes = [text for _, text in Document(review_page([], [], table=table)).all("code")]
+    assert codes[-1] == command
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "a #1?%20%.mp3",

@@ -151,8 +151,6 @@ def _is_novel(detector: NoveltyDetector, statistics: NDArray[np.float32]) -> NDA
 def _explanation(model: "Model", inputs: Inputs, genre: int) -> dict[str, float]:
     if model.config.classifier.takes_frames:  # a network, whose frames are in no groups
         return {}
-    if model.config.classifier.takes_frames:
-        return {}  # a network has no groups of features
     try:
         with np.errstate(all="ignore"):
             groups = column_groups(model.feature_names, model.config)

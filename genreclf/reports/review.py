@@ -105,7 +105,6 @@ def review_page(
     """
     from genreclf.reports.pages import csp_hash, environment  # slow, and rarely needed
 
-    file = PurePath(table or "features.csv")
     templates = environment()
     css = templates.get_template("review.css").render()
     script = templates.get_template("review.js").render()
@@ -118,10 +117,19 @@ def review_page(
         n_tracks=len(items),
         doubts={key: names[0] for key, names in DOUBTS.items()},
         notes=notes,
-        table=quote(str(file)),
-        corrected=quote(str(file.with_name(f"{file.stem}-corrected{file.suffix}"))),
+        table=table,
+        command=_command(table),
         not_music=NOT_MUSIC,
     )
+
+
+def _command(table: str) -> str:
+    """Return the command that uses the corrections; without a table, they are a manifest."""
+    if not table:
+        return "genreclf extract MUSIC --labels corrections.csv -o features.csv"
+    file = PurePath(table)
+    corrected = file.with_name(f"{file.stem}-corrected{file.suffix}")
+    return f"genreclf labels apply corrections.csv {quote(str(file))} -o {quote(str(corrected))}"
 
 
 def require_paths(file: Path, table: "FeatureTable") -> None:

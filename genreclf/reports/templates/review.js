@@ -6,7 +6,7 @@ const KEY = `genreclf review ${data.id}`;
 const byId = (id) => document.getElementById(id);
 const copyOf = (id) => byId(id).content.firstElementChild.cloneNode(true);
 const tracks = byId("tracks");
-// What cannot be printed, or would turn the direction of a line, as in the texts of the commands.
+// Replaces control characters, and those that change the direction of text, as the commands do.
 const shown = (text) => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\ufffd");
 const percent = (share) => `${Math.round(100 * share)}%`;
 
@@ -17,7 +17,7 @@ let choices = new Map();
 let saved = "";
 let current = -1;
 let canStore = true;
-let isPointer = false;  // the last event of the user came from a mouse or a finger
+let isPointer = false;  // whether the user's last event came from a mouse or a finger
 
 function isChoice(choice) {
   return Array.isArray(choice) && (choice.length === 1
@@ -71,7 +71,7 @@ function csv(labels) {
   return rows.map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
-// UTF-8; a lone surrogate stands for a byte of a file name that is not text.
+// Encodes text as UTF-8. A lone surrogate stands for a byte of a file name that is not UTF-8.
 function bytes(text) {
   const encoder = new TextEncoder();
   return text.split(/([\udc80-\udcff])/u).map((part) => /^[\udc80-\udcff]$/u.test(part)
@@ -95,12 +95,12 @@ function save() {
   say(`corrections.csv is saved: ${labels.size === 1 ? "1 label" : `${labels.size} labels`}.`);
 }
 
-// --- Playing: the excerpt that the model heard. ---
+// --- Playing the excerpts that the model heard. ---
 
 let audio = null;
 let parts = [];  // [start, stop] of each excerpt, in seconds
-let part = -1;  // the excerpt that is playing
-let isOver = false;  // the last excerpt has ended
+let part = -1;  // number of the excerpt that is playing; -1 outside of all excerpts
+let isOver = false;  // whether the last excerpt has ended
 
 function excerpts(item, duration) {
   if (item.spans.length) return item.spans;
@@ -132,12 +132,12 @@ function describeParts(body) {
   else heard.textContent = "The part that the model heard is not known; the track plays from its start.";
 }
 
-function begin() {
+function toStart() {
   isOver = false;
   if (parts.length) audio.currentTime = parts[0][0];
 }
 
-function toEnd() {
+function endExcerpt() {
   if (part < 0 || audio.currentTime < parts[part][1] - 0.05) return;
   if (part + 1 < parts.length) {
     audio.currentTime = parts[part + 1][0];
@@ -148,7 +148,7 @@ function toEnd() {
   }
 }
 
-// The browser stops at the end of a time fragment: with several excerpts, too early.
+// Browsers stop at the end of a time fragment, so that of several excerpts has no end.
 function fragment() {
   return parts.length ? `#t=${parts.length > 1 ? parts[0][0] : parts[0]}` : "";
 }
@@ -163,16 +163,16 @@ function preparePlayer(body, item) {
   on("loadedmetadata", () => {
     parts = excerpts(item, own.duration);
     describeParts(body);
-    begin();
+    toStart();
   });
   on("seeking", () => {
     const now = own.currentTime;
     part = parts.findIndex(([start, stop]) => now >= start - 0.05 && now < stop - 0.05);
   });
-  on("timeupdate", toEnd);
-  on("play", () => { if (isOver) begin(); showPlaying(body); });
+  on("timeupdate", endExcerpt);
+  on("play", () => { if (isOver) toStart(); showPlaying(body); });
   on("playing", () => { body.querySelector(".fault").hidden = true; });
-  on("pause", () => { toEnd(); showPlaying(body); });
+  on("pause", () => { endExcerpt(); showPlaying(body); });
   on("ended", () => { isOver = true; showPlaying(body); });
   on("error", () => showFault(body, item));
   if (item.uri) audio.src = item.uri + fragment();
@@ -226,7 +226,7 @@ function stopPlayer() {
   audio = null;
   old.pause();
   old.removeAttribute("src");
-  old.load();  // lets go of the file
+  old.load();  // closes the file
 }
 
 // --- The list. ---
@@ -329,7 +329,7 @@ function addFacts(body, item) {
   addFact(facts, "File:", item.path);
 }
 
-// What can be chosen with one key or click: key, choice, text and probability.
+// Returns what one key or click can choose: key, choice, text and probability of each.
 function offers(item) {
   const genres = item.genres.map(([genre, share], i) => [i < 9 ? String(i + 1) : "", ["genre", genre], shown(genre), share]);
   const keep = item.label ? [["0", ["keep"], `Keep ${shown(item.label)}`, item.share]] : [];
@@ -354,7 +354,7 @@ function addChoices(body, number) {
     }
     input.addEventListener("change", () => {
       choose(number, choice);
-      if (isPointer) goOn();  // arrow keys choose on their way to the next button
+      if (isPointer) goOn();  // arrow keys choose every genre that they pass
     });
     chips.append(chip);
   }
@@ -382,7 +382,7 @@ function goOn() {
   if (byId("onward").checked) move(1);
 }
 
-// A genre without a button, which stands in the text field.
+// Returns the chosen genre if it has no button; the text field shows it.
 function typed(number) {
   const choice = choices.get(number);
   const hasButton = offers(items[number]).some(([, offered]) => isSame(offered, choice));
@@ -467,14 +467,14 @@ function toggleKeys() {
     return;
   }
   dialog.showModal();
-  byId("close").focus();  // so that the space bar closes it; autofocus would act on loading, too
+  byId("close").focus();  // so that the space bar closes the dialog; the attribute autofocus would also act on loading
 }
 
 function isTyping(target) {
   return target.matches("input[type=text], textarea, select, [contenteditable]");
 }
 
-// Space presses a button that has the focus, and marks a radio button.
+// The space bar presses a button that has the focus, and selects a radio button.
 function usesSpace(target) {
   return target.matches("button, summary, a, audio, input[type=checkbox], input[type=radio]:not(:checked)");
 }
@@ -514,7 +514,7 @@ function onKey(event) {
   }
   if (byId("keys").open || !byId("shortcuts").checked || current < 0) return;
   if (event.key === " " && usesSpace(target)) return;
-  if (press(event.key)) event.preventDefault();
+  if (press(event.key.toLowerCase())) event.preventDefault();  // also with caps lock
 }
 
 // --- Start. ---
@@ -539,7 +539,7 @@ byId("shortcuts").addEventListener("change", store);
 document.addEventListener("keydown", onKey);
 for (const type of ["pointerdown", "keydown"])
   document.addEventListener(type, () => { isPointer = type === "pointerdown"; }, true);
-new ResizeObserver(([{ target }]) => {  // so that a track is not under the header when it is opened
+new ResizeObserver(([{ target }]) => {  // keeps the header from covering the track that is opened
   document.documentElement.style.scrollPaddingTop = `${target.offsetHeight + 8}px`;
 }).observe(document.querySelector("header"));
 window.addEventListener("beforeunload", (event) => {
