@@ -413,7 +413,7 @@ def test_other_numbers_are_features(tmp_path: Path, name: str, values: list[floa
     [
         ["inspect", "damaged.csv"],
         ["labels", "show", "damaged.csv"],
-        ["labels", "apply", "sound.csv", "damaged.csv"],
+        ["labels", "apply", "damaged.csv", "sound.csv", "-o", "new.csv"],
         ["extract", ".", "--labels", "damaged.csv", "-o", "t.csv"],
     ],
 )
