@@ -170,7 +170,7 @@ def test_the_command_says_what_the_gan_was_measured_to_be_worth(tmp_path: Path) 
     assert done.exit_code == 0, done.output
     assert f"note: {GAN_MEASURED}" in done.stderr
     figures = re.findall(r"[+-]\d+\.\d ± \d+\.\d", GAN_MEASURED)
-    assert len(figures) == 2
+    assert len(figures) == 4
     for page in ("benchmarks/accuracy.md", "docs/how-to/scarce-genres.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         assert all(figure in text for figure in figures)
