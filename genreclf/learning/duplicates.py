@@ -259,7 +259,9 @@ def _whitened(values: NDArray[np.float32]) -> Doubles:
 
     They are at most half as many as the tracks, from which their variances are estimated.
     """
-    filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(values)
+    filled = values
+    if np.isnan(values).any():  # the imputer sorts every column, which takes long
+        filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(values)
     most = min(len(values) // 2, filled.shape[1], MOST_COMPONENTS)
     pca = PCA(most, whiten=True, random_state=0)
     scores: Doubles = pca.fit_transform(LogScaler((filled > 0).all(axis=0)).fit_transform(filled))
