@@ -10,8 +10,7 @@ from sample_tables import blobs
 
 from genreclf.config.load import load_config
 from genreclf.errors import ConfigError
-from genreclf.learning.augmentation.gan import GanSampler
-from genreclf.learning.augmentation.measured import GAN_MEASURED
+from genreclf.learning.augmentation.gan import GAN_MEASURED, GanSampler
 from genreclf.learning.augmentation.settings import Gan, GanOptimizer
 from genreclf.learning.training import fit_pipeline
 

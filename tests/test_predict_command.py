@@ -71,7 +71,7 @@ def test_a_table_is_printed_in_pieces(
 ) -> None:
     whole = run("predict", ".", "--model", model, cwd=library).stdout
     assert whole.count("confidence") == 1
-    monkeypatch.setattr(sys.modules["genreclf.cli.predict"], "TABLE_ROWS", 2)
+    monkeypatch.setattr(sys.modules["genreclf.cli.predictions"], "TABLE_ROWS", 2)
     pieces = run("predict", ".", "--model", model, cwd=library).stdout
     assert pieces.count("confidence") == 2
     for name in "abc":

@@ -1,6 +1,5 @@
 """``genreclf audit``: doubtful labels and copies in a table."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import click
 
 from genreclf.cli import options
 from genreclf.cli.options import collected
-from genreclf.cli.output import stdout_console, verbosity_options, write_text
+from genreclf.cli.output import stdout_console, verbosity_options, write_json, write_text
 from genreclf.cli.progress import progress
 from genreclf.cli.streams import write_records
 from genreclf.cli.training import load_checked
@@ -86,7 +85,7 @@ def audit(args: AuditOptions) -> None:
     elif args.csv_file is not None:
         write_text(args.csv_file, result.to_csv(), "findings")
     if args.json_file is not None:
-        write_text(args.json_file, json.dumps(result.to_dict(), indent=2) + "\n", "findings")
+        write_json(args.json_file, result.to_dict(), "findings")
     if args.html_file is not None:
         page = audit_page(result, table, models, args.html_top, str(args.table))
         write_text(args.html_file, page, "review page")

@@ -1,6 +1,5 @@
 """``genreclf compare``: which features and which classifier are better, by more than noise."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from genreclf.cli.output import (
     report_written,
     stdout_console,
     verbosity_options,
-    write_text,
+    write_json,
 )
 from genreclf.cli.progress import progress
 from genreclf.cli.tracks import (
@@ -337,6 +336,6 @@ def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None
         draw_comparison(plot_file, result["variants"], result["comparisons"], result["reference"])
         report_written("picture", plot_file)
     if json_file is not None:
-        write_text(json_file, json.dumps(result, indent=2) + "\n", "result")
+        write_json(json_file, result, "result")
     else:
         comparison_report(result, stdout_console())

@@ -1,6 +1,5 @@
 """``genreclf embeddings``: get, import, list and check pretrained networks."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from genreclf.cli.output import (
     say,
     stdout_console,
     verbosity_options,
-    write_text,
+    write_json,
 )
 from genreclf.cli.streams import write_document
 from genreclf.errors import GenreclfError
@@ -119,7 +118,7 @@ def list_networks(json_file: Path | None) -> None:
     networks = [load_network(name) for name in network_names()]
     if json_file is not None:
         listed = [_as_json(network) for network in networks]
-        write_text(json_file, json.dumps(listed, indent=2) + "\n", "list")
+        write_json(json_file, listed, "list")
         return
     from genreclf.reports.inspection import networks_report
 
@@ -165,7 +164,7 @@ def show(network: str, json_file: Path | None) -> None:
 
     described = load_network(network)
     if json_file is not None:
-        write_text(json_file, json.dumps(_as_json(described), indent=2) + "\n", "description")
+        write_json(json_file, _as_json(described), "description")
         return
     write_document(tomli_w.dumps(msgspec.to_builtins(described)))
     if commands := commands_to_get(described):

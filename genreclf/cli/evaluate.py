@@ -1,6 +1,5 @@
 """``genreclf evaluate``: the accuracy on unseen tracks."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from genreclf.cli.output import (
     print_error,
     stdout_console,
     verbosity_options,
+    write_json,
     write_text,
 )
 from genreclf.cli.progress import epochs, progress
@@ -204,6 +204,6 @@ def _write(args: EvaluateOptions, measured: _Measured, result: dict[str, Any]) -
     if args.predictions is not None:
         write_text(args.predictions, evaluation.predictions_csv(), "predictions")
     if args.json_file is not None:
-        write_text(args.json_file, json.dumps(result, indent=2) + "\n", "result")
+        write_json(args.json_file, result, "result")
     elif not args.prints_records:
         evaluation_report(result, stdout_console())

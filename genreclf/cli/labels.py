@@ -1,6 +1,5 @@
 """``genreclf labels``: count, rename and correct the labels in a table or manifest."""
 
-import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from genreclf.cli.output import (
     report_written,
     stdout_console,
     verbosity_options,
-    write_text,
+    write_json,
 )
 from genreclf.errors import listed
 
@@ -112,7 +111,7 @@ def show(table: Path, label_column: str, group: str, json_file: Path | None) -> 
     found = read_labels(table, label_column, group)
     counts = count_labels(found.labels, found.groups)
     if json_file is not None:
-        write_text(json_file, json.dumps(counts.to_dict(), indent=2) + "\n", "counts")
+        write_json(json_file, counts.to_dict(), "counts")
     else:
         labels_report(counts, stdout_console())
 

@@ -197,6 +197,10 @@ no_cache = click.option(
     "--no-cache", is_flag=True,
     help="Neither read nor write the feature cache (see genreclf cache).",
 )
+output_format = click.option(
+    "--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table",
+    show_default=True, help="A table for people; jsonl and csv for programs.",
+)
 json_file = click.option(
     "--json", "json_file", type=OUTPUT_FILE, metavar="FILE",
     help="Write the result as JSON to this file (- for standard output) instead.",

@@ -1,5 +1,6 @@
 """Messages on standard error, results on standard output, and files that are written."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -128,3 +129,8 @@ def write_text(path: Path, text: str, what: str) -> None:
     with written_whole(path) as aside:
         aside.write_text(text, encoding="utf-8")
     report_written(what, path)
+
+
+def write_json(path: Path, value: object, what: str) -> None:
+    """Write plain values as JSON; see ``write_text``."""
+    write_text(path, json.dumps(value, indent=2) + "\n", what)

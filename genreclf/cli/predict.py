@@ -1,10 +1,8 @@
 """``genreclf predict``: genres of audio files, or of the tracks of a table."""
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -14,16 +12,12 @@ from genreclf.cli.output import (
     NOTHING_DONE,
     SOME_FAILED,
     note,
-    plural,
-    print_error,
     report_written,
-    stdout_console,
     verbosity_options,
     write_text,
 )
+from genreclf.cli.predictions import FileOutputs, write_results
 from genreclf.cli.progress import counted, meter_summary, progress
-from genreclf.cli.streams import record_writer
-from genreclf.cli.tags import open_backup, report_tags, write_tag
 from genreclf.cli.tracks import audio_tracks, cache_in_use, prepare, worker_count
 from genreclf.errors import about
 
@@ -33,16 +27,9 @@ if TYPE_CHECKING:
     from genreclf.learning.choice import ModelChoice
     from genreclf.learning.model import Model
     from genreclf.learning.networktags import NetworkTags
-    from genreclf.learning.prediction import Prediction
     from genreclf.learning.timeline import Timeline
     from genreclf.library.sources import Track
-    from genreclf.library.tagging import TagWriting
     from genreclf.parallel.workers import Workers
-    from genreclf.reports.playlists import Playlists
-    from genreclf.reports.records import Result
-
-# Rows of a table that are printed at a time, so that thousands of files need no memory.
-TABLE_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -146,10 +133,7 @@ def _share_or_auto(
     help="Answer 'unknown' below this confidence, in place of the model's own threshold. auto "
     "chooses the confidence below which most answers in the model's evaluation were wrong.",
 )  # fmt: skip
-@click.option(
-    "--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table",
-    show_default=True, help="A table for people; jsonl and csv for programs.",
-)  # fmt: skip
+@options.output_format
 @click.option(
     "--explain", is_flag=True,
     help="Show how much each group of features adds to the probability of the genre, compared with "
@@ -270,7 +254,7 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
     tags, explained = _tags(args, model), args.explain or page.admits
     with about(table):
         predictions = model.predict_table(features, explained=explained, tags=tags)
-    _write(page.each(predictions, features.labels), model, args, tags)
+    write_results(page.each(predictions, features.labels), model, args, tags)
     if args.html_file is not None:
         genres = sorted({*model.genres, *features.genres})
         html = page.html(genres, features.config, str(table))
@@ -288,7 +272,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
     from genreclf.learning.modelfile import read_card
     from genreclf.reports.predictionpage import PredictionPage
 
-    uses, page = _FileOutputs.of(args), PredictionPage(args.page_size, args.explain)
+    uses, page = FileOutputs.of(args), PredictionPage(args.page_size, args.explain)
     choice, cache = args.choice(), cache_in_use(args.no_cache)
     card = read_card(choice.path)
     card.require_audio()
@@ -302,7 +286,7 @@ def _predict_files(args: PredictOptions, tracks: "list[Track]", workers: "Worker
         explained = args.explain or page.admits
         counted_outcomes = counted(outcomes, meter)
         predictions = model.predict_outcomes(counted_outcomes, explained=explained, tags=tags)
-        _write(uses.each(page.each(predictions)), model, args, tags)
+        write_results(uses.each(page.each(predictions)), model, args, tags)
     if len(tracks) > 1:
         note(meter_summary(meter))
     left_out = uses.finish(workers)
@@ -331,7 +315,7 @@ def _predict_timelines(args: PredictOptions, tracks: "list[Track]", workers: "Wo
         if args.plot_file is not None:  # of one file
             timelines = iter([timeline := next(timelines)])
             _draw(timeline, args.plot_file, model.genres)
-        _write(timelines, model, args)
+        write_results(timelines, model, args)
     if len(tracks) > 1:
         note(meter_summary(meter))
     _exit(meter.failed, meter.done - meter.failed)
@@ -362,110 +346,3 @@ def _draw(timeline: "Timeline | Failure", picture: Path, genres: list[str]) -> N
         shares, name = timeline.probabilities(genres), Path(timeline.path).name
         draw_timeline(picture, timeline.borders, shares, genres, name)
         report_written("picture", picture)
-
-
-@dataclass(frozen=True)
-class _FileOutputs:
-    """The playlists and tags that predictions are written to."""
-
-    playlists: "Playlists | None"
-    tags: "TagWriting | None"
-
-    @classmethod
-    def of(cls, args: PredictOptions) -> "_FileOutputs":
-        """Prepare the folder and the backup, so that errors show before hours of work."""
-        playlists = tags = None
-        if args.write_tags:
-            tags = open_backup(args.backup, args.dry_run, args.only_missing)
-        if args.m3u is not None:
-            from genreclf.reports.playlists import Playlists
-
-            args.m3u.mkdir(parents=True, exist_ok=True)
-            playlists = Playlists(args.m3u)
-        return cls(playlists, tags)
-
-    def each(self, results: "Iterable[Prediction | Failure]") -> "Iterator[Prediction | Failure]":
-        """Yield each result after its tag is written."""
-        from genreclf.extraction.tracks import Failure
-        from genreclf.learning.prediction import UNKNOWN
-
-        for result in results:
-            if not isinstance(result, Failure):
-                if self.playlists is not None:
-                    self.playlists.add("novel" if result.novel else result.genre, result.path)
-                if self.tags is not None:
-                    withheld = result.novel or result.genre == UNKNOWN
-                    write_tag(self.tags, Path(result.path), None if withheld else result.genre)
-            yield result
-
-    def finish(self, workers: "Workers") -> bool:
-        """Write the playlists, and print what was done; return True if some files are left out."""
-        left_out: list[str] = []
-        if self.playlists is not None:
-            written, left_out = self.playlists.write(workers)
-            older = self.playlists.n_replaced
-            note(
-                f"{plural(len(written), 'playlist')} written to {self.playlists.folder}"
-                + (f" ({older} replaced)" if older else "")
-            )
-            for path in left_out:
-                print_error(f"{path}: in no playlist; its name is not one line of text")
-        if self.tags is not None:
-            report_tags(self.tags)
-        return bool(left_out or (self.tags is not None and self.tags.failed))
-
-
-def _write(
-    results: "Iterable[Result]",
-    model: "Model",
-    args: PredictOptions,
-    tags: "NetworkTags | None" = None,
-) -> None:
-    """Print results in the chosen format, as they come."""
-    if args.output_format == "jsonl":
-        _write_jsonl(results, args.top)
-    elif args.output_format == "csv":
-        of_tags = tags.labels if tags else ()
-        _write_csv(results, model.genres, windows=args.timeline, tags=of_tags)
-    else:
-        _write_tables(results, args.top)
-
-
-def _write_jsonl(results: "Iterable[Result]", top: int) -> None:
-    from genreclf.reports.records import json_record
-
-    for result in results:
-        click.echo(json.dumps(json_record(result, top)))
-
-
-def _write_csv(
-    results: "Iterable[Result]", genres: list[str], *, windows: bool, tags: Sequence[str]
-) -> None:
-    from genreclf.reports.records import csv_header, csv_rows
-
-    write: Callable[[Iterable[Any]], Any] = record_writer()
-    write(csv_header(genres, windows=windows, tags=tags))
-    for result in results:
-        for row in csv_rows(result, genres, windows=windows, tags=tags):
-            write(row)
-
-
-def _write_tables(results: "Iterable[Result]", top: int) -> None:
-    """Print a table of predictions in pieces, or one for each timeline; failures as errors."""
-    from genreclf.extraction.tracks import Failure
-    from genreclf.learning.timeline import Timeline
-    from genreclf.reports.predictions import predictions_table, timeline_report
-
-    predictions: list[Prediction] = []
-    for result in results:
-        if isinstance(result, Failure):
-            print_error(result.error)
-        elif isinstance(result, Timeline):
-            timeline_report(result, stdout_console())
-        else:
-            predictions.append(result)
-        if len(predictions) == TABLE_ROWS:
-            stdout_console().print(predictions_table(predictions, top))
-            predictions = []
-    if predictions:
-        stdout_console().print(predictions_table(predictions, top))

@@ -90,10 +90,7 @@ class SuggestOptions:
 )  # fmt: skip
 @options.learning
 @options.table
-@click.option(
-    "--format", "output_format", type=click.Choice(["table", "jsonl", "csv"]), default="table",
-    show_default=True, help="A table for people; jsonl and csv for programs.",
-)  # fmt: skip
+@options.output_format
 @click.option(
     "--playlist", type=options.OutputFile(check=_check_playlist), metavar="FILE.m3u8",
     help="Also write the tracks as a playlist.",

@@ -67,10 +67,10 @@ def announce_augmentation(configs: "Iterable[Config]") -> None:
     GenreclfError
         If PyTorch is not installed.
     """
-    from genreclf.learning.augmentation.measured import GAN_MEASURED
-    from genreclf.learning.networks.runtime import require_torch
-
     if any(config.augment == "gan" for config in configs):
+        from genreclf.learning.augmentation.gan import GAN_MEASURED
+        from genreclf.learning.networks.runtime import require_torch
+
         require_torch("--augment gan")
         note(f"note: {GAN_MEASURED}")
 
