@@ -169,6 +169,10 @@ def test_a_table_of_another_configuration_is_refused(own: FeatureTable, fitted: 
         fitted.predict(replace(own, config=other))
     assert QUICK.fingerprint in str(caught.value)
     assert other.fingerprint in str(caught.value)
+    assert "genreclf predict MUSIC --model MODEL" in str(caught.value)
+    wide = replace(fitted, config=load_config("wide", ["seed=3"]))
+    with pytest.raises(TableError, match="genreclf extract MUSIC --config wide -o TABLE"):
+        wide.predict(own)
 
 
 def test_evaluating_compares_with_the_tables_labels(own: FeatureTable, fitted: Model) -> None:

@@ -52,6 +52,14 @@ def preset_summary(name: str) -> str:
     return re.split(r"\.\s+(?=[A-Z])", comment)[0]
 
 
+def preset_of(config: Config) -> str | None:
+    """Return the preset whose features are those of a configuration, if there is one."""
+    fingerprint = config.fingerprint
+    return next(
+        (name for name in preset_names() if load_config(name).fingerprint == fingerprint), None
+    )
+
+
 def load_config(source: str | Path = "default", overrides: Iterable[str] = ()) -> Config:
     """Read a configuration.
 

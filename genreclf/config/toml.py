@@ -29,5 +29,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ConfigError(f"{path}: cannot be read as TOML: nested too deeply") from None
-    except (OSError, ValueError) as error:  # not UTF-8, not TOML, or a number with too many digits
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: cannot be read as TOML: it is not text in UTF-8") from None
+    except (OSError, ValueError) as error:  # not TOML, or a number with too many digits
         raise ConfigError(f"{path}: cannot be read as TOML: {error}") from None

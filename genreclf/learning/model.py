@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from genreclf.config.load import preset_of
 from genreclf.config.schema import Config
 from genreclf.errors import ModelError, TableError, shortened
 from genreclf.extraction.tracks import Failure, Outcome, extract_tracks
@@ -302,7 +303,13 @@ class Model(Card):
         if self.from_audio and table.config is not None:
             theirs, ours = table.config.fingerprint, self.config.fingerprint
             if theirs != ours:
+                preset = preset_of(self.config)
+                remedy = (
+                    f"make it again: genreclf extract MUSIC --config {preset} -o TABLE"
+                    if preset
+                    else "genreclf predict MUSIC --model MODEL extracts what the model needs"
+                )
                 raise TableError(
                     f"the table was made with another configuration ({theirs}) than the model "
-                    f"({ours}); extract the features again with the model's configuration"
+                    f"({ours}); {remedy}"
                 )
