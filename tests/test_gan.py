@@ -17,7 +17,6 @@ from genreclf.learning.training import fit_pipeline
 torch = pytest.importorskip("torch", reason="needs PyTorch, the extra torch")
 
 from genreclf.learning.networks.adversarial import (  # noqa: E402
-    AdversarialNetworks,
     discriminator_loss,
     generator_loss,
     train_gan,
@@ -33,12 +32,12 @@ SMALL = Gan(
 def test_losses_are_those_of_the_minimax_game() -> None:
     """Goodfellow et al. 2014, equation 1, and the remark below it."""
     random = np.random.default_rng(0)
-    logits = 2 * random.standard_normal((2, 3, 50))
+    logits = 2 * random.standard_normal((2, 50))
     of_data, of_generated = 1 / (1 + np.exp(-logits))
     data, generated = torch.as_tensor(logits)
     np.testing.assert_allclose(
         discriminator_loss(data, generated),
-        -(np.log(of_data).mean(axis=1) + np.log(1 - of_generated).mean(axis=1)),
+        -(np.log(of_data).mean() + np.log(1 - of_generated).mean()),
         rtol=1e-12,
     )
     for form, expected in (
@@ -46,68 +45,51 @@ def test_losses_are_those_of_the_minimax_game() -> None:
         ("non-saturating", -np.log(of_generated)),
     ):
         found = generator_loss(generated, form)
-        np.testing.assert_allclose(found, expected.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(found, expected.mean(), rtol=1e-12)
 
 
 def test_a_sure_discriminator_gives_the_non_saturating_form_a_gradient_only() -> None:
     gradients = []
     for form in ("saturating", "non-saturating"):
-        logits = torch.full((1, 4), -30.0, dtype=torch.float64, requires_grad=True)
-        generator_loss(logits, form).sum().backward()
+        logits = torch.full((4,), -30.0, dtype=torch.float64, requires_grad=True)
+        generator_loss(logits, form).backward()
         gradients.append(float(logits.grad.abs().sum()))
     assert gradients[0] < 1e-12
     assert gradients[1] == pytest.approx(1)
 
 
 def test_a_discriminator_that_cannot_tell_has_the_loss_of_the_fixed_point() -> None:
-    assert float(discriminator_loss(torch.zeros(1, 5), torch.zeros(1, 5))) == pytest.approx(
-        np.log(4)
-    )
+    assert float(discriminator_loss(torch.zeros(5), torch.zeros(5))) == pytest.approx(np.log(4))
 
 
-def minibatch(n_networks: int = 2) -> MinibatchDiscrimination:
+def minibatch() -> MinibatchDiscrimination:
     torch.manual_seed(0)
-    return MinibatchDiscrimination(4, 3, 2, n_networks).double()
+    return MinibatchDiscrimination(4, 3, 2).double()
 
 
 def test_minibatch_discrimination_is_as_published() -> None:
     """Salimans et al. 2016, section 3.2, with the mean over the batch for the sum."""
     layer = minibatch()
-    features = torch.randn(2, 5, 4, dtype=torch.float64)
+    features = torch.randn(5, 4, dtype=torch.float64)
     found = layer(features).detach().numpy()
     np.testing.assert_array_equal(found[..., :4], features)
-    for network in range(2):
-        tensor = layer.tensor[network].detach().numpy().reshape(4, 3, 2)
-        for i in range(5):
-            for kernel in range(3):
-                rows = features[network].numpy() @ tensor[:, kernel]
-                similar = [np.exp(-np.abs(rows[i] - rows[j]).sum()) for j in range(5)]
-                assert found[network, i, 4 + kernel] == pytest.approx(np.mean(similar))
+    tensor = layer.tensor.detach().numpy().reshape(4, 3, 2)
+    for i in range(5):
+        for kernel in range(3):
+            rows = features.numpy() @ tensor[:, kernel]
+            similar = [np.exp(-np.abs(rows[i] - rows[j]).sum()) for j in range(5)]
+            assert found[i, 4 + kernel] == pytest.approx(np.mean(similar))
 
 
 def test_gradients_of_minibatch_discrimination() -> None:
     layer = minibatch()
-    features = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    features = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
     tensor = layer.tensor.detach().requires_grad_()
 
     def of_both(features: "torch.Tensor", tensor: "torch.Tensor") -> "torch.Tensor":
         return torch.func.functional_call(layer, {"tensor": tensor}, features)
 
     assert torch.autograd.gradcheck(of_both, (features, tensor))
-
-
-def test_networks_side_by_side_do_not_see_each_other() -> None:
-    torch.manual_seed(0)
-    three = AdversarialNetworks(2, 3, SMALL, n_networks=3)
-    classes = torch.randint(3, (3, 8))
-    samples = torch.randn(3, 8, 2)
-    judged = three.judge(samples, classes)
-    for number in range(3):
-        alone = AdversarialNetworks(2, 3, SMALL)
-        weights = {key: value[number : number + 1] for key, value in three.state_dict().items()}
-        alone.load_state_dict(weights)
-        one = slice(number, number + 1)
-        torch.testing.assert_close(alone.judge(samples[one], classes[one]), judged[one])
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "rmsprop", "rmsprop-nesterov", "adam"])
@@ -122,7 +104,7 @@ def test_training_repeats_with_any_optimiser_and_draws_from_its_own_seed(name: s
         networks = train_gan(values, codes, settings, seed)
         drawn.append(networks.sample(np.array([0, 1, 1]), 5))
         assert torch.rand(1) == expected  # the caller's draws are not disturbed
-    assert drawn[0].shape == (1, 3, 3)
+    assert drawn[0].shape == (3, 3)
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert (drawn[0] != drawn[2]).all()
 

@@ -245,8 +245,8 @@ def gan(output: Path, data: str, seed: int) -> None:
     draw_games(output, data, games)
     for how, game in zip(("without", "with"), games, strict=True):
         say(
-            f"{how} minibatch discrimination: {game.coverages[0]:.0%} of the data covered, "
-            f"Wasserstein distance {game.distances[0]:.2f}"
+            f"{how} minibatch discrimination: {game.coverage:.0%} of the data covered, "
+            f"Wasserstein distance {game.distance:.2f}"
         )
     report_written("picture", output)
 

@@ -35,4 +35,4 @@ class GanSampler(Sampler):
         scaler = StandardScaler().fit(values)
         settings = self.settings or Gan()
         networks = train_gan(scaler.transform(values), codes, settings, self.random_state)
-        return scaler.inverse_transform(networks.sample(made, self.random_state)[0])
+        return scaler.inverse_transform(networks.sample(made, self.random_state))

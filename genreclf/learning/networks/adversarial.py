@@ -34,28 +34,27 @@ ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], Callable[[], nn.Module]]] 
 }
 
 
-class SideBySide(nn.Module):
-    """Linear layers of independent networks, with as many batches as there are networks.
+class Linear(nn.Module):
+    """A linear layer. In torch.nn.Linear, weights are transposed, and drawn in another order.
 
     Parameters
     ----------
-    n_networks, n_inputs, n_outputs : int
+    n_inputs, n_outputs : int
     """
 
-    def __init__(self, n_networks: int, n_inputs: int, n_outputs: int) -> None:
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(n_inputs)  # as in torch.nn.Linear
-        weights = torch.empty(n_networks, n_inputs, n_outputs).uniform_(-bound, bound)
-        self.weights = nn.Parameter(weights)
-        self.bias = nn.Parameter(torch.empty(n_networks, 1, n_outputs).uniform_(-bound, bound))
+        bound = 1 / math.sqrt(n_inputs)
+        self.weights = nn.Parameter(torch.empty(n_inputs, n_outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_outputs).uniform_(-bound, bound))
 
-    def forward(self, batches: Tensor) -> Tensor:
-        """Return (n_networks, n, n_outputs) from (n_networks, n, n_inputs)."""
-        return torch.baddbmm(self.bias, batches, self.weights)
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return (n, n_outputs) from (n, n_inputs)."""
+        return torch.addmm(self.bias, batch, self.weights)
 
 
 class AdversarialNetworks(nn.Module):
-    """Generators and discriminators, one of each for every independent network.
+    """A generator and a discriminator.
 
     Both also see the class of each sample, as in Mirza & Osindero 2014.
 
@@ -65,41 +64,32 @@ class AdversarialNetworks(nn.Module):
         Of a sample.
     n_classes : int
     settings : Gan
-    n_networks : int
-        Networks that are trained side by side, which takes little longer than a single one.
     """
 
-    def __init__(self, n_columns: int, n_classes: int, settings: Gan, n_networks: int = 1) -> None:
+    def __init__(self, n_columns: int, n_classes: int, settings: Gan) -> None:
         super().__init__()
-        self.settings, self.n_classes, self.n_networks = settings, n_classes, n_networks
+        self.settings, self.n_classes = settings, n_classes
         of_generator, of_discriminator = ACTIVATIONS[settings.activation]
         inputs = settings.noise_dimensions + n_classes
         widths = [inputs, *settings.generator_layers]
-        output = SideBySide(n_networks, widths[-1], n_columns)
-        self.generator = nn.Sequential(*self._hidden(widths, of_generator), output)
+        output = Linear(widths[-1], n_columns)
+        self.generator = nn.Sequential(*_hidden(widths, of_generator), output)
         widths = [n_columns + n_classes, *settings.discriminator_layers]
-        judged, similarities = list(self._hidden(widths, of_discriminator)), widths[-1]
+        judged, similarities = list(_hidden(widths, of_discriminator)), widths[-1]
         if settings.minibatch_discrimination:
             n_kernels, n_dimensions = settings.kernels, settings.kernel_dimensions
-            judged.append(MinibatchDiscrimination(widths[-1], n_kernels, n_dimensions, n_networks))
+            judged.append(MinibatchDiscrimination(widths[-1], n_kernels, n_dimensions))
             similarities += n_kernels
-        judged.append(SideBySide(n_networks, similarities, 1))
+        judged.append(Linear(similarities, 1))
         self.discriminator = nn.Sequential(*judged)
 
-    def _hidden(
-        self, widths: list[int], activation: Callable[[], nn.Module]
-    ) -> Iterator[nn.Module]:
-        for n_inputs, n_outputs in pairwise(widths):
-            yield SideBySide(self.n_networks, n_inputs, n_outputs)
-            yield activation()
-
     def generate(self, classes: Tensor) -> Tensor:
-        """Return a sample of each class, (n_networks, n, n_columns), of (n_networks, n) codes."""
-        noise = torch.randn(*classes.shape, self.settings.noise_dimensions)
+        """Return a sample of each class, (n, n_columns), of codes (n,)."""
+        noise = torch.randn(len(classes), self.settings.noise_dimensions)
         return self.generator(torch.cat((noise, one_hot(classes, self.n_classes)), -1))
 
     def judge(self, samples: Tensor, classes: Tensor) -> Tensor:
-        """Return the logits of D for batches of samples, (n_networks, n).
+        """Return the logits of D for a batch of samples, (n,).
 
         D = 1 / (1 + exp(-logit)). With minibatch discrimination, the other samples of the batch
         have an influence.
@@ -108,10 +98,16 @@ class AdversarialNetworks(nn.Module):
         return self.discriminator(seen).squeeze(-1)
 
     def sample(self, codes: Codes, seed: int) -> Doubles:
-        """Return samples of the classes, (n_networks, n, n_columns), of codes (n,)."""
+        """Return samples of the classes, (n, n_columns), of codes (n,)."""
         with reproducible(seed), torch.no_grad():
-            classes = torch.as_tensor(codes, dtype=torch.int64).expand(self.n_networks, -1)
+            classes = torch.as_tensor(codes, dtype=torch.int64)
             return self.generate(classes).numpy().astype(np.float64)
+
+
+def _hidden(widths: list[int], activation: Callable[[], nn.Module]) -> Iterator[nn.Module]:
+    for n_inputs, n_outputs in pairwise(widths):
+        yield Linear(n_inputs, n_outputs)
+        yield activation()
 
 
 def discriminator_loss(of_data: Tensor, of_generated: Tensor) -> Tensor:
@@ -119,26 +115,22 @@ def discriminator_loss(of_data: Tensor, of_generated: Tensor) -> Tensor:
 
     Parameters
     ----------
-    of_data, of_generated : (n_networks, n) tensor
+    of_data, of_generated : (n,) tensor
         Logits of D.
-
-    Returns
-    -------
-    (n_networks,) tensor
     """
-    return softplus(-of_data).mean(-1) + softplus(of_generated).mean(-1)
+    return softplus(-of_data).mean() + softplus(of_generated).mean()
 
 
 def generator_loss(of_generated: Tensor, form: str) -> Tensor:
-    """Return what the generator minimises, (n_networks,), of the logits of D, (n_networks, n).
+    """Return what the generator minimises, of the logits of D, (n,).
 
     In the minimax game, this is the mean of log(1 - D), the ``"saturating"`` form. Its gradient
     vanishes where the discriminator is sure. The ``"non-saturating"`` form, the mean of -log D,
     has the same fixed point and a large gradient there (Goodfellow et al. 2014, section 3).
     """
     if form == "saturating":
-        return -softplus(of_generated).mean(-1)
-    return softplus(-of_generated).mean(-1)
+        return -softplus(of_generated).mean()
+    return softplus(-of_generated).mean()
 
 
 def train_gan(
@@ -146,8 +138,6 @@ def train_gan(
     codes: Codes,
     settings: Gan,
     seed: int,
-    *,
-    n_networks: int = 1,
     on_step: Callable[[int, AdversarialNetworks], object] = lambda step, networks: None,
 ) -> AdversarialNetworks:
     """Train adversarial networks on samples of one or more classes.
@@ -160,8 +150,6 @@ def train_gan(
         The class of each sample, from 0. All classes are drawn equally often.
     settings : Gan
     seed : int
-    n_networks : int
-        See ``AdversarialNetworks``.
     on_step : callable
         Called with the number of steps so far and the networks, before the first and after every
         step.
@@ -172,8 +160,8 @@ def train_gan(
         If a loss is infinite or no number.
     """
     with reproducible(seed):
-        networks = AdversarialNetworks(values.shape[1], int(codes.max()) + 1, settings, n_networks)
-        game = _Game(networks, _Batches(values, codes, n_networks, settings.batch_size))
+        networks = AdversarialNetworks(values.shape[1], int(codes.max()) + 1, settings)
+        game = _Game(networks, _Batches(values, codes, settings.batch_size))
         on_step(0, networks)
         for step in range(1, settings.steps + 1):
             for loss in game.play():
@@ -186,20 +174,20 @@ def train_gan(
 class _Batches:
     """Random batches in which all classes are equally frequent."""
 
-    def __init__(self, values: Doubles, codes: Codes, n_networks: int, size: int) -> None:
+    def __init__(self, values: Doubles, codes: Codes, size: int) -> None:
         order = np.argsort(codes, kind="stable")
         self.values = torch.as_tensor(values[order], dtype=torch.float32)
         self.counts = torch.as_tensor(np.bincount(codes))
         self.starts = self.counts.cumsum(0) - self.counts
-        self.shape = n_networks, size
+        self.size = size
 
     def classes(self) -> Tensor:
-        """Draw the classes of a batch for each network, (n_networks, size)."""
-        return torch.randint(len(self.counts), self.shape)
+        """Draw the classes of a batch, (size,)."""
+        return torch.randint(len(self.counts), (self.size,))
 
     def data(self, classes: Tensor) -> Tensor:
-        """Draw a sample of each class, (n_networks, size, n_columns)."""
-        within = torch.rand(self.shape) * self.counts[classes]
+        """Draw a sample of each class, (size, n_columns)."""
+        within = torch.rand(self.size) * self.counts[classes]
         return self.values[self.starts[classes] + within.long()]
 
 
@@ -235,6 +223,6 @@ class _Game:
 def _with_gradients(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> float:
     """Compute a loss and its gradients."""
     optimizer.zero_grad()
-    total = loss().sum()  # the networks are independent
-    total.backward()
-    return total.item()
+    found = loss()
+    found.backward()
+    return found.item()

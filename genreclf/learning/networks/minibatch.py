@@ -26,20 +26,16 @@ class MinibatchDiscrimination(nn.Module):
         B, the number of features that are added.
     n_dimensions : int
         C, the number of dimensions in which a kernel compares samples.
-    n_networks : int
-        Independent networks, each with a tensor of its own.
     """
 
-    def __init__(
-        self, n_features: int, n_kernels: int, n_dimensions: int, n_networks: int = 1
-    ) -> None:
+    def __init__(self, n_features: int, n_kernels: int, n_dimensions: int) -> None:
         super().__init__()
-        shape = n_networks, n_features, n_kernels * n_dimensions
+        shape = n_features, n_kernels * n_dimensions
         self.tensor = nn.Parameter(torch.randn(shape) / n_features**0.5)
         self.shape = n_kernels, n_dimensions
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return (n_networks, n, A + B) from (n_networks, n, A)."""
-        projected = torch.bmm(features, self.tensor).unflatten(-1, self.shape)
-        distances = (projected.unsqueeze(2) - projected.unsqueeze(1)).abs().sum(-1)
-        return torch.cat((features, torch.exp(-distances).mean(2)), -1)
+        """Return (n, A + B) from (n, A)."""
+        projected = (features @ self.tensor).unflatten(-1, self.shape)
+        distances = (projected.unsqueeze(1) - projected).abs().sum(-1)
+        return torch.cat((features, torch.exp(-distances).mean(1)), -1)

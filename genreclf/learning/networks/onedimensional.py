@@ -52,14 +52,16 @@ class Game:
     settings : Gan
     moments : list of Moment
         From before the first step to the end.
-    coverages, distances : (n_networks,) arrays
-        See ``coverage``; Wasserstein distances between generated samples and data.
+    coverage : float
+        See ``coverage``.
+    distance : float
+        Wasserstein distance between generated samples and data.
     """
 
     settings: Gan
     moments: list[Moment]
-    coverages: Doubles
-    distances: Doubles
+    coverage: float
+    distance: float
 
 
 def draw_data(data: str, n: int, seed: int) -> Doubles:
@@ -85,14 +87,7 @@ def coverage(values: Doubles, data: str) -> float:
     return len(reached) / N_BINS
 
 
-def play(
-    data: str,
-    *,
-    minibatch_discrimination: bool,
-    seed: int = 0,
-    n_networks: int = 1,
-    n_moments: int = 2,
-) -> Game:
+def play(data: str, *, minibatch_discrimination: bool, seed: int = 0, n_moments: int = 2) -> Game:
     """Let a generator and a discriminator learn a data set.
 
     Parameters
@@ -101,8 +96,7 @@ def play(
         Key of ``DATA``.
     minibatch_discrimination : bool
     seed : int
-    n_networks : int
-        Independent games side by side, of which the moments show the first.
+        Of the data, the first weights, the batches and the noise.
     n_moments : int
         Moments that are kept, evenly spaced; the first is before the training.
     """
@@ -113,30 +107,23 @@ def play(
 
     def watch(step: int, networks: AdversarialNetworks) -> None:
         if step in kept:
-            generated = networks.sample(np.zeros(N_SAMPLES, dtype=int), seed)[0, :, 0]
+            generated = networks.sample(np.zeros(N_SAMPLES, dtype=int), seed)[:, 0]
             others = values[: settings.batch_size - 1]
             moments.append(Moment(step, generated, _judged(networks, others)))
 
     codes = np.zeros(len(values), dtype=int)
-    networks = train_gan(
-        values[:, None], codes, settings, seed, n_networks=n_networks, on_step=watch
-    )
-    generated = networks.sample(np.zeros(N_SAMPLES, dtype=int), seed)[:, :, 0]
-    return Game(
-        settings,
-        moments,
-        np.array([coverage(each, data) for each in generated]),
-        np.array([wasserstein_distance(each, values) for each in generated]),
-    )
+    train_gan(values[:, None], codes, settings, seed, on_step=watch)
+    generated = moments[-1].generated
+    distance = float(wasserstein_distance(generated, values))
+    return Game(settings, moments, coverage(generated, data), distance)
 
 
 def _judged(networks: AdversarialNetworks, others: Doubles) -> Doubles:
-    """Return D for each value of ``GRID`` in a batch with others, by the first discriminator."""
-    shape = networks.n_networks, 1 + len(others)
-    classes = torch.zeros(shape, dtype=torch.int64)
+    """Return D for each value of ``GRID`` in a batch with others."""
+    classes = torch.zeros(1 + len(others), dtype=torch.int64)
     logits = []
     with torch.no_grad():
         for value in GRID:
             batch = torch.as_tensor([value, *others], dtype=torch.float32)
-            logits.append(float(networks.judge(batch.expand(shape)[..., None], classes)[0, 0]))
+            logits.append(float(networks.judge(batch[:, None], classes)[0]))
     return 1 / (1 + np.exp(-np.array(logits)))
