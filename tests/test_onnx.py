@@ -86,11 +86,21 @@ def test_short_excerpts_are_refused_repeated_or_filled(tmp_path: Path) -> None:
     for shorter, longer in (
         ("repeat", np.concatenate([samples, samples])[:15_600]),
         ("zeros", np.pad(samples, (0, 15_600 - len(samples)))),
+        ("repeat and zeros", np.pad(samples, (0, 15_600 - len(samples)))),  # one fits
     ):
         patches = f'unit = "frames"\nlength = 96\nhop = 48\nshorter = "{shorter}"'
         network = imported(tmp_path, mean_over(1), patches=patches)
         [found] = embed(samples, network, ["mean"]).values()
         np.testing.assert_allclose(found, patch_means(longer, network), rtol=1e-5, atol=1e-6)
+
+
+def test_whole_repetitions_are_followed_by_zeros(tmp_path: Path) -> None:
+    samples = noise(0.4, RATE)
+    patches = 'unit = "frames"\nlength = 96\nhop = 48\nshorter = "repeat and zeros"'
+    network = imported(tmp_path, mean_over(1), patches=patches)
+    [found] = embed(samples, network, ["mean"]).values()
+    longer = np.concatenate([samples, samples, np.zeros(15_600 - 2 * len(samples), np.float32)])
+    np.testing.assert_allclose(found, patch_means(longer, network), rtol=1e-5, atol=1e-6)
 
 
 def test_an_imported_network_keeps_its_comments_and_gets_its_digest(

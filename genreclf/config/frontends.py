@@ -154,7 +154,7 @@ class Clap(Panns, frozen=True, kw_only=True, tag="clap"):
 class Openl3(Mel, frozen=True, kw_only=True, tag="openl3"):
     """As OpenL3's mel256 (Cramer et al. 2019); mel128 has ``n_mels = 128``.
 
-    It is the release's front-end by librosa, for files that do not contain one.
+    It is the front-end of OpenL3 0.4 by librosa, for files that do not contain one.
     """
 
     sample_rate_hz: Rate = 48_000

@@ -42,7 +42,7 @@ Layout = Literal[
 ]
 OutputKind = Literal["embedding", "tags", "frames"]
 PatchUnit = Literal["frames", "samples", "excerpt"]
-Shorter = Literal["refuse", "repeat", "zeros"]
+Shorter = Literal["refuse", "repeat", "repeat and zeros", "zeros"]
 
 
 class Input(Section, frozen=True, kw_only=True):
@@ -58,7 +58,7 @@ class Patches(Section, frozen=True, kw_only=True):
     Patches of ``length`` begin every ``hop``. In frames, they are cut from the spectrogram of the
     excerpt; in samples, each has a spectrogram of its own; "excerpt" is all of it at once. A last
     patch that is not complete is left out. ``shorter`` says what happens to an excerpt that is
-    shorter than one patch.
+    shorter than one patch: "repeat" ends within a repetition, "repeat and zeros" after a whole one.
     """
 
     unit: PatchUnit = "excerpt"

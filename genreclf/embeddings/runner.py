@@ -89,10 +89,10 @@ def embed(samples: Samples, network: Network, columns: Sequence[str]) -> dict[st
     """
     outputs = [network.output(column) for column in columns]
     engine = _engine(network)
-    patches = _patches(samples, network)
+    inputs = patches(samples, network)
     parts: list[list[Array]] = [[] for _ in outputs]
     n_values = 0
-    while batch := list(islice(patches, engine.batch)):
+    while batch := list(islice(inputs, engine.batch)):
         for part, found, output in zip(
             parts, engine.run(np.stack(batch), outputs), outputs, strict=True
         ):
@@ -109,18 +109,18 @@ def embed(samples: Samples, network: Network, columns: Sequence[str]) -> dict[st
     }
 
 
-def _patches(samples: Samples, network: Network) -> Iterator[Array]:
-    """Yield what the network sees at a time."""
-    patches, frontend = network.patches, network.frontend
-    if patches.unit == "excerpt":
+def patches(samples: Samples, network: Network) -> Iterator[Array]:
+    """Yield what the network sees at a time, without the axis of the batch."""
+    cut, frontend = network.patches, network.frontend
+    if cut.unit == "excerpt":
         yield network_input(_lengthened(samples, n_samples(1, frontend), network), frontend)
         return
-    in_samples = patches.unit == "samples"
-    needed = patches.length if in_samples else n_samples(patches.length, frontend)
+    in_samples = cut.unit == "samples"
+    needed = cut.length if in_samples else n_samples(cut.length, frontend)
     samples = _lengthened(samples, needed, network)
     whole = samples if in_samples else network_input(samples, frontend)
-    for start in range(0, len(whole) - patches.length + 1, patches.hop):
-        patch = whole[start : start + patches.length]
+    for start in range(0, len(whole) - cut.length + 1, cut.hop):
+        patch = whole[start : start + cut.length]
         yield network_input(patch, frontend) if in_samples else patch
 
 
@@ -134,7 +134,9 @@ def _lengthened(samples: Samples, needed: int, network: Network) -> Samples:
             f"{len(samples) / rate:.2f} s of audio, but network {network.name} needs "
             f"{needed / rate:.2f} s"
         )
-    if network.patches.shorter == "zeros":
+    if network.patches.shorter == "repeat and zeros":
+        samples = np.tile(samples, needed // len(samples))
+    if network.patches.shorter != "repeat":
         return np.pad(samples, (0, needed - len(samples)))
     return np.resize(samples, needed)  # which repeats
 
