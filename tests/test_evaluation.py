@@ -271,12 +271,21 @@ def test_the_grouped_interval_written_out() -> None:
     variance = 19 / 20 * ((without - p) ** 2).sum()  # the jackknife's
     assert variance > p * (1 - p) / len(correct)
     n_groups = len(groups) ** 2 / (sizes**2).sum()
-    for share, factor in ((None, 1.0), (0.8, 1.2)):  # one genre has all
+    # Of a single genre, every accuracy is chance.
+    for share, factor in ((None, 1.0), (0.8, 1 + 2 / np.pi)):
         n, z = p * (1 - p) / variance / factor, student.ppf(0.975, n_groups - 1)
         # Both ends solve |p - x| = z sqrt(x (1 - x) / n).
         ends = np.sort(np.roots([1 + z**2 / n, -2 * p - z**2 / n, p**2]))
         tracks = held_out(correct, list(groups))
         assert tracks.interval(True, train_share=share) == pytest.approx(ends)
+
+
+def test_an_accuracy_that_chance_may_reach_has_a_wider_interval() -> None:
+    table = blobs(50, 2, spread=0.6)
+    mixed = replace(table, labels=np.random.default_rng(0).permutation(table.labels))
+    for labels, n in ((table, 100 / learned_from(100, 2, 10)), (mixed, 100 / (1 + 2 / np.pi))):
+        result = cross_validate(labels, configured("evaluation.folds=10", "classifier.name=lda"))
+        assert result.interval == pytest.approx(wilson_interval(result.accuracy * n, n))
 
 
 @pytest.mark.parametrize("n_wrong", range(4))

@@ -1,5 +1,6 @@
 """The approximated kernel of an SVM for large tables."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from sklearn.svm import SVC
 from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
-from genreclf.learning.classifiers import svm
+from genreclf.learning.classifiers import kernel
 from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
 from genreclf.learning.nystroem import LOGISTIC_C, NystroemClassifier
@@ -88,7 +89,7 @@ def test_every_sample_of_a_rare_class_is_a_landmark() -> None:
 @pytest.fixture
 def exact_fits(fits: list[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The number of tracks of each fit of an exact machine, with 100 tracks counting as many."""
-    monkeypatch.setattr(svm, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(kernel, "EXACT_UP_TO", 100)
     return fits
 
 
@@ -108,6 +109,10 @@ def test_a_large_table_is_approximated_in_all_folds_and_the_card_says_so(
     assert card.evaluation is not None
     assert "svm, its kernel approximated by 2,000 components" in card.evaluation["notes"]
     assert card.config.classifier.hyperparameters["kernel_approximation"] == 2000
+    done = run("compare", table, "--classifiers", "svm,lda", "--repeats", "1", "--json", "-")
+    assert done.stderr.count("svm, its kernel approximated by 2,000 components, because") == 1
+    assert "svm, its kernel approximated by 2,000 components" in json.loads(done.stdout)["notes"]
+    assert not exact_fits
 
 
 @pytest.mark.parametrize(
@@ -123,6 +128,18 @@ def test_the_configuration_decides(
     assert bool(exact_fits) == exact
     assert isinstance(pipeline["classify"].estimator_, NystroemClassifier) != exact
     assert pipeline.score(table.values, table.labels) > 0.95
+
+
+def test_the_svm_of_a_large_ensemble_is_approximated(exact_fits: list[int]) -> None:
+    table = blobs(34, 3)
+    small = ["classifier.name=ensemble", "classifier.n_estimators=5"]
+    approximated = fit_pipeline(table, load_config(overrides=small))
+    assert not exact_fits
+    [machine, _, _] = approximated["classify"].estimator_.vote_.estimators_
+    assert isinstance(machine.estimator_, NystroemClassifier)
+    assert approximated.score(table.values, table.labels) > 0.95
+    fit_pipeline(table, load_config(overrides=[*small, "classifier.kernel_approximation=off"]))
+    assert exact_fits
 
 
 def test_an_approximated_model_is_the_same_from_a_skops_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -88,6 +89,23 @@ def test_confusion_has_the_counts_of_evaluate(table_file: Path, tmp_path: Path) 
         shown = texts(picture)
         assert sorted(text for text in shown if text.isdigit()) == counts
         assert shown.count("folk") == 2
+
+
+@pytest.mark.parametrize("command", ["audit", "plot confusion"])
+def test_folds_are_run_by_as_many_workers_as_jobs(
+    command: str, table_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def counted(jobs: int, seconds: float) -> Any:
+        started.append(jobs)
+        return nullcontext()
+
+    monkeypatch.setattr("genreclf.evaluation.trainings.fold_workers", counted)
+    output = ["-o", tmp_path / "c.svg"] if command == "plot confusion" else []
+    done = run(*command.split(), table_file, *output, "--classifier", "lda", "--jobs", "2")
+    assert done.exit_code == 0, done.output
+    assert started == [2]
 
 
 def test_confusion_trains_only_on_folds_that_it_draws(

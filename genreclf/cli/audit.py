@@ -8,9 +8,10 @@ import click
 from genreclf.cli import options
 from genreclf.cli.options import collected
 from genreclf.cli.output import stdout_console, verbosity_options, write_json, write_text
-from genreclf.cli.progress import progress
+from genreclf.cli.progress import epochs, progress
 from genreclf.cli.streams import write_records
-from genreclf.cli.training import load_checked
+from genreclf.cli.tracks import worker_count
+from genreclf.cli.training import announce, load_checked
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class AuditOptions:
     json_file: Path | None
     html_file: Path | None
     html_top: int
+    jobs: int | None
 
 
 @click.command()
@@ -39,6 +41,7 @@ class AuditOptions:
     "--csv", "csv_file", type=options.OUTPUT_FILE, metavar="FILE",
     help="Write one row for each finding to this file (- for standard output) instead.",
 )  # fmt: skip
+@options.fold_jobs
 @options.json_file
 @options.review_file
 @options.review_size
@@ -65,7 +68,7 @@ def audit(args: AuditOptions) -> None:
       genreclf audit gtzan.csv --group artist --ignore length --top 50
     """
     from genreclf.evaluation.audit import audit as find_doubtful
-    from genreclf.evaluation.crossvalidation import count_folds
+    from genreclf.evaluation.trainings import Trainings, fold_workers
     from genreclf.reports.audit import audit_report
     from genreclf.reports.auditpage import HeldOutModels, audit_page
     from genreclf.reports.review import require_paths
@@ -73,11 +76,18 @@ def audit(args: AuditOptions) -> None:
     table = load_checked(args.table, args.table_options.columns(), args.learning)
     if args.html_file is not None:
         require_paths(args.table, table)
-    config = args.learning.settings()
+    config, search = args.learning.settings(), args.learning.search
+    trainings = Trainings(table, config, search, ungrouped=False)
+    jobs = worker_count(args.jobs, trainings.n_folds)
+    announce(trainings, jobs)
     models = HeldOutModels()
-    with progress(count_folds(table, config), "cross-validation") as advance:
+    with (
+        progress(trainings.n_folds, "cross-validation") as advance,
+        epochs(final=False),
+        fold_workers(jobs, trainings.fold_seconds()) as workers,
+    ):
         result = find_doubtful(
-            table, config, search=args.learning.search, on_fold=advance,
+            table, config, search=search, workers=workers, on_fold=advance,
             on_model=models.add if args.html_file else None,
         )  # fmt: skip
     if str(args.csv_file) == "-":

@@ -316,7 +316,9 @@ def _compare(
 
 
 def _announce(variants: "Sequence[Variant]", work: "Estimate", at_a_time: int) -> None:
-    """Print the number of trainings, and the estimated time if it is long."""
+    """Print the number of trainings, the estimated time if it is long, and approximations."""
+    from genreclf.learning.resolution import approximation
+
     text = (
         f"{plural(len(variants), 'variant')}, {plural(len(variants[0].table), 'track')}: "
         f"{work.n_trainings} trainings"
@@ -326,6 +328,9 @@ def _announce(variants: "Sequence[Variant]", work: "Estimate", at_a_time: int) -
         shorter = f"; with --repeats 1 about {duration(seconds / work.n_rounds)}"
         text += shorter if work.n_rounds > 1 else ""
     note(text)
+    for reason in dict.fromkeys(approximation(v.config, v.table) for v in variants):
+        if reason is not None:
+            note(f"note: {reason}")
 
 
 def _show(result: dict[str, Any], json_file: Path | None, plot_file: Path | None) -> None:

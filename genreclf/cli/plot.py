@@ -7,8 +7,9 @@ import click
 
 from genreclf.cli import options
 from genreclf.cli.output import note, plural, report_written, say
-from genreclf.cli.progress import progress
-from genreclf.cli.training import load_checked
+from genreclf.cli.progress import epochs, progress
+from genreclf.cli.tracks import worker_count
+from genreclf.cli.training import announce, load_checked
 from genreclf.parallel.meter import duration
 
 if TYPE_CHECKING:
@@ -76,12 +77,14 @@ def features(
 @options.learning
 @options.table
 @options.folds
+@options.fold_jobs
 def confusion(
     source: Path,
     output: Path,
     learning: options.Learning,
     table_options: options.TableOptions,
     folds: str | None,
+    jobs: int | None,
 ) -> None:
     """Draw the confusion matrix: which genres are predicted as which.
 
@@ -93,7 +96,7 @@ def confusion(
       genreclf plot confusion features.csv --classifier lda -o confusion.svg
       genreclf plot confusion result.json -o confusion.png
     """
-    from genreclf.evaluation.crossvalidation import count_folds, cross_validate
+    from genreclf.evaluation.trainings import Trainings
     from genreclf.reports.plots import draw_confusion
     from genreclf.reports.results import read_confusion
 
@@ -102,12 +105,12 @@ def confusion(
             raise click.UsageError("a result is drawn as it is: the other options need a TABLE")
         genres, matrix = read_confusion(source)
     else:
-        table = load_checked(source, table_options.columns(folds=folds), learning)
-        config = learning.settings()
-        with progress(count_folds(table, config), "cross-validation") as advance:
-            result = cross_validate(
-                table, config, search=learning.search, on_fold=advance, ungrouped=False
-            )
+        table = load_checked(source, table_options.columns(folds=folds), learning).labelled()
+        trainings = Trainings(table, learning.settings(), learning.search, ungrouped=False)
+        at_a_time = worker_count(jobs, trainings.n_folds)
+        announce(trainings, at_a_time)
+        with progress(trainings.n_folds, "cross-validation") as advance, epochs(final=False):
+            result = trainings.cross_validate(at_a_time, advance)
         genres, matrix = result.genres, result.confusion.tolist()
     draw_confusion(output, genres, matrix)
     report_written("picture", output)

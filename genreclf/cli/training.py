@@ -121,18 +121,17 @@ def announce(trainings: "Trainings", jobs: int) -> None:
 
 def _announce_approximation(trainings: "Trainings", jobs: int) -> None:
     from genreclf.config.load import override
-    from genreclf.learning.classifiers.svm import EXACT_UP_TO
+    from genreclf.learning.resolution import approximation
 
-    config = trainings.config
-    resolved = config.classifier.resolved(len(trainings.table))
-    if resolved == config.classifier:
+    text = approximation(trainings.config, trainings.table)
+    if text is None:
         return
-    exact = override(config, ["classifier.kernel_approximation=off"])
+    exact_kernel = "classifier.kernel_approximation=off"
+    exact = duration(trainings.seconds(jobs, override(trainings.config, [exact_kernel])))
+    approximated = duration(trainings.seconds(jobs))
     note(
-        f"note: {resolved.description}, because there are more than {EXACT_UP_TO:,} tracks; "
-        f"--set classifier.kernel_approximation=off trains the exact machine in about "
-        f"{duration(trainings.seconds(jobs, exact))} instead of "
-        f"{duration(trainings.seconds(jobs))}"
+        f"note: {text}; --set {exact_kernel} trains the exact machine in about {exact} instead of "
+        f"{approximated}"
     )
 
 

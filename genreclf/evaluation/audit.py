@@ -15,6 +15,7 @@ from genreclf.errors import TableError, escaped
 from genreclf.evaluation.crossvalidation import cross_validate
 from genreclf.evaluation.result import Evaluation
 from genreclf.learning.duplicates import Copies, find_copies
+from genreclf.parallel.workers import Workers
 from genreclf.tables.table import FeatureTable
 
 # A label is doubtful if another genre is this many times as probable. Confident learning alone
@@ -81,6 +82,7 @@ def audit(
     config: Config | None = None,
     *,
     search: bool = False,
+    workers: Workers | None = None,
     on_fold: Callable[[], object] = lambda: None,
     on_model: Callable[[Any, FeatureTable], object] | None = None,
 ) -> Audit:
@@ -93,7 +95,7 @@ def audit(
     Parameters
     ----------
     table : FeatureTable
-    config, search, on_fold, on_model
+    config, search, workers, on_fold, on_model
         As for ``cross_validate``.
     """
     copies = _copy_findings(table, find_copies(table.values))
@@ -107,8 +109,9 @@ def audit(
         return Audit(len(table), None, copies, [*table.notes, note])
     try:
         evaluation = cross_validate(
-            table, config, search=search, on_fold=on_fold, on_model=on_model, ungrouped=False
-        )
+            table, config, search=search, workers=workers, on_fold=on_fold, on_model=on_model,
+            ungrouped=False,
+        )  # fmt: skip
     except TableError as error:
         note = f"looked for copies only, because labels cannot be predicted: {error}"
         return Audit(len(table), None, copies, [*table.notes, note])

@@ -14,9 +14,10 @@ from genreclf.config.schema import Config
 from genreclf.errors import GenreclfError
 from genreclf.evaluation.crossvalidation import choose_splits
 from genreclf.evaluation.folds import FoldOptions, predict_held_out
-from genreclf.evaluation.intervals import share_interval
+from genreclf.evaluation.intervals import chance_agreement, share_interval
 from genreclf.evaluation.notes import (
     NO_GROUPS,
+    approximation_notes,
     few_groups_notes,
     unknown_genre_notes,
     unscored_notes,
@@ -96,7 +97,7 @@ def compare(
     TableError
         If there are too few tracks, groups or genres to hold any out.
     """
-    variants = _in_canonical_order(variants)
+    variants = [_resolved(variant) for variant in _in_canonical_order(variants)]
     table, config = variants[0].table, variants[0].config
     copies = _copies([variant.table for variant in variants])
     groups = copies.joined(table.groups)
@@ -129,6 +130,11 @@ def _in_canonical_order(variants: Sequence[Variant]) -> list[Variant]:
     return [replace(variant, table=tables[id(variant.table)]) for variant in variants]
 
 
+def _resolved(variant: Variant) -> Variant:
+    with _errors_named(variant):
+        return replace(variant, config=resolve(variant.config, variant.table))
+
+
 def _copies(tables: Sequence[FeatureTable]) -> Copies:
     """Find copies of one recording by the features of any table."""
     distinct = {id(table.values): table for table in tables}.values()
@@ -148,9 +154,8 @@ def _predict(
 ) -> list[HeldOut]:
     table = replace(variant.table, groups=groups)
     with _errors_named(variant):
-        config = resolve(variant.config, table)
         return [
-            predict_held_out(table, _reseeded(config, i), splits, options)
+            predict_held_out(table, _reseeded(variant.config, i), splits, options)
             for i, splits in enumerate(rounds)
         ]
 
@@ -185,12 +190,16 @@ def _score(variant: Variant, rounds: Sequence[HeldOut], copies: Copies, design: 
     n_recordings = copies.weights(scored).sum()
     tied = variant.table.has_groups or n_recordings < len(scored)
     ends = np.cumsum(design.splits["n_test"])[:-1]
+    predicted = np.concatenate([held_out.predicted for held_out in rounds])
+    given = design.train_share is None
+    chance = None if given else chance_agreement(variant.table.labels[rows], predicted)
+    groups = design.groups if tied else None
     return Score(
         variant,
         correct,
-        np.concatenate([held_out.predicted for held_out in rounds]),
+        predicted,
         np.array([part.mean() for part in np.split(hits, ends)]),
-        share_interval(correct, design.groups if tied else None, n_recordings, design.factor),
+        share_interval(correct, groups, n_recordings, design.factor, chance),
     )
 
 
@@ -211,7 +220,8 @@ def _notes(
 ) -> list[str]:
     table = variants[0].table
     distinct = {id(variant.table.values): variant.table for variant in variants}.values()
-    notes = [note for each in distinct for note in leak_notes(each)]
+    notes = [note for each in variants for note in approximation_notes(each.config)]
+    notes += [note for each in distinct for note in leak_notes(each)]
     notes += [note for splits in rounds for note in splits.notes]
     notes += unscored_notes(table, rounds[0], held_out)
     notes += unknown_genre_notes(held_out, "the training set")

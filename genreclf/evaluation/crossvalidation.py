@@ -11,6 +11,7 @@ from genreclf.evaluation.folds import FoldOptions, predict_held_out
 from genreclf.evaluation.notes import (
     IDLE_WEIGHTS,
     NO_GROUPS,
+    approximation_notes,
     augmentation_notes,
     few_groups_notes,
     unknown_genre_warnings,
@@ -106,7 +107,7 @@ def cross_validate(
         replace(test_set, rows=order[test_set.rows]),
         weights,
         ungrouped_accuracy,
-        [*table.notes, *splits.notes, *_approximation_notes(config), *notes, *warnings],
+        [*table.notes, *splits.notes, *approximation_notes(config), *notes, *warnings],
         warnings,
     )
 
@@ -174,11 +175,6 @@ def _ungrouped_accuracy(
     ungrouped = replace(table, groups=np.full(len(table), "", dtype=object))
     held_out = predict_held_out(ungrouped, config, splits, options)
     return float(held_out.correct[np.isin(held_out.rows, scored.rows)].mean())
-
-
-def _approximation_notes(config: Config) -> list[str]:
-    name, description = config.classifier.name, config.classifier.description
-    return [] if description == name else [description]
 
 
 def _warnings(table: FeatureTable, splits: Splits, held_out: HeldOut) -> list[str]:

@@ -17,6 +17,13 @@ Indices = NDArray[np.intp]
 Interval = tuple[float, float]
 
 
+# Variance of a cross-validated accuracy at chance, relative to that of independent predictions. If
+# labels cannot be learned, a track helps to predict another correctly exactly if this one helps to
+# predict it: a sum of scores has twice the variance (a degenerate U-statistic, Hoeffding 1948), and
+# a sum of their signs 2 / pi of the excess (Sheppard 1899).
+CHANCE_FACTOR = 1 + 2 / np.pi
+
+
 def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927)."""
     z = float(norm.ppf(0.5 + confidence / 2))
@@ -134,12 +141,24 @@ def groups_per_genre(genres: Texts, groups: Texts) -> Counter[str]:
     return Counter(genre for genre, _ in set(zip(genres, own_groups(groups), strict=True)))
 
 
+def chance_agreement(labels: Texts, predicted: Texts) -> float:
+    """Return the expected share of correct predictions if they ignored the labels (Cohen 1960)."""
+    n_predicted = Counter(predicted)
+    return sum(n * n_predicted[label] for label, n in Counter(labels).items()) / len(labels) ** 2
+
+
 def share_interval(
-    correct: NDArray[Any], groups: Texts | None, n_recordings: float, factor: float = 1.0
+    correct: NDArray[Any],
+    groups: Texts | None,
+    n_recordings: float,
+    factor: float = 1.0,
+    chance: float | None = None,
 ) -> Interval:
     """95 % confidence interval of a share of correct predictions.
 
-    Wilson's interval; with groups, ``cluster_interval``.
+    Wilson's interval; with groups, ``cluster_interval``. At chance, a cross-validated accuracy
+    varies more (Noirhomme et al. 2014): if the interval with ``CHANCE_FACTOR`` contains chance, it
+    is that interval.
 
     Parameters
     ----------
@@ -151,7 +170,13 @@ def share_interval(
         Number of distinct recordings.
     factor : float
         Factor of the variance; see ``learning_factor``.
+    chance : float, optional
+        For a cross-validation: the share if predictions and labels were unrelated.
     """
+    if chance is not None:
+        wide = share_interval(correct, groups, n_recordings, max(factor, CHANCE_FACTOR))
+        if wide[0] <= chance <= wide[1]:
+            return wide
     if groups is None:
         n = n_recordings / factor
         return wilson_interval(float(correct.mean()) * n, n)

@@ -24,6 +24,12 @@ IDLE_WEIGHTS = (
 FEWEST_GROUPS, FEWEST_PER_GENRE = 10, 3
 
 
+def approximation_notes(config: Config) -> list[str]:
+    """Name the approximation of a resolved configuration, if there is one."""
+    name, description = config.classifier.name, config.classifier.description
+    return [] if description == name else [description]
+
+
 def unknown_genre_notes(held_out: HeldOut, who: str) -> list[str]:
     """Count the tracks that are wrong because the classifier was not trained on their genre."""
     unknown = ~held_out.known

@@ -12,7 +12,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from genreclf.config.schema import Config
 from genreclf.errors import TableError, escaped
-from genreclf.evaluation.intervals import learning_factor, share_interval
+from genreclf.evaluation.intervals import chance_agreement, learning_factor, share_interval
 from genreclf.evaluation.reliability import (
     ConfidenceBin,
     calibration_error_by_chance,
@@ -98,7 +98,9 @@ class HeldOut:
         n_recordings = n_recordings or len(self.rows)
         tied = has_groups or n_recordings < len(self.rows)
         factor = learning_factor(self.labels, self.groups, train_share)
-        return share_interval(self.correct, self.groups if tied else None, n_recordings, factor)
+        chance = None if train_share is None else chance_agreement(self.labels, self.predicted)
+        groups = self.groups if tied else None
+        return share_interval(self.correct, groups, n_recordings, factor, chance)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from genreclf.config.load import override
 from genreclf.config.schema import Config
-from genreclf.evaluation.crossvalidation import count_trainings, cross_validate
+from genreclf.evaluation.crossvalidation import count_folds, count_trainings, cross_validate
 from genreclf.evaluation.importance import ImportanceMeter
 from genreclf.evaluation.result import Evaluation
 from genreclf.learning.duplicates import Copies, copies_in
@@ -37,6 +37,8 @@ class Trainings:
         Whether there is a cross-validation.
     final : bool
         Whether a model is then trained on all tracks.
+    ungrouped : bool
+        As for ``cross_validate``.
     """
 
     table: FeatureTable
@@ -44,6 +46,7 @@ class Trainings:
     search: bool = False
     evaluated: bool = True
     final: bool = False
+    ungrouped: bool = True
 
     @cached_property
     def copies(self) -> Copies:
@@ -53,7 +56,8 @@ class Trainings:
     @property
     def n_folds(self) -> int:
         """Trainings of the cross-validation."""
-        return count_trainings(self.table, self.config) if self.evaluated else 0
+        count = count_trainings if self.ungrouped else count_folds
+        return count(self.table, self.config) if self.evaluated else 0
 
     @property
     def number(self) -> int:
@@ -93,7 +97,7 @@ class Trainings:
         with fold_workers(jobs, self.fold_seconds()) as workers:
             return cross_validate(
                 self.table, self.config, search=self.search, workers=workers, on_fold=on_fold,
-                on_model=on_model, copies=self.copies,
+                on_model=on_model, copies=self.copies, ungrouped=self.ungrouped,
             )  # fmt: skip
 
 

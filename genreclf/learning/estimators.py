@@ -42,6 +42,8 @@ class SoftVote(ClassifierMixin, BaseEstimator):
     ----------
     C : float
         Penalty of the support vector machine, whose gamma is half of scikit-learn's "scale".
+    kernel_approximation : int or str
+        Number of landmarks that approximate its kernel; a word for an exact machine.
     n_estimators, max_features, min_samples_leaf
         Of the trees.
     random_state : int
@@ -59,6 +61,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         C: float = 3.0,
+        kernel_approximation: int | str = "off",
         n_estimators: int = 300,
         max_features: float = 0.2,
         min_samples_leaf: int = 1,
@@ -67,6 +70,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
         resampling: Resampled | None = None,
     ) -> None:
         self.C = C
+        self.kernel_approximation = kernel_approximation
         self.n_estimators = n_estimators
         self.max_features = max_features
         self.min_samples_leaf = min_samples_leaf
@@ -89,13 +93,11 @@ class SoftVote(ClassifierMixin, BaseEstimator):
 
     def _members(self, n_columns: int) -> list[tuple[str, Any]]:
         from sklearn.ensemble import ExtraTreesClassifier
-        from sklearn.svm import SVC
 
-        machine = SVC(
-            C=self.C,
-            gamma=0.5 / n_columns,
-            class_weight="balanced",
-            decision_function_shape="ovo",
+        from genreclf.learning.nystroem import kernel_machine
+
+        machine = kernel_machine(
+            self.C, 0.5 / n_columns, self.kernel_approximation, self.random_state
         )
         lda = BalancedLda(solver="lsqr", shrinkage="auto")
         trees = ExtraTreesClassifier(

@@ -151,6 +151,27 @@ class NystroemClassifier(ClassifierMixin, BaseEstimator):
         return found
 
 
+def kernel_machine(
+    C: float, gamma: float | str, approximation: int | str, random_state: int
+) -> Any:
+    """Return a machine with balanced classes, unfitted, whose ``class_scores`` are known.
+
+    Parameters
+    ----------
+    C, gamma
+        As for an ``SVC``.
+    approximation : int or str
+        Number of landmarks; a word for an exact machine.
+    random_state : int
+        Draws the landmarks.
+    """
+    if isinstance(approximation, int):
+        return NystroemClassifier(C, gamma, approximation, random_state)  # type: ignore[arg-type]
+    from sklearn.svm import SVC
+
+    return SVC(C=C, gamma=gamma, class_weight="balanced", decision_function_shape="ovo")
+
+
 @dataclass(frozen=True, eq=False)
 class _Loss:
     """Penalised logistic loss as a function of steps along the directions of a basis.
