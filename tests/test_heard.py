@@ -176,7 +176,17 @@ def test_a_cache_without_seconds_and_one_that_cannot_be_read_are_no_obstacle(
         assert known is not None
         assert known.spans == ()
     expected = {str(path): measure(path, config).spans}
-    assert heard_spans([str(path), "\ud800.wav", "a\0.wav", ""], config) == expected
+    assert heard_spans([str(path), "\ud800.wav", "a\0.wav", "", "a" * 5000], config) == expected
     cache_file().write_bytes(b"no cache" * 1000)
     with pytest.warns(UserWarning, match="is damaged and was dropped"):
         assert heard_spans([str(path)], config) == expected
+
+
+def test_without_processes_the_page_is_written_without_seconds(
+    songs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise workers.NoWorkersError
+
+    monkeypatch.setattr(heard, "Workers", fail)
+    assert heard_spans(map(str, songs.iterdir()), load_config(overrides=QUICK)) == {}

@@ -11,7 +11,7 @@ from genreclf.extraction.cache import Cache, cache_file
 from genreclf.extraction.chain import chosen_spans
 from genreclf.features.measured import Spans
 from genreclf.files import on_disk
-from genreclf.parallel.workers import WorkerError, Workers
+from genreclf.parallel.workers import NoWorkersError, WorkerError, Workers
 
 MOST_WORKERS = 4
 SECONDS_A_TRACK = 300  # as for extraction
@@ -46,7 +46,7 @@ def _existing(path: str) -> Path | None:
     try:
         file = Path(on_disk(path))
         return file if file.is_file() else None
-    except ValueError:  # a name that no file can have
+    except (ValueError, OSError):  # a name that no file can have, or a folder that is locked
         return None
 
 
@@ -67,9 +67,12 @@ def _chosen_again(files: dict[str, Path], config: ExtractionConfig) -> dict[str,
     if not files:
         return {}
     jobs = min(len(files), MOST_WORKERS, os.cpu_count() or 1)
-    with Workers(jobs, SECONDS_A_TRACK) as workers:
-        results = workers.map(partial(_spans_of, config=config), files.values())
-        spans = [() if isinstance(found, WorkerError) else found for _, found in results]
+    try:
+        with Workers(jobs, SECONDS_A_TRACK) as workers:
+            results = workers.map(partial(_spans_of, config=config), files.values())
+            spans = [() if isinstance(found, WorkerError) else found for _, found in results]
+    except NoWorkersError:  # the page is worth having without the seconds
+        return {}
     return {path: found for path, found in zip(files, spans, strict=True) if found}
 
 
