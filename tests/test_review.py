@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from genreclf.config.views import Excerpt
 from genreclf.evaluation.audit import audit
 from genreclf.learning.model import Model
 from genreclf.reports.auditpage import HeldOutModels, audit_page
-from genreclf.reports.review import ReviewItem, file_uri, review_page
+from genreclf.reports.review import ReviewItem, file_uri, labels_command, review_page
 from genreclf.tables.table import FeatureTable
 
 QUICK = ("--classifier", "logistic", "--set", "evaluation.folds=4")
@@ -61,7 +62,7 @@ def hostile() -> str:
         )
         for text in HOSTILE
     ]  # fmt: skip
-    return review_page(items, HOSTILE, table="-rf; <b>\n.csv", notes=HOSTILE)
+    return review_page(items, HOSTILE, command="-rf; <b>\n.csv", notes=HOSTILE)
 
 
 def test_the_policy_allows_one_script_one_style_and_files_alone(hostile: str) -> None:
@@ -135,20 +136,23 @@ def test_without_an_answer_the_labels_of_copies_come_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "command"),
+    ("table", "column", "words"),
     [
-        ("", "genreclf extract MUSIC --labels corrections.csv -o features.csv"),
-        ("t.csv", "genreclf labels apply corrections.csv t.csv -o t-corrected.csv"),
+        ("t.csv", "label", ["t.csv", "-o", "t-corrected.csv"]),
         (
-            "my music/a.parquet",
-            "genreclf labels apply corrections.csv 'my music/a.parquet' "
-            "-o 'my music/a-corrected.parquet'",
+            "a/b.csv",
+            "my genre",
+            ["a/b.csv", "-o", "a/b-corrected.csv", "--label-column", "my genre"],
         ),
+        ("my <&> $x/a.npz", "label", ["my <&> $x/a.npz", "-o", "my <&> $x/a-corrected.npz"]),
     ],
 )
-def test_the_page_names_the_command_for_its_corrections(table: str, command: str) -> None:
-    codes = [text for _, text in Document(review_page([], [], table=table)).all("code")]
-    assert codes[-1] == command
+def test_the_page_names_the_command_for_its_corrections(
+    table: str, column: str, words: list[str]
+) -> None:
+    page = review_page([], [], command=labels_command(Path(table), column))
+    *_, command = [text for _, text in Document(page).all("code")]
+    assert shlex.split(command) == ["genreclf", "labels", "apply", "corrections.csv", *words]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +275,7 @@ def test_so_do_those_of_tracks_with_several_excerpts() -> None:
     result = audit(table, config, on_model=models.add)
     assert result.evaluation is not None
     assert result.evaluation.config.learn_from == "excerpts"
-    assert_explained(audit_page(result, table, models, 100))
+    assert_explained(audit_page(result, table, models, 100, ""))
 
 
 def test_the_page_says_what_it_leaves_out(audited: Path, tmp_path: Path) -> None:

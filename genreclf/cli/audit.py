@@ -71,7 +71,7 @@ def audit(args: AuditOptions) -> None:
     from genreclf.evaluation.trainings import Trainings, fold_workers
     from genreclf.reports.audit import audit_report
     from genreclf.reports.auditpage import HeldOutModels, audit_page
-    from genreclf.reports.review import require_paths
+    from genreclf.reports.review import labels_command, require_paths
 
     table = load_checked(args.table, args.table_options.columns(), args.learning)
     if args.html_file is not None:
@@ -97,7 +97,8 @@ def audit(args: AuditOptions) -> None:
     if args.json_file is not None:
         write_json(args.json_file, result.to_dict(), "findings")
     if args.html_file is not None:
-        page = audit_page(result, table, models, args.html_top, str(args.table))
+        command = labels_command(args.table, args.table_options.label_column)
+        page = audit_page(result, table, models, args.html_top, command)
         write_text(args.html_file, page, "review page")
     if args.csv_file is args.json_file is None:
         audit_report(result, stdout_console(), args.top)

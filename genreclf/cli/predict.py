@@ -243,7 +243,7 @@ def predict(args: PredictOptions) -> None:
 
 def _predict_table(args: PredictOptions, table: Path) -> None:
     from genreclf.reports.predictionpage import PredictionPage
-    from genreclf.reports.review import require_paths
+    from genreclf.reports.review import labels_command, require_paths
     from genreclf.tables.reading import load_table
 
     page = PredictionPage(args.page_size, args.explain)
@@ -257,7 +257,7 @@ def _predict_table(args: PredictOptions, table: Path) -> None:
     write_results(page.each(predictions, features.labels), model, args, tags)
     if args.html_file is not None:
         genres = sorted({*model.genres, *features.genres})
-        html = page.html(genres, features.config, str(table))
+        html = page.html(genres, features.config, labels_command(table))
         write_text(args.html_file, html, "review page")
 
 

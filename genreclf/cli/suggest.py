@@ -121,6 +121,7 @@ def suggest(args: SuggestOptions) -> None:
     from genreclf.learning.suggestion import suggest as choose_tracks
     from genreclf.learning.suggestion import unlabelled
     from genreclf.library.corrections import read_corrections
+    from genreclf.reports.review import labels_command
     from genreclf.reports.suggestions import suggestions_page
     from genreclf.tables.reading import load_table
 
@@ -138,7 +139,8 @@ def suggest(args: SuggestOptions) -> None:
     _print(found, args.output_format)
     if args.html_file is not None:
         genres = {*table.genres, *(model.genres if model else ())}
-        page = suggestions_page(found, sorted(genres), table.config, str(args.table))
+        command = labels_command(args.table, args.table_options.label_column)
+        page = suggestions_page(found, sorted(genres), table.config, command)
         write_text(args.html_file, page, "review page")
     if args.playlist is not None:
         _write_playlist(args.playlist, [suggestion.path for suggestion in found])

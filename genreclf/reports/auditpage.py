@@ -53,7 +53,7 @@ class HeldOutModels:
 
 
 def audit_page(
-    audit: Audit, table: FeatureTable, models: HeldOutModels, most: int, name: str = ""
+    audit: Audit, table: FeatureTable, models: HeldOutModels, most: int, command: str
 ) -> str:
     """Write a page of doubtful labels, copies with two labels, novel and uncertain tracks.
 
@@ -66,8 +66,8 @@ def audit_page(
         The pipelines of the audit.
     most : int
         Tracks of each kind on the page; of copies, recordings.
-    name : str
-        Of the file that corrections will be applied to.
+    command : str
+        What to run with the corrections.
     """
     chosen = _Chosen(most)
     recordings = _recordings_with_two_labels(audit)
@@ -97,7 +97,7 @@ def audit_page(
             )
         )  # fmt: skip
     notes = [*_how_sure(audit), *chosen.notes]
-    return page_of_tracks(items, table.genres, table.config, table=name, notes=notes)
+    return page_of_tracks(items, table.genres, table.config, command=command, notes=notes)
 
 
 @dataclass

@@ -8,7 +8,12 @@ from itertools import repeat
 from genreclf.config.schema import ExtractionConfig
 from genreclf.extraction.tracks import Failure
 from genreclf.learning.prediction import UNKNOWN, Prediction, margin
-from genreclf.reports.review import UNCERTAIN_BELOW, ReviewItem, page_of_tracks
+from genreclf.reports.review import (
+    EXTRACT_COMMAND,
+    UNCERTAIN_BELOW,
+    ReviewItem,
+    page_of_tracks,
+)
 
 _Ranked = tuple[float, int, Prediction, str]
 
@@ -66,11 +71,13 @@ class PredictionPage:
                 heapq.heappop(chosen)
         self._n[prediction.novel] += 1
 
-    def html(self, genres: Iterable[str], config: ExtractionConfig | None, table: str = "") -> str:
+    def html(
+        self, genres: Iterable[str], config: ExtractionConfig | None, command: str = EXTRACT_COMMAND
+    ) -> str:
         """Write the page; see ``page_of_tracks`` for the parameters."""
         ranked = [sorted(self._chosen[novel], reverse=True) for novel in (True, False)]
         items = [_item(entry[2], entry[3]) for entries in ranked for entry in entries]
-        return page_of_tracks(items, list(genres), config, table=table, notes=self._notes())
+        return page_of_tracks(items, list(genres), config, command=command, notes=self._notes())
 
     def _notes(self) -> list[str]:
         notes = []

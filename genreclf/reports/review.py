@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path, PurePath
-from shlex import quote
+from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from genreclf.config.schema import ExtractionConfig
@@ -34,6 +34,9 @@ DOUBTS = {
 
 # A calibrated answer with a lower probability is more often wrong than right.
 UNCERTAIN_BELOW = 0.5
+
+# Without a table, corrections are a manifest.
+EXTRACT_COMMAND = "genreclf extract MUSIC --labels corrections.csv -o features.csv"
 
 # Buttons; all other genres are suggested in the text field.
 MOST_GENRES = 12
@@ -79,7 +82,7 @@ def review_page(
     genres: Sequence[str],
     *,
     excerpt: Excerpt | None = None,
-    table: str = "",
+    command: str = EXTRACT_COMMAND,
     notes: Sequence[str] = (),
 ) -> str:
     """Write a page to listen to tracks and to correct their labels.
@@ -92,8 +95,8 @@ def review_page(
         All genres that can be chosen, in the order of the list.
     excerpt : Excerpt, optional
         Which seconds of a track the features were computed from.
-    table : str
-        The table or manifest that the corrections are for, if there is one.
+    command : str
+        What to run with the corrections.
     notes : sequence of str
         Sentences above the list, such as how many tracks were left out.
 
@@ -117,19 +120,17 @@ def review_page(
         n_tracks=len(items),
         doubts={key: names[0] for key, names in DOUBTS.items()},
         notes=notes,
-        table=table,
-        command=_command(table),
+        command=command,
         not_music=NOT_MUSIC,
     )
 
 
-def _command(table: str) -> str:
-    """Return the command that uses the corrections; without a table, they are a manifest."""
-    if not table:
-        return "genreclf extract MUSIC --labels corrections.csv -o features.csv"
-    file = PurePath(table)
-    corrected = file.with_name(f"{file.stem}-corrected{file.suffix}")
-    return f"genreclf labels apply corrections.csv {quote(str(file))} -o {quote(str(corrected))}"
+def labels_command(table: Path, label_column: str = "label") -> str:
+    """Return the command that applies the corrections to a table."""
+    corrected = table.with_name(f"{table.stem}-corrected{table.suffix}")
+    column = [] if label_column == "label" else ["--label-column", label_column]
+    words = ["labels", "apply", "corrections.csv", str(table), "-o", str(corrected), *column]
+    return f"genreclf {join(words)}"
 
 
 def require_paths(file: Path, table: "FeatureTable") -> None:
@@ -151,7 +152,7 @@ def page_of_tracks(
     genres: Sequence[str],
     config: ExtractionConfig | None,
     *,
-    table: str = "",
+    command: str = EXTRACT_COMMAND,
     notes: Sequence[str] = (),
 ) -> str:
     """Write a page that plays the seconds that the features of its tracks were computed from.
@@ -162,17 +163,17 @@ def page_of_tracks(
         With or without their ``spans``.
     config : ExtractionConfig or None
         Of the features, whose first view is played; None for a table that genreclf did not make.
-    genres, table, notes
+    genres, command, notes
         As for ``review_page``.
     """
     if config is None:
-        return review_page(items, genres, table=table, notes=notes)
+        return review_page(items, genres, command=command, notes=notes)
     from genreclf.extraction.heard import heard_spans  # slow to import
 
     found = heard_spans([item.path for item in items if not item.spans], config)
     known = [replace(item, spans=found.get(item.path, item.spans)) for item in items]
     excerpt = config.each_view[0].excerpt
-    return review_page(known, genres, excerpt=excerpt, table=table, notes=notes)
+    return review_page(known, genres, excerpt=excerpt, command=command, notes=notes)
 
 
 def _data(

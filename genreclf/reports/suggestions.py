@@ -56,7 +56,7 @@ def suggestions_page(
     suggestions: "Sequence[Suggestion]",
     genres: "Sequence[str]",
     config: "ExtractionConfig | None",
-    name: str,
+    command: str,
 ) -> str:
     """Return a page to listen to the tracks and to choose their genres.
 
@@ -67,8 +67,8 @@ def suggestions_page(
         Those that can be chosen.
     config : ExtractionConfig or None
         Of the table, which says which seconds of the tracks were heard.
-    name : str
-        Of the table, to which corrections will be applied.
+    command : str
+        What to run with the corrections.
     """
     items = [
         ReviewItem(
@@ -79,4 +79,4 @@ def suggestions_page(
         )
         for found in suggestions
     ]
-    return page_of_tracks(items, genres, config, table=name)
+    return page_of_tracks(items, genres, config, command=command)
