@@ -136,11 +136,12 @@ def test_otherwise_defined_features_equal_librosas(preset: str, kind: str) -> No
 def test_features_of_a_band_are_librosas_of_its_bins(
     kind: str, rate: int, n_fft: int, limits: tuple[float, float | str]
 ) -> None:
-    overrides = [EVERYTHING, f"audio.sample_rate_hz={rate}"]
+    names = [name for name in FEATURES if "cqt" not in name]  # it has limits of its own
+    overrides = [f"features.select={names}", f"audio.sample_rate_hz={rate}"]
     overrides += [f"spectra.n_fft={n_fft}", f"spectra.hop_length={n_fft // 4}"]
     overrides += [f"spectra.min_hz={limits[0]}", f"spectra.max_hz={limits[1]}"]
     config = load_config(overrides=[*overrides, "spectra.n_mels=30"])
-    excerpt = excerpt_of(SIGNALS[kind](4, rate), rate)
+    excerpt = excerpt_of(SIGNALS[kind](2, rate), rate)
     frames, expected = features_of(excerpt, config), librosa_features(excerpt.samples, config)
     whole = features_of(excerpt, load_config(overrides=[*overrides[:-2], "spectra.n_mels=30"]))
     assert frames.keys() - expected.keys() == NOT_IN_LIBROSA
@@ -148,7 +149,7 @@ def test_features_of_a_band_are_librosas_of_its_bins(
     for name, rows in frames.items():
         if name in unlimited:
             np.testing.assert_array_equal(rows, whole[name])
-        if name in expected and "cqt" not in name:
+        if name in expected:
             tolerance = 2e-5 * np.abs(expected[name]).max()
             np.testing.assert_allclose(
                 rows, expected[name], rtol=1e-4, atol=tolerance, err_msg=name
@@ -227,8 +228,7 @@ SPECIAL: dict[str, Callable[[int], Samples]] = {
 }
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("separation", ["hpss", "none"])
+@pytest.mark.parametrize(("preset", "separation"), [("default", "hpss"), ("wide", "none")])
 @pytest.mark.parametrize("kind", SPECIAL)
 def test_features_of_special_signals_are_finite(preset: str, separation: str, kind: str) -> None:
     for overrides in ([EVERYTHING], OTHERWISE):
