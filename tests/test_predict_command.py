@@ -164,7 +164,7 @@ def test_a_review_page_has_the_files_with_answers_and_reasons(
     assert found["excerpt"]["seconds"] == QUICK.excerpt.seconds
     for item in found["items"]:
         record = predicted[item["path"]]
-        assert item["answer"] == [record["genre"], pytest.approx(record["confidence"])]
+        assert item["prediction"] == [record["genre"], pytest.approx(record["confidence"])]
         assert item["uri"] == Path(item["path"]).as_uri()
         assert item["reasons"]
         assert not item["label"]

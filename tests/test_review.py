@@ -102,7 +102,7 @@ def test_texts_of_strangers_are_data_and_come_back_unchanged(hostile: str) -> No
         assert item["path"] == f"{text}/{text}.mp3"
         assert item["label"] == text
         assert item["genres"] == [["rock", 0.4]]
-        assert item["answer"] == [text, 0.6]
+        assert item["prediction"] == [text, 0.6]
         assert item["copies"] == [[text, text]]
 
 
@@ -234,15 +234,15 @@ def test_audit_puts_its_findings_on_the_page(audited: Path) -> None:
     assert [item["path"] for item in found["label"]] == [finding["path"] for finding in labels]
     for item, finding in zip(found["label"], labels, strict=True):
         assert item["label"] == finding["label"]
-        assert item["answer"] == [finding["predicted"], pytest.approx(finding["confidence"])]
-        assert item["genres"][0] == item["answer"]
+        assert item["prediction"] == [finding["predicted"], pytest.approx(finding["confidence"])]
+        assert item["genres"][0] == item["prediction"]
         assert item["share"] == pytest.approx(finding["label_confidence"])
     assert {item["path"] for item in found["copy"]} == {"3/001.mp3", "copy of 7.mp3"}
     pair = {item["path"]: item["copies"] for item in found["copy"]}
     assert pair["copy of 7.mp3"] == [["3/001.mp3", "genre3"]]
     assert found["novel"][0]["path"] == "a siren.mp3"
     assert len(found["novel"]) < 6
-    assert "of their answers on all labelled tracks agree with the labels" in page
+    assert "of their predictions agree with the labels" in page
     assert "genreclf labels apply corrections.csv" in page
     paths = [item["path"] for item in data_of(page)["items"]]
     assert len(paths) == len(set(paths))
@@ -252,8 +252,8 @@ def assert_explained(page: str) -> None:
     """Each probability less its reasons is that of the average track, similar in all folds."""
     averages: dict[str, list[float]] = {}
     for item in data_of(page)["items"]:
-        if item["answer"]:
-            genre, share = item["answer"]
+        if item["prediction"]:
+            genre, share = item["prediction"]
             assert {group for group, _ in item["reasons"]} == {"a", "b"}
             rest = share - sum(contribution for _, contribution in item["reasons"])
             averages.setdefault(genre, []).append(rest)

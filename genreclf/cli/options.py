@@ -185,7 +185,7 @@ timeout = click.option(
 target_precision = click.option(
     "--target-precision", metavar="SHARE",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Answer 'unknown' below the confidence from which this share of the answers is correct, "
+    help="Predict 'unknown' below the confidence from which this share of predictions is correct, "
     "such as 0.9. If no confidence reaches it, there is no threshold and the exit status is 3.",
 )
 out_of_core = click.option(

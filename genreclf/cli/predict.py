@@ -130,8 +130,8 @@ def _share_or_auto(
 )  # fmt: skip
 @click.option(
     "--threshold", callback=_share_or_auto, metavar="P|auto",
-    help="Answer 'unknown' below this confidence, in place of the model's own threshold. auto "
-    "chooses the confidence below which most answers in the model's evaluation were wrong.",
+    help="Predict 'unknown' below this confidence, in place of the model's own threshold. auto "
+    "chooses the confidence below which most predictions in the model's evaluation were wrong.",
 )  # fmt: skip
 @options.output_format
 @click.option(
@@ -166,7 +166,7 @@ def _share_or_auto(
 @click.option(
     "--write-tags", is_flag=True,
     help="Write the genre into each file's tags in place of the genres that it has, unless the "
-    "answer is unknown or novel. 'genreclf tags restore' restores the old tags.",
+    "prediction is unknown or novel. 'genreclf tags restore' restores the old tags.",
 )  # fmt: skip
 @click.option(
     "--only-missing", is_flag=True,
@@ -201,7 +201,7 @@ def predict(args: PredictOptions) -> None:
     ...]. The contributions add up to the probability minus that of the average training track.
 
     --html writes a page that plays the novel and the least certain files from where they are, with
-    the answers and what they are based on, and saves the genres that you choose.
+    the predictions and what they are based on, and saves the genres that you choose.
 
     --tags adds a column to the table, to jsonl "tags": {tag: probability, ...}, and to csv a column
     tag:NAME for each tag. The tags are those that a network such as musicnn was trained with, not

@@ -97,7 +97,7 @@ def train(args: TrainOptions) -> None:
     train_one = _train_in_parts if args.out_of_core else _train_and_report
     unreached = train_one(args, config)
     if unreached is not None:
-        print_error(f"genreclf: {unreached}; the model has no threshold and answers every file")
+        print_error(f"genreclf: {unreached}; the model has no threshold and never says 'unknown'")
         raise click.exceptions.Exit(SOME_FAILED)
 
 

@@ -34,7 +34,7 @@ class ModelChoice:
     trusted : bool
         See ``Model.load``.
     threshold : float, "auto" or None
-        Confidence below which the answer is ``unknown``; ``"auto"`` is the one that the model's
+        Confidence below which the prediction is ``unknown``; ``"auto"`` is the one that the model's
         evaluation suggests, None the one that the model has.
     """
 

@@ -1,4 +1,4 @@
-"""The confidence below which a model answers ``unknown``."""
+"""The confidence below which a model predicts ``unknown``."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -77,14 +77,14 @@ def nearest_to_precision(
 
     Returns
     -------
-    n_answered : float
+    n_accepted : float
         How many of the most confident predictions come nearest to the target.
     precision : float
         Their share of correct ones.
     """
     cuts = _Cuts.of(confidence, correct, n)
     best = int(np.nanargmax(cuts.at_least))
-    return float(cuts.n_answered[best]), float(cuts.n_right[best] / cuts.n_answered[best])
+    return float(cuts.n_accepted[best]), float(cuts.n_right[best] / cuts.n_accepted[best])
 
 
 def sensible_threshold(
@@ -92,7 +92,7 @@ def sensible_threshold(
 ) -> Threshold | None:
     """Find the confidence below which predictions are more often wrong than correct.
 
-    Chow's rule (1970, "On optimum recognition error and reject tradeoff"), with no answer worth
+    Chow's rule (1970, "On optimum recognition error and reject tradeoff"), with a rejection worth
     half of a correct one: the threshold with the largest number of correct predictions less wrong
     ones. A threshold counts only if the 95 % interval of the precision below it ends under a half.
 
@@ -112,15 +112,15 @@ def sensible_threshold(
         confident predictions are more often wrong than correct.
     """
     cuts = _Cuts.of(confidence, correct, n)
-    net = np.where(cuts.last, 2 * cuts.n_right - cuts.n_answered, -np.inf)
+    net = np.where(cuts.last, 2 * cuts.n_right - cuts.n_accepted, -np.inf)
     if net.max() <= 0:
         return None
-    n_below, n_right_below = (c[-1] - c for c in (cuts.n_answered, cuts.n_right))
+    n_below, n_right_below = (c[-1] - c for c in (cuts.n_accepted, cuts.n_right))
     some = n_below > 1e-9
     _, at_most = wilson_bounds(n_right_below, np.where(some, n_below, 1), float(norm.ppf(0.975)))
     supported = np.where(some & (at_most < 0.5), net, -np.inf)
     if supported.max() <= 0:
-        everything = float(cuts.n_right[-1] / cuts.n_answered[-1])
+        everything = float(cuts.n_right[-1] / cuts.n_accepted[-1])
         return Threshold(None, confidence=0.0, precision=everything, coverage=1.0)
     return cuts.threshold(int(supported.argmax()), None)
 
@@ -163,11 +163,11 @@ def wilson_bounds(successes: NDArray[Any], n: NDArray[Any], z: float) -> tuple[D
 class _Cuts:
     """Predictions down to each confidence, the most confident first: how many, and how many right.
 
-    Equal confidences are answered all or none: ``last`` is True at the last of them.
+    Equal confidences are accepted all or none: ``last`` is True at the last of them.
     """
 
     confidence: Doubles
-    n_answered: Doubles
+    n_accepted: Doubles
     n_right: Doubles
     last: Booleans
 
@@ -182,7 +182,7 @@ class _Cuts:
     @property
     def at_least(self) -> Doubles:
         """One standard error below the precision at each cut; NaN within equal confidences."""
-        low, _ = wilson_bounds(self.n_right, self.n_answered, z=1)
+        low, _ = wilson_bounds(self.n_right, self.n_accepted, z=1)
         return np.where(self.last, low, np.nan)
 
     def threshold(self, k: int, target: float | None) -> Threshold:
@@ -191,6 +191,6 @@ class _Cuts:
         return Threshold(
             target_precision=target,
             confidence=0.0 if everything else float(self.confidence[k]),
-            precision=float(self.n_right[k] / self.n_answered[k]),
-            coverage=float(self.n_answered[k] / self.n_answered[-1]),
+            precision=float(self.n_right[k] / self.n_accepted[k]),
+            coverage=float(self.n_accepted[k] / self.n_accepted[-1]),
         )

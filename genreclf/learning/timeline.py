@@ -63,8 +63,8 @@ class Timeline:
     def probabilities(self, genres: Sequence[str]) -> NDArray[np.float64]:
         """Return those of each window, (n_windows, n_genres), with NaN for silence."""
         silence = dict.fromkeys(genres, np.nan)
-        answers = [window.prediction for window in self.windows]
-        shares = [silence if answer is None else answer.probabilities for answer in answers]
+        found = [window.prediction for window in self.windows]
+        shares = [silence if each is None else each.probabilities for each in found]
         return np.array([[share[genre] for genre in genres] for share in shares])
 
     def runs(self) -> list[Run]:

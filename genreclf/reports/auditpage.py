@@ -82,13 +82,13 @@ def audit_page(
             chosen.add(copy, "copy")
     for track in chosen.first(_novel(audit, table), "novel tracks"):
         chosen.add(track, "novel")
-    answers = _Answers(audit.evaluation, table, models)
-    uncertain = [track for track in answers.uncertain() if track not in chosen.doubts]
-    for track in chosen.first(uncertain, "uncertain answers"):
+    predictions = _HeldOutPredictions(audit.evaluation, table, models)
+    uncertain = [track for track in predictions.uncertain() if track not in chosen.doubts]
+    for track in chosen.first(uncertain, "uncertain predictions"):
         chosen.add(track, "uncertain")
     items = []
     for track, doubts in chosen.doubts.items():
-        probabilities, explanation = answers.of(track)
+        probabilities, explanation = predictions.of(track)
         others = tuple(copy for copy in copies.get(track, ()) if copy != track)
         items.append(
             ReviewItem(
@@ -135,7 +135,7 @@ def _novel(audit: Audit, table: FeatureTable) -> list[Track]:
     return [(str(table.paths[row]), str(table.labels[row])) for row in rows]
 
 
-class _Answers:
+class _HeldOutPredictions:
     """What classifiers that were not trained on a track predict for it."""
 
     def __init__(
@@ -150,7 +150,7 @@ class _Answers:
                 self._places.setdefault(track, place)
 
     def of(self, track: Track) -> tuple[dict[str, float], dict[str, float]]:
-        """Return probabilities, the highest first, and the explanation; empty without an answer."""
+        """Return probabilities, the highest first, and the explanation; empty if there are none."""
         if self._evaluation is None or track not in self._places:
             return {}, {}
         place, genres = self._places[track], self._evaluation.genres
@@ -160,7 +160,7 @@ class _Answers:
         return probabilities, self._models.explanation(self._evaluation, place)
 
     def uncertain(self) -> list[Track]:
-        """Return the tracks whose answer is improbable, those with the closest rival first."""
+        """Return the tracks with improbable predictions, those with the smallest margin first."""
         if self._evaluation is None:
             return []
         highest = np.sort(self._evaluation.held_out.probabilities, axis=1)[:, -2:]
@@ -172,8 +172,8 @@ class _Answers:
 def _how_sure(audit: Audit) -> Iterator[str]:
     if audit.accuracy is not None:
         yield (
-            "The answers come from classifiers that were not trained on the track. "
-            f"{audit.accuracy:.0%} of their answers on all labelled tracks agree with the labels."
+            "The predictions come from classifiers that were not trained on the track. On all "
+            f"labelled tracks, {audit.accuracy:.0%} of their predictions agree with the labels."
         )
     else:
         yield from (f"{note[:1].upper()}{note[1:]}." for note in audit.notes)

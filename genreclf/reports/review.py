@@ -32,7 +32,7 @@ DOUBTS = {
     "suggested": ("Suggested", "suggested"),
 }
 
-# A calibrated answer with a lower probability is more often wrong than right.
+# A calibrated prediction with a lower probability is more often wrong than right.
 UNCERTAIN_BELOW = 0.5
 
 # Without a table, corrections are a manifest.
@@ -54,9 +54,9 @@ class ReviewItem:
     label : str
         Its genre in the table; the empty string if it has none.
     probabilities : mapping of str to float
-        The most probable genre first: the model's answer. Empty if there is no answer.
+        The most probable genre first: the model's prediction. Empty if there is none.
     explanation : mapping of str to float
-        What each group of features adds to the probability of the answer.
+        What each group of features adds to the probability of the predicted genre.
     doubts : tuple of str
         Why the track is on the page: keys of ``DOUBTS``.
     copies : tuple of (str, str)
@@ -192,14 +192,14 @@ def _data(
 
 
 def _item(item: ReviewItem, genres: Sequence[str]) -> dict[str, Any]:
-    shares: Mapping[str, float | None] = item.probabilities or _without_answer(item, genres)
+    shares: Mapping[str, float | None] = item.probabilities or _without_prediction(item, genres)
     others = ([genre, share] for genre, share in shares.items() if genre != item.label)
     return {
         "path": decoded(item.path),
         "uri": file_uri(item.path),
         "label": item.label,
         "share": shares.get(item.label),
-        "answer": next(iter(item.probabilities.items()), None),
+        "prediction": next(iter(item.probabilities.items()), None),
         "genres": list(islice(others, MOST_GENRES)),
         "reasons": list(islice(item.explanation.items(), MOST_REASONS)),
         "doubts": list(item.doubts),
@@ -209,7 +209,7 @@ def _item(item: ReviewItem, genres: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _without_answer(item: ReviewItem, genres: Sequence[str]) -> dict[str, None]:
+def _without_prediction(item: ReviewItem, genres: Sequence[str]) -> dict[str, None]:
     """Return the genres, those of the track's copies first."""
     of_copies = {label for _, label in item.copies}
     return dict.fromkeys(sorted(genres, key=lambda genre: genre not in of_copies))

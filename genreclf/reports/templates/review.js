@@ -248,8 +248,8 @@ function make(name, className, ...content) {
 function verdict(item) {
   const parts = [];
   if (item.label) parts.push(make("bdi", "", shown(item.label)));
-  if (item.answer) {
-    const [genre, share] = item.answer;
+  if (item.prediction) {
+    const [genre, share] = item.prediction;
     const arrow = make("span", "soft", "→ ");
     arrow.ariaHidden = "true";
     parts.push(" ", arrow, make("span", "unseen", "predicted "), make("bdi", "", shown(genre)), ` ${percent(share)}`);
@@ -321,7 +321,7 @@ function addFact(facts, term, ...texts) {
 function addFacts(body, item) {
   const facts = body.querySelector(".facts");
   if (item.reasons.length)
-    addFact(facts, `Why ${shown(item.answer[0])} (points compared with the average track):`, ...item.reasons.map(
+    addFact(facts, `Why ${shown(item.prediction[0])} (points compared with the average track):`, ...item.reasons.map(
       ([group, share]) => `${group} ${share < 0 ? "−" : "+"}${Math.abs(Math.round(100 * share))}`));
   for (const [path, label] of item.copies)
     addFact(facts, `Copy, ${label ? `labelled ${shown(label)}` : "without a label"}:`, path);
