@@ -289,15 +289,11 @@ def test_frames_on_the_disk_are_read_a_batch_at_a_time(
 
 
 def test_classes_weigh_the_same(torch: Any) -> None:
-    from genreclf.learning.networks.convnet import Examples, Settings, _Training
-    from genreclf.learning.networks.optimizers import Optimizer
+    from genreclf.learning.networks.convnet import Examples, _Training
 
     codes, n = np.array([0, 0, 0, 1]), 4
     frames = Spectrograms.standardised(Frames({"m": spectrograms(n)}), "m", np.arange(n))
-    settings = Settings(
-        channels=2, crop=1, mixup=0, mask_bands=0, mask_frames=0, epochs=1, patience=1,
-        batch_size=4, device="cpu", threads=1, optimizer=Optimizer(),
-    )  # fmt: skip
+    settings = Convnet(channels=2, crop=1.0, mixup=0.0, epochs=1, batch_size=4, device="cpu")
     training = _Training(Examples(frames, codes, 2, np.arange(n), codes[:0]), settings, 0)
     scores = torch.tensor([[1.0, 2], [0, 3], [2, 2], [0, 1]])
     ours = training._loss(scores, torch.eye(2)[torch.from_numpy(codes)])

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from genreclf.errors import TableError
 from genreclf.learning.calibration import best_temperature
+from genreclf.learning.classifiers.convnet import Convnet
 from genreclf.learning.networks.batches import Spectrograms, crop_length, crops
 from genreclf.learning.networks.layers import POOLS, forward, pools_for
 from genreclf.learning.networks.optimizers import Optimizer
@@ -136,12 +137,10 @@ class SpectrogramNetwork(ClassifierMixin, BaseEstimator):
             self.temperature_ = best_temperature(scores, codes[validation_rows], n_units)
         return self
 
-    def _settings(self) -> Any:
-        from genreclf.learning.networks.convnet import Settings
-
-        names = Settings.__dataclass_fields__.keys() - {"optimizer"}
+    def _settings(self) -> Convnet:
+        names = set(Convnet.__struct_fields__) - {"optimizer"}
         optimizer = msgspec.convert(dict(self.optimizer or {}), Optimizer)
-        return Settings(**{name: getattr(self, name) for name in names}, optimizer=optimizer)
+        return Convnet(**{name: getattr(self, name) for name in names}, optimizer=optimizer)
 
     def predict(self, X: FrameInputs) -> NDArray[Any]:
         """Return the most probable class of each track."""

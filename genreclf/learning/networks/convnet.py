@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from genreclf.errors import ConfigError, GenreclfError
+from genreclf.learning.classifiers.convnet import Convnet
 from genreclf.learning.curves import LearningCurves, Stopped
 from genreclf.learning.networks.batches import (
     Alteration,
@@ -21,7 +22,7 @@ from genreclf.learning.networks.batches import (
     shuffled_batches,
 )
 from genreclf.learning.networks.layers import POOLS, Pool, pools_for
-from genreclf.learning.networks.optimizers import Optimizer, make_optimizer
+from genreclf.learning.networks.optimizers import make_optimizer
 from genreclf.learning.networks.runtime import check_loss, reproducible
 from genreclf.learning.networks.watch import Epoch, current_watch
 
@@ -94,23 +95,6 @@ def _draw(weights: Tensor, gain: float, random: np.random.Generator) -> None:
     weights.copy_(torch.from_numpy(drawn.astype(np.float32)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a network is trained: the hyperparameters of ``Convnet``."""
-
-    channels: int
-    crop: float
-    mixup: float
-    mask_bands: int
-    mask_frames: int
-    epochs: int
-    patience: int
-    batch_size: int
-    device: str
-    threads: int
-    optimizer: Optimizer
-
-
 @dataclass(frozen=True, eq=False)
 class Examples:
     """What a network learns from.
@@ -141,7 +125,7 @@ class Trained:
     scores: Floats  # of the validation tracks, (n, n_classes)
 
 
-def train(examples: Examples, settings: Settings, seed: int) -> Trained:
+def train(examples: Examples, settings: Convnet, seed: int) -> Trained:
     """Train a network until the loss of the validation tracks has not fallen for a while.
 
     The same seed gives the same network on a CPU with the same number of threads.
@@ -180,7 +164,7 @@ def find_device(name: str) -> str:
 
 
 @contextmanager
-def _memory_errors_explained(settings: Settings) -> Iterator[None]:
+def _memory_errors_explained(settings: Convnet) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -215,7 +199,7 @@ class _Progress:
 class _Training:
     """A network that is being trained."""
 
-    def __init__(self, examples: Examples, settings: Settings, seed: int) -> None:
+    def __init__(self, examples: Examples, settings: Convnet, seed: int) -> None:
         self._examples, self._settings = examples, settings
         self._random = np.random.default_rng(seed)
         self._device = find_device(settings.device)
