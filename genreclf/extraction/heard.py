@@ -57,10 +57,13 @@ def _cached(files: dict[str, Path], config: ExtractionConfig) -> dict[str, Spans
         return {}
     if not cache.is_file():
         return {}
+    found = {}
     with Cache(cache, config) as opened:
-        measured = {path: opened.get(file) for path, file in files.items()}
-    # Versions that did not know the seconds left them out.
-    return {path: known.spans for path, known in measured.items() if known and known.spans}
+        for path, file in files.items():
+            measured = opened.get(file)
+            if measured is not None and measured.spans:  # older versions did not store them
+                found[path] = measured.spans
+    return found
 
 
 def _chosen_again(files: dict[str, Path], config: ExtractionConfig) -> dict[str, Spans]:
