@@ -80,6 +80,8 @@ def test_list_names_every_preset_with_what_it_is() -> None:
     lines = run("config", "list").stdout.splitlines()
     assert [line.split()[0] for line in lines] == preset_names()
     assert all(len(line.split()) > 5 for line in lines)
+    needing = [line.split()[0] for line in lines if "genreclf embeddings get musicnn" in line]
+    assert needing == ["musicnn", "musicnn-fast"]
 
 
 def test_validate_tells_one_line_a_file(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def show(source: str, overrides: tuple[str, ...]) -> None:
 
 @config.command("list")
 def list_presets() -> None:
-    """List the presets, whose names --config takes.
+    """List the presets, whose names --config takes, and what each needs.
 
     \b
     Example:

@@ -47,9 +47,11 @@ def preset_text(name: str) -> str:
 
 
 def preset_summary(name: str) -> str:
-    """Return the first sentence of a preset's comment."""
+    """Return the first sentence of a preset's comment, and the networks that it needs."""
     comment = preset_text(name).partition("\n\n")[0].removeprefix("# ").replace("\n# ", " ")
-    return re.split(r"\.\s+(?=[A-Z])", comment)[0]
+    needed = [network.name for network in load_config(name).networks]
+    needs = [f"; first run: genreclf embeddings get {network}" for network in needed]
+    return re.split(r"\.\s+(?=[A-Z])", comment)[0] + "".join(needs)
 
 
 def preset_of(config: Config) -> str | None:
