@@ -47,12 +47,19 @@ def written_whole(path: Path) -> Iterator[Path]:
     After an exception nothing is left behind, and an older file stays as it was. The temporary name
     is short, and has the same suffix, by which writers choose their format.
     """
-    try:
+    with _named_errors(path):
         if path.exists() and not path.is_file():  # /dev/stdout, /dev/null, a named pipe
             yield path
         else:
             with _aside(path.resolve()) as aside:  # a link still points at the file
                 yield aside
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Let errors of the operating system that name no file name this one."""
+    try:
+        yield
     except OSError as error:
         if error.errno is not None and error.filename is None:  # a full disk has none
             error.filename = str(path)
@@ -78,7 +85,12 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
 
     After an exception nothing is left behind, and what was there before stays as it was.
     """
-    path = path.resolve()  # a link still points at the folder
+    with _named_errors(path), _folder_aside(path.resolve()) as aside:  # a link still points at it
+        yield aside
+
+
+@contextmanager
+def _folder_aside(path: Path) -> Iterator[Path]:
     aside, before = (path.with_name(f".genreclf-{secrets.token_hex(8)}") for _ in range(2))
     aside.mkdir()
     try:

@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import subprocess
 import sys
 import tracemalloc
 from dataclasses import replace
@@ -441,3 +442,32 @@ def test_frames_need_a_file(songs: Path) -> None:
     result = CliRunner().invoke(cli, ["extract", str(songs), *SETTINGS])
     assert result.exit_code == 1
     assert "stored beside the table; name the table with -o" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    # Only a file system that is full shows it: a limit of the size of files is checked earlier.
+    mounted = "mkdir disk && mount -t tmpfs -o size=100k tmpfs disk"
+    sandbox = ["unshare", "--user", "--mount", "--map-root-user", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*sandbox, mounted], cwd=tmp_path).returncode:
+        pytest.skip("no file system can be mounted here")
+    code = (
+        "from pathlib import Path\n"
+        "from sample_tables import song_table\n"
+        "try:\n"
+        "    song_table(60).save(Path('disk/t.npz'))\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
+        "print([path.name for path in Path('disk').iterdir()])\n"
+    )
+    (tmp_path / "save.py").write_text(code)
+    (tmp_path / "disk").rmdir()
+    done = subprocess.run(
+        [*sandbox, f"{mounted} && exec {sys.executable} save.py"], cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told, left = done.stdout.splitlines()
+    assert told == "disk/t.npz: cannot be written: No space left on device"
+    assert left == "[]"

@@ -9,14 +9,14 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import open_memmap, write_array_header_1_0
 from numpy.typing import NDArray
 
 from genreclf.config.schema import ExtractionConfig
@@ -91,22 +91,33 @@ def _own_folder(table: Path) -> Iterator[Path]:
 
 def _write_frames(frames: Frames, folder: Path) -> None:
     for name, shape in frames.shapes.items():
-        file = open_memmap(folder / f"{name}.npy", "w+", "<f2", (frames.n_tracks, *shape))
-        start = 0
-        for batch in frames.batches(name):
-            file[start : (start := start + len(batch))] = batch
-        file.flush()
+        _write_array(folder / f"{name}.npy", "<f2", (frames.n_tracks, *shape), frames.batches(name))
 
 
 def _write_excerpts(
     excerpts: Floats, names: Sequence[str], config: ExtractionConfig, folder: Path
 ) -> None:
     """Write a column for each feature of the configuration: NaN if the table does not have it."""
-    shape = (*excerpts.shape[:2], len(feature_names(config)))
-    file = open_memmap(folder / _EXCERPTS, "w+", "<f4", shape)
-    file[:] = np.nan
-    file[:, :, _columns(names, config)] = excerpts
-    file.flush()
+    n_columns, columns = len(feature_names(config)), _columns(names, config)
+
+    def completed(of_track: Floats) -> Floats:
+        whole = np.full((len(of_track), n_columns), np.nan, np.float32)
+        whole[:, columns] = of_track
+        return whole
+
+    shape = (*excerpts.shape[:2], n_columns)
+    _write_array(folder / _EXCERPTS, "<f4", shape, map(completed, excerpts))
+
+
+def _write_array(
+    file: Path, kind: str, shape: tuple[int, ...], parts: Iterable[NDArray[Any]]
+) -> None:
+    """Write an array part by part; writing through a memory map would crash on a full disk."""
+    with file.open("wb") as target:
+        header = {"descr": kind, "fortran_order": False, "shape": shape}
+        write_array_header_1_0(target, header)
+        for part in parts:
+            target.write(np.ascontiguousarray(part, kind).data)
 
 
 def with_kept(table: FeatureTable, path: Path) -> FeatureTable:
