@@ -5,7 +5,8 @@
 Commands are the lines that begin with ``$`` in ``console`` blocks. They run one after the other in
 an empty folder that contains a link to the project's ``data``. The output must be what the page
 shows, except that ``…`` stands for any number of lines, and that figures may differ, because other
-versions of numpy and scikit-learn round differently. Of a notebook, the code cells run.
+versions of numpy and scikit-learn round differently; whole percentages may differ by three points.
+Of a notebook, the code cells run.
 """
 
 import json
@@ -17,6 +18,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+POINTS = 3  # by which whole percentages may differ
+
+_BLANK = r"[\s━─┏┳┓┡╇┩└┴┘│┃]"  # columns are as wide as their figures
+_TOKEN = re.compile(rf"(?P<share>(?<![\d.])\d+(?=%))|(?P<number>\d+)|(?P<blank>{_BLANK}+)")
+_FITTING = {"share": r"(\d+)", "number": r"\d+", "blank": f"{_BLANK}*"}
 
 
 def steps(page: Path) -> list[tuple[str, list[str]]]:
@@ -32,16 +38,23 @@ def steps(page: Path) -> list[tuple[str, list[str]]]:
     return found
 
 
-def pattern(lines: list[str]) -> str:
-    """Return a regular expression that matches the shown lines with any figures."""
-    return "".join(r"(?:.*\n)*?" if line == "…" else _fitting(line) for line in lines)
+def fits(lines: list[str], output: str) -> bool:
+    """Return True if an output has the shown lines, and about the shown percentages."""
+    text = "".join(r"(?:.*\n)*?" if line == "…" else _pattern(line) for line in lines)
+    match = re.fullmatch(text, output)
+    if match is None:
+        return False
+    shown = [token["share"] for line in lines for token in _TOKEN.finditer(line) if token["share"]]
+    return all(abs(int(a) - int(b)) <= POINTS for a, b in zip(shown, match.groups(), strict=True))
 
 
-def _fitting(line: str) -> str:
-    parts = re.split(r"(\d+|[\s━─┏┳┓┡╇┩└┴┘│┃]+)", line)  # columns are as wide as their figures
-    fitting = [r"\d+" if part.isdigit() else re.escape(part) for part in parts[::2]]
-    spaces = [r"\d+" if part.isdigit() else r"[\s━─┏┳┓┡╇┩└┴┘│┃]*" for part in parts[1::2]]
-    return "".join(map(str.__add__, fitting, [*spaces, r"\s*\n"]))
+def _pattern(line: str) -> str:
+    """Return a regular expression that matches a line with any figures."""
+    text, end = "", 0
+    for token in _TOKEN.finditer(line):
+        text += re.escape(line[end : token.start()]) + _FITTING[token.lastgroup or ""]
+        end = token.end()
+    return text + re.escape(line[end:]) + r"\s*\n"
 
 
 def run_commands(page: Path) -> None:
@@ -50,7 +63,7 @@ def run_commands(page: Path) -> None:
         print(f"$ {command}", flush=True)
         done = subprocess.run(command, shell=True, text=True, capture_output=True)
         output = done.stdout + done.stderr
-        if done.returncode or not re.fullmatch(pattern(shown), output):
+        if done.returncode or not fits(shown, output):
             wanted = "\n".join(shown)
             raise SystemExit(f"{page} shows:\n{wanted}\nbut (status {done.returncode}):\n{output}")
 

@@ -179,13 +179,18 @@ def test_the_notebook_runs_and_keeps_no_output(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("shown", "complaint"),
-    [("3 tracks\n…\nlast", None), ("2 tracks\nlast", "but (status 0)"), ("…\nother", "other")],
+    [
+        ("3 tracks\n…\nlast 87%", None),
+        ("2 tracks\nlast 90%", "but (status 0)"),
+        ("…\nother", "other"),
+        ("…\nlast 86%", "last 86%"),
+    ],
 )
 def test_pages_that_show_something_else_are_complained_about(
     shown: str, complaint: str | None, tmp_path: Path
 ) -> None:
     shows = tmp_path / "page.md"
-    shows.write_text(f"```console\n$ printf '50 tracks\\nmore\\nlast\\n'\n{shown}\n```\n")
+    shows.write_text(f"```console\n$ printf '50 tracks\\nmore\\nlast 90%%\\n'\n{shown}\n```\n")
     run = [sys.executable, str(ROOT / "docs" / "run.py"), str(shows)]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert done.returncode == (complaint is not None)
