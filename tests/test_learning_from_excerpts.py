@@ -415,3 +415,5 @@ def test_commands(genre_folder: Path, tmp_path: Path) -> None:
     assert "noisy" in lines.stdout
     (frames_path(table) / "excerpts.npy").unlink()
     assert NO_EXCERPTS in " ".join(run("inspect", table).output.split())
+    done = run("train", table, "-o", model, "--classifier", "lda", "--no-evaluate")
+    assert done.stderr.count(f"note: {NO_EXCERPTS}") == 1

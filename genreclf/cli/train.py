@@ -32,6 +32,7 @@ from genreclf.cli.training import (
 if TYPE_CHECKING:
     from genreclf.config.schema import Config
     from genreclf.learning.model import Model
+    from genreclf.tables.table import FeatureTable
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,9 @@ def _train_in_parts(args: TrainOptions, config: "Config") -> str | None:
     check_learning(args.learning, None)
     parts = TableParts(args.table, args.table_options.columns(), config)
     result, unreached = None, None
-    if not args.no_evaluate:
+    if args.no_evaluate:
+        _print_notes(next(iter(parts)))
+    else:
         evaluation = evaluate_in_parts(parts)
         result, unreached = summarised(evaluation, args.target_precision, suggest=True)
     model = train_in_parts(parts).with_evaluation(result)
@@ -130,6 +133,8 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
     n_tracks, n_genres = plural(len(table), "track"), plural(len(table.genres), "genre")
     counts = f"{n_tracks}, {n_genres}: {genre_counts(table.labels)}"
     stdout_console().print(counts, markup=False, highlight=False)
+    if args.no_evaluate:
+        _print_notes(table)
     warn_of_leaks(table)
     search = args.learning.search
     trainings = Trainings(table, config, search, not args.no_evaluate, final=True)
@@ -157,6 +162,12 @@ def _train_and_report(args: TrainOptions, config: "Config") -> str | None:
         print_error(f"genreclf: interrupted; the best is kept: {model.curves.summary()}")
         raise click.exceptions.Exit(INTERRUPTED)
     return unreached
+
+
+def _print_notes(table: "FeatureTable") -> None:
+    """Print what the report of an evaluation says about the table."""
+    for text in table.notes:
+        note(f"note: {text}")
 
 
 def _report(model: "Model", output: Path) -> None:

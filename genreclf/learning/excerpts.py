@@ -83,7 +83,7 @@ def resolve_rows(config: Config, table: FeatureTable) -> Config:
     if learn_from == "excerpts" and table.excerpts is None:
         raise TableError(
             'learn_from = "excerpts": the table holds no statistics of single excerpts; extract it '
-            "with --set excerpt.strategy=multi and -o"
+            "with --set excerpt.strategy=multi and -o, and without --rows-per-file"
         )
     if learn_from == "excerpts" and config.takes_frames:
         taker = "codebook" if config.codebook.n_words else "network"
