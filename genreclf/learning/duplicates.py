@@ -263,7 +263,9 @@ def _whitened(values: NDArray[np.float32]) -> Doubles:
     if np.isnan(values).any():  # the imputer sorts every column, which takes long
         filled = SimpleImputer(strategy="median", keep_empty_features=True).fit_transform(values)
     most = min(len(values) // 2, filled.shape[1], MOST_COMPONENTS)
-    pca = PCA(most, whiten=True, random_state=0)
+    # With fewer columns than tracks, their covariance matrix is quicker to decompose.
+    solver = "covariance_eigh" if filled.shape[1] < len(values) else "auto"
+    pca = PCA(most, whiten=True, svd_solver=solver, random_state=0)
     scores: Doubles = pca.fit_transform(LogScaler((filled > 0).all(axis=0)).fit_transform(filled))
     # If columns depend on each other, the last components are rounding errors.
     return scores[:, pca.explained_variance_ratio_ > 1e-9]
