@@ -30,7 +30,6 @@ from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
 
 Doubles = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 FIRST, STEP, MOST = 20, 10, 150
 TEST_SHARE = 0.3

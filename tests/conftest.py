@@ -27,8 +27,10 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     # Two processes that compile librosa's functions into one cold cache crash: to each its own.
     cache = Path(tempfile.gettempdir()) / f"genreclf-tests-numba-{getpass.getuser()}-{worker}"
     os.environ["NUMBA_CACHE_DIR"] = str(cache)
-    threadpool_limits(1)  # the other core is the other worker's; likewise in processes of a test
-    os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+# Many threads on small tables get into each other's way; likewise in processes of a test.
+threadpool_limits(1)
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def scikit_learns_checks(*estimators: Any) -> pytest.MarkDecorator:

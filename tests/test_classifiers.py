@@ -2,7 +2,7 @@ import copy
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -22,7 +22,6 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
-from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import config_from_dict, load_config
 from genreclf.config.schema import CLASSIFIERS, Config
@@ -45,13 +44,6 @@ SMALLER = {
 # The network learns from frames: tests/test_convnet.py.
 ON_COLUMNS = [name for name in CLASSIFIERS if name != "convnet"]
 FAST = ("svm", "logistic", "lda", "knn")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Many threads on small tables get into each other's way."""
-    with threadpool_limits(1):
-        yield
 
 
 def configured(name: str, *overrides: str) -> Config:

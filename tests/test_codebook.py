@@ -2,7 +2,6 @@
 
 import json
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
-from threadpoolctl import threadpool_limits
 
 from genreclf.cli import cli
 from genreclf.config.load import load_config
@@ -52,13 +50,6 @@ OVERRIDES = [
 def configured(*overrides: str) -> Config:
     learning = ["evaluation.folds=3", "classifier.name=lda", "codebook.words=8"]
     return load_config(overrides=[*OVERRIDES, *learning, *overrides])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Many threads on small tables get into each other's way."""
-    with threadpool_limits(1):
-        yield
 
 
 def frames_of(n: int, seed: int = 0) -> NDArray[np.float64]:

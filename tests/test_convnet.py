@@ -39,8 +39,6 @@ from genreclf.tables.frames import Frames
 from genreclf.tables.inputs import FrameInputs, inputs
 from genreclf.tables.reading import load_table
 
-Floats = NDArray[np.float32]
-
 SMALL = [
     "classifier.name=convnet", "classifier.channels=4", "classifier.epochs=6", "classifier.crop=1",
     "classifier.mixup=0", "classifier.optimizer.learning_rate=0.02", "evaluation.folds=2",

@@ -1,7 +1,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,6 @@ from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
@@ -34,13 +33,6 @@ from genreclf.parallel.workers import Workers
 from genreclf.reports.evaluation import calibration_clause
 from genreclf.tables.table import FeatureTable
 from genreclf.versions import versions
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Many threads on small tables get into each other's way."""
-    with threadpool_limits(1):
-        yield
 
 
 def configured(*overrides: str, name: str = "logistic") -> Config:

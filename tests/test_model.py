@@ -1,7 +1,7 @@
 import copy
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from sample_models import QUICK, edited, own_table
 from sample_tables import blobs, texts
-from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
 from genreclf.config.schema import Config
@@ -25,13 +24,6 @@ from genreclf.learning.prediction import Prediction
 from genreclf.learning.training import fit_pipeline
 from genreclf.tables.reading import load_table
 from genreclf.tables.table import FeatureTable
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Many threads on small tables get into each other's way."""
-    with threadpool_limits(1):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The approximated kernel of an SVM for large tables."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from scipy.special import softmax
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
-from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
 from genreclf.learning.classifiers import kernel
@@ -24,13 +23,6 @@ from genreclf.learning.model import Model
 from genreclf.learning.modelfile import read_card
 from genreclf.learning.nystroem import LOGISTIC_C, NystroemClassifier
 from genreclf.learning.training import fit_pipeline, training_seconds
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Many threads on small tables get into each other's way."""
-    with threadpool_limits(1):
-        yield
 
 
 def clusters(
