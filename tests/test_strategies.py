@@ -276,9 +276,8 @@ def test_a_track_of_which_only_one_place_is_not_silent(write_audio: Writer, stra
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("strategy", ["multi", "highlight"])
-def test_the_number_of_processes_changes_nothing(genre_folder: Path, strategy: str) -> None:
-    config = config_of(strategy, "excerpt.seconds=1", "separation=none")
+def test_the_number_of_processes_changes_nothing(genre_folder: Path) -> None:
+    config = config_of("highlight", "excerpt.seconds=1", "separation=none")
     one, two = (extract(genre_folder, config, jobs=jobs) for jobs in (None, 2))
     np.testing.assert_array_equal(one.values, two.values)
 

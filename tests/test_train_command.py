@@ -77,7 +77,7 @@ def test_folds_are_run_by_as_many_workers_as_jobs(
     assert InThisProcess.started == [2]
 
 
-def test_a_model_answers_unknown_below_the_confidence_it_learned(tmp_path: Path) -> None:
+def test_a_model_predicts_unknown_below_the_confidence_it_learned(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     lines = ["path,label,x,y"]
     for i in range(300):
