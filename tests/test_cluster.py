@@ -246,15 +246,21 @@ def test_options_that_do_not_go_together(options: list[object], tmp_path: Path) 
     assert "--backend dask" in done.stderr
 
 
-def test_a_file_that_is_not_on_the_workers_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_failures_on_another_machine_name_it(
+    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Elsewhere:
         def map(self, function: Any, items: Any) -> Iterator[Any]:
             monkeypatch.setattr(platform, "node", lambda: "node7")
             return ((item, function(item)) for item in items)
 
-    tracks = [Track(Path("/music/a.mp3"))]
+    file = tmp_path / "a.mp3"
+    if exists:
+        file.write_text("no audio")
     workers: Any = Elsewhere()
-    [outcome] = extract_tracks(tracks, load_config(), workers)
+    [outcome] = extract_tracks([Track(file)], load_config(), workers)
     assert isinstance(outcome, Failure)
-    assert "/music/a.mp3" in outcome.error
-    assert "node7" in outcome.error
+    assert outcome.error.startswith(str(file))
+    assert "on node7" in outcome.error
+    assert ("must exist there" in outcome.error) == (not exists)

@@ -26,6 +26,7 @@ from genreclf.config.load import (
 from genreclf.config.networks import load_network
 from genreclf.config.schema import Config, ExtractionConfig
 from genreclf.config.views import EmbeddingView, SpectralView
+from genreclf.embeddings import runner
 from genreclf.embeddings.frontends import network_input
 from genreclf.embeddings.musicnn import VARIABLES, Musicnn
 from genreclf.embeddings.store import keep_weights, packed_arrays
@@ -287,6 +288,9 @@ def test_without_the_network_one_line_says_how_to_get_it(
     monkeypatch.setenv("GENRECLF_DATA", str(tmp_path / "elsewhere"))
     with pytest.raises(NetworkError, match="first run: genreclf embeddings get noise"):
         next(extract_tracks([Track(seven)], config))
+    runner._engine.cache_clear()  # as in a worker on another machine, where nothing was prepared
+    with pytest.raises(NetworkError, match="first run: genreclf embeddings get noise"):
+        measure(seven, config)
 
 
 # --- the commands ----------------------------------------------------------------------------

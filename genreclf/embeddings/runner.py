@@ -43,11 +43,15 @@ def prepare(network: Network) -> None:
         If its file is not there or not the right one, or a package is missing. The message has the
         commands that bring them.
     """
+    _weights(network)
+
+
+def _weights(network: Network) -> bytes:
     if commands := commands_to_get(network):
         raise NetworkError(
             f"network {network.name} cannot be used yet; first run: {', then '.join(commands)}"
         )
-    read_weights(network)
+    return read_weights(network)
 
 
 def commands_to_get(network: Network) -> list[str]:
@@ -166,7 +170,7 @@ def _rows(found: Array, output: Output, n_patches: int, network: Network) -> Arr
 
 @lru_cache(maxsize=2)
 def _engine(network: Network) -> Engine:
-    content = read_weights(network)
+    content = _weights(network)  # again, because this may be a worker on another machine
     if network.file.endswith(".onnx"):
         return OnnxNetwork(content, network)
     try:

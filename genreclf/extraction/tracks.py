@@ -140,8 +140,9 @@ def _outcome_in_worker(
         opened = None if cache is None else _cache_of_process(cache, config)
         outcome = _outcome(track, config, opened)
     here = platform.node()
-    if isinstance(outcome, Failure) and here != host and not track.path.exists():
-        where = f"on {here}, where the worker runs; the file must exist there at the same path"
+    if isinstance(outcome, Failure) and here != host:
+        missing = "" if track.path.exists() else "; the file must exist there at the same path"
+        where = f"on {here}, where the worker runs{missing}"
         outcome = replace(outcome, error=f"{outcome.error} ({where})")
     return outcome, sorted({str(warning.message) for warning in caught})
 
