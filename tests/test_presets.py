@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from conftest import clicks, music, noise
+from helpers import run
 
 from genreclf.audio.audiofile import Samples
 from genreclf.cli import cli
@@ -18,6 +19,7 @@ from genreclf.errors import ConfigError
 from genreclf.extraction.chain import extract_frames, extract_one
 from genreclf.features.catalogue import feature_rows
 from genreclf.features.pooling import feature_names
+from genreclf.tables.table import FeatureTable
 
 # tests/test_musicnn.py extracts with the others, if it finds the network.
 WITHOUT_NETWORK = [name for name in preset_names() if not load_config(name).networks]
@@ -165,3 +167,34 @@ def test_every_preset_takes_every_rate(name: str, rate: int, second: Path) -> No
         for feature, rows in feature_rows(view).items():
             assert len(frames[feature]) == len(rows)
             assert view.rate_hz(feature) or frames[feature].shape[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "named"),
+    [
+        ("musicnn", [], "classifier is svm; --config musicnn uses the preset's (logistic)"),
+        ("musicnn", ["--config", "musicnn"], ""),
+        ("musicnn", ["--classifier", "lda"], ""),
+        ("musicnn", ["--set", "classifier.C=1"], ""),
+        ("accurate", [], ""),  # its features are those of the default
+        ("fast", [], ""),
+    ],
+)
+def test_the_classifier_of_the_preset_of_a_table_is_named(
+    preset: str, options: list[str], named: str, tmp_path: Path
+) -> None:
+    config = load_config(preset).extraction
+    names, n = feature_names(config), 8
+    table = FeatureTable(
+        paths=np.array([f"{i}.mp3" for i in range(n)], dtype=object),
+        labels=np.array(["a", "b"] * (n // 2), dtype=object),
+        groups=np.array([""] * n, dtype=object),
+        names=names,
+        values=np.random.default_rng(0).uniform(1, 2, (n, len(names))).astype(np.float32),
+        config=config,
+    )
+    table.save(tmp_path / "t.npz")
+    done = run("evaluate", tmp_path / "t.npz", *options)
+    assert done.exit_code == 0, done.output
+    assert named in done.stderr
+    assert ("made with the preset" in done.stderr) == bool(named)

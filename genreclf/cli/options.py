@@ -271,6 +271,12 @@ class Learning(ConfigOptions):
         """Whether all options have their default values."""
         return self == Learning()
 
+    @property
+    def leaves_classifier(self) -> bool:
+        """Whether no option says anything about the classifier."""
+        of_classifier = any(text.startswith("classifier") for text in self.overrides)
+        return self.config == "default" and self.classifier is None and not of_classifier
+
     def settings(self) -> "Config":
         """Read the configuration; --set wins over --classifier and --augment."""
         chosen = {"classifier.name": self.classifier, "augment": self.augment}

@@ -82,7 +82,23 @@ def load_checked(table: Path, columns: "Columns", learning: options.Learning) ->
     announce_augmentation([learning.settings()])
     features = load_table(table, columns)
     check_learning(learning, features.config)
+    if features.config is not None and learning.leaves_classifier:
+        _name_classifier_of_preset(features.config)
     return features
+
+
+def _name_classifier_of_preset(made_with: "ExtractionConfig") -> None:
+    """Say how to train the classifier of the preset that a table was made with."""
+    from genreclf.config.load import load_config, preset_of
+
+    if (preset := preset_of(made_with)) is None:
+        return
+    theirs, ours = load_config(preset).classifier.name, load_config().classifier.name
+    if theirs != ours:
+        note(
+            f"note: the table was made with the preset {preset}, but the classifier is {ours}; "
+            f"--config {preset} uses the preset's ({theirs})"
+        )
 
 
 def warn_of_leaks(table: "FeatureTable") -> None:

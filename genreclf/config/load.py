@@ -54,11 +54,11 @@ def preset_summary(name: str) -> str:
     return re.split(r"\.\s+(?=[A-Z])", comment)[0] + "".join(needs)
 
 
-def preset_of(config: Config) -> str | None:
+def preset_of(config: ExtractionConfig) -> str | None:
     """Return the preset whose features are those of a configuration, if there is one."""
-    fingerprint = config.fingerprint
+    names = ("default", *preset_names())  # others have the same features
     return next(
-        (name for name in preset_names() if load_config(name).fingerprint == fingerprint), None
+        (name for name in names if load_config(name).fingerprint == config.fingerprint), None
     )
 
 
