@@ -23,7 +23,7 @@ columns.
 import argparse
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,11 +105,12 @@ def collections(folder: Path, others: Sequence[Path]) -> list[Collection]:
     known = [genre for genre in ballroom.genres if (ballroom.labels == genre).sum() >= 400]
     ballroom = ballroom.take(np.flatnonzero(np.isin(ballroom.labels, known)))
     some = np.random.default_rng(0).permutation(len(ballroom))[:1050]
-    found.append(_grouped("Ballroom", ballroom.take(np.sort(some)), 3, 1))
-    return [*found, *(_grouped(path.stem, load_table(path), FOLDS, REPEATS) for path in others)]
+    found.append(grouped("Ballroom", ballroom.take(np.sort(some)), 3, 1))
+    return [*found, *(grouped(path.stem, load_table(path), FOLDS, REPEATS) for path in others)]
 
 
-def _grouped(name: str, table: FeatureTable, n_folds: int, n_repeats: int) -> Collection:
+def grouped(name: str, table: FeatureTable, n_folds: int, n_repeats: int) -> Collection:
+    """Split a table by groups, as often as there are repeats, with copies in one group."""
     table = table.labelled()
     groups = own_groups(copies_in(table).joined(table.groups))
     fewest = min(len(set(groups[table.labels == genre])) for genre in table.genres)
@@ -126,21 +127,37 @@ def _grouped(name: str, table: FeatureTable, n_folds: int, n_repeats: int) -> Co
     return Collection(name, replace(table, groups=groups), repeats)
 
 
-def hits(collection: Collection, classifier: str, overrides: str) -> NDArray[np.float64]:
-    """Return how often each track was predicted correctly; NaN for what was not tested."""
-    config = load_config(overrides=[f"classifier.name={classifier}", *overrides.split()])
-    table = collection.table
-    correct = np.full((len(collection.repeats), len(table)), np.nan)
+def mean_hits(
+    collection: Collection,
+    correct_on: Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.bool_]],
+) -> NDArray[np.float64]:
+    """Return how often each track was predicted correctly; NaN for what was not tested.
+
+    ``correct_on`` takes the training and the test tracks of a fold, and says which of the latter
+    are predicted correctly.
+    """
+    correct = np.full((len(collection.repeats), len(collection.table)), np.nan)
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for repeat, folds in enumerate(collection.repeats):
             for train, test in folds:
                 if len(test):
-                    part = table.take(train)
-                    pipeline = config.classifier.pipeline(Task(part, config, calibrated=False))
-                    predicted = pipeline.fit(part.values, part.labels).predict(table.values[test])
-                    correct[repeat, test] = predicted == table.labels[test]
+                    correct[repeat, test] = correct_on(train, test)
         return np.nanmean(correct, axis=0)
+
+
+def hits(collection: Collection, classifier: str, overrides: str) -> NDArray[np.float64]:
+    """Return how often a classifier predicts each track correctly, see ``mean_hits``."""
+    config = load_config(overrides=[f"classifier.name={classifier}", *overrides.split()])
+    table = collection.table
+
+    def correct_on(train: NDArray[np.intp], test: NDArray[np.intp]) -> NDArray[np.bool_]:
+        part = table.take(train)
+        pipeline = config.classifier.pipeline(Task(part, config, calibrated=False))
+        predicted = pipeline.fit(part.values, part.labels).predict(table.values[test])
+        return np.asarray(predicted == table.labels[test])
+
+    return mean_hits(collection, correct_on)
 
 
 def standard_error(values: NDArray[np.float64], groups: NDArray[np.object_]) -> float:
@@ -227,9 +244,7 @@ def main() -> None:
     arguments = parser.parse_args()
     first, *others = arguments.tables
     if arguments.embeddings:
-        tables = [
-            _grouped(path.stem, load_table(path), FOLDS, REPEATS) for path in (first, *others)
-        ]
+        tables = [grouped(path.stem, load_table(path), FOLDS, REPEATS) for path in (first, *others)]
         compare_embeddings(tables, arguments.only)
     else:
         compare(collections(first, others), arguments.only)

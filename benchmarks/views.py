@@ -14,17 +14,15 @@ standard error less accurate than the preset.
 
 import argparse
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from defaults import FOLDS, REPEATS, Collection, _grouped, print_heading, print_row
+from defaults import FOLDS, REPEATS, Collection, grouped, mean_hits, print_heading, print_row
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.preprocessing import FunctionTransformer
-from threadpoolctl import threadpool_limits
 
 from genreclf.config.load import load_config
 from genreclf.learning.classifiers.base import Pipeline
@@ -102,16 +100,10 @@ def pipeline_of(member: Member, train: FeatureTable) -> Pipeline:
 
 
 def hits(collection: Collection, members: Sequence[Member]) -> NDArray[np.float64]:
-    """Return how often each track was predicted correctly by the mean of the log probabilities."""
-    table = collection.table
-    correct = np.full((len(collection.repeats), len(table)), np.nan)
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for repeat, folds in enumerate(collection.repeats):
-            for train, test in folds:
-                if len(test):
-                    correct[repeat, test] = predicted(table, train, test, members)
-        return np.nanmean(correct, axis=0)
+    """Return how often the mean of the log probabilities predicts each track correctly."""
+    return mean_hits(
+        collection, lambda train, test: predicted(collection.table, train, test, members)
+    )
 
 
 def predicted(
@@ -137,7 +129,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="Variants whose names hold this word only.")
     arguments = parser.parse_args()
     found = [
-        _grouped(path.stem, with_logits(load_table(path)), FOLDS, REPEATS)
+        grouped(path.stem, with_logits(load_table(path)), FOLDS, REPEATS)
         for path in arguments.tables
     ]
     print_heading("way", found)
