@@ -13,6 +13,7 @@ from genreclf.cli.output import remember_replaced
 from genreclf.config.schema import AUGMENT, CLASSIFIERS
 from genreclf.errors import GenreclfError, TableError
 from genreclf.library.tags import GROUPS
+from genreclf.parallel import SECONDS_A_FILE
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -179,8 +180,8 @@ split = click.option(
     "--split", metavar="COLUMN", help="Column with a published split into train, valid and test.",
 )
 timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), default=300, show_default=True,
-    metavar="SECONDS", help="Longest time for one file.",
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=SECONDS_A_FILE,
+    show_default=True, metavar="SECONDS", help="Longest time for one file.",
 )
 target_precision = click.option(
     "--target-precision", metavar="SHARE",

@@ -11,10 +11,10 @@ from genreclf.extraction.cache import Cache, cache_file
 from genreclf.extraction.chain import chosen_spans
 from genreclf.features.measured import Spans
 from genreclf.files import on_disk
+from genreclf.parallel import SECONDS_A_FILE
 from genreclf.parallel.workers import NoWorkersError, WorkerError, Workers
 
-MOST_WORKERS = 4
-SECONDS_A_TRACK = 300  # as for extraction
+MOST_WORKERS = 4  # a page has few tracks, and each process takes a second to start
 
 
 def heard_spans(paths: Iterable[str], config: ExtractionConfig) -> dict[str, Spans]:
@@ -71,7 +71,7 @@ def _chosen_again(files: dict[str, Path], config: ExtractionConfig) -> dict[str,
         return {}
     jobs = min(len(files), MOST_WORKERS, os.cpu_count() or 1)
     try:
-        with Workers(jobs, SECONDS_A_TRACK) as workers:
+        with Workers(jobs, SECONDS_A_FILE) as workers:
             results = workers.map(partial(_spans_of, config=config), files.values())
             spans = [() if isinstance(found, WorkerError) else found for _, found in results]
     except NoWorkersError:  # the page is worth having without the seconds
