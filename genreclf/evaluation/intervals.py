@@ -18,9 +18,9 @@ Interval = tuple[float, float]
 
 
 # Variance of a cross-validated accuracy at chance, relative to that of independent predictions. If
-# labels cannot be learned, a track helps to predict another correctly exactly if this one helps to
-# predict it: a sum of scores has twice the variance (a degenerate U-statistic, Hoeffding 1948), and
-# a sum of their signs 2 / pi of the excess (Sheppard 1899).
+# labels cannot be learned, two tracks help or harm each other's prediction to the same degree. The
+# scores of a linear classifier then have a sum of twice the variance (a degenerate U-statistic,
+# Hoeffding 1948), and the signs of the scores have 2 / pi of this excess (Sheppard 1899).
 CHANCE_FACTOR = 1 + 2 / np.pi
 
 
